@@ -1,1 +1,50 @@
-//! Part of chainring.
+//! The runtime of [chainring](https://docs.rs/chainring): ring, driver, operations, buffers, frames and
+//! executor. Most programs use it through the facade crate `chainring`.
+//!
+//! # The parts, and who owns what
+//!
+//! | folder | what it is | what it owns |
+//! |---|---|---|
+//! | `ring` | one io_uring, its queues mapped | the SQEs past the published tail, the CQ head |
+//! | `driver` | the one door: submit, complete, cancel | what the kernel may touch, in slots |
+//! | [`op`] | one short file a verb | an operation until it is submitted |
+//! | [`buf`] | what can be given to the kernel | nothing |
+//! | [`frame`] | the state of connections that run as chains | their registers, descriptors and bytes |
+//! | `exec` | tasks, turns, cores | the driver, the ready queue |
+//! | [`time`], [`signal`] | waiting for something else than I/O | the sleepers |
+//!
+//! # Unsafe code
+//!
+//! This is the only crate of chainring with `unsafe`, and only these files have it: `ring/{map,queue,mod,sqe}`
+//! (mapped queues, io_uring_enter), `driver/{slot,mod}` (operations with forgotten types, descriptors out
+//! of completions), `frame/{memory,token,emit,views}` (the region), `buf/{fill,mod}` (uninitialised
+//! memory), `op/completion` and `descriptor` (ownership of descriptors), `exec/{core,task,remote,cores}` and
+//! `signal` (the current core, tasks, eventfds, affinity, handlers).
+
+#![deny(unsafe_code)]
+#![warn(missing_debug_implementations)]
+
+#[allow(unsafe_code)]
+pub mod buf;
+#[allow(unsafe_code)]
+mod descriptor;
+#[allow(unsafe_code)]
+mod driver;
+#[allow(unsafe_code)]
+mod exec;
+#[allow(unsafe_code)]
+pub mod frame;
+mod metrics;
+pub mod op;
+#[allow(unsafe_code)]
+mod ring;
+#[allow(unsafe_code)]
+pub mod signal;
+pub mod time;
+
+pub use descriptor::Descriptor;
+pub use driver::Key;
+pub use exec::{Builder, Cores, Handle, JoinError, JoinHandle, Runtime, cores, spawn, yield_now};
+pub use metrics::Metrics;
+pub use ring::capabilities::{Capabilities, Capability, UnknownCapability};
+pub use ring::setup::SetupError;

@@ -1,0 +1,39 @@
+//! The few unsafe steps between a buffer and what the kernel wrote into it.
+
+use std::mem::MaybeUninit;
+
+use super::IoBufMut;
+
+/// Tells `buffer` that the kernel wrote `n` bytes into its room, having checked that they fit: a count that
+/// the kernel reports is not trusted.
+///
+/// To be called once, with the count of a completion of an operation that was given this room.
+pub(crate) fn filled(buffer: &mut impl IoBufMut, n: usize) {
+    // SAFETY: `room` is only measured.
+    let room = unsafe { buffer.room() }.len();
+    assert!(n <= room, "the kernel reports {n} bytes in a buffer of {room}");
+    // SAFETY: the kernel wrote the first `n` bytes of the room, and they are inside it.
+    unsafe { buffer.filled(n) }
+}
+
+/// Initialised bytes as room to be written.
+pub(super) fn as_room(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+    // SAFETY: `MaybeUninit<u8>` has the layout of `u8`; the only caller is `IoBufMut::room`, whose own
+    // callers promise not to uninitialise anything.
+    unsafe { &mut *(std::ptr::from_mut(bytes) as *mut [MaybeUninit<u8>]) }
+}
+
+/// The whole capacity of `vec` as room, whatever its length.
+pub(super) fn whole_capacity(vec: &mut Vec<u8>) -> &mut [MaybeUninit<u8>] {
+    // SAFETY: pointer and capacity are those of one allocation that `vec` owns and is borrowed for; the
+    // element type has the layout of `u8` and needs no initialisation.
+    unsafe { std::slice::from_raw_parts_mut(vec.as_mut_ptr().cast(), vec.capacity()) }
+}
+
+/// # Safety
+/// The first `n` bytes of the capacity must be initialised.
+pub(super) unsafe fn set_len(vec: &mut Vec<u8>, n: usize) {
+    debug_assert!(n <= vec.capacity());
+    // SAFETY: the caller's promise.
+    unsafe { vec.set_len(n) }
+}

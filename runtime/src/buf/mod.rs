@@ -1,0 +1,145 @@
+//! Buffers that can be given to the kernel.
+//!
+//! Who owns what: an operation takes its buffer by value and keeps it, inside its slot, until the last
+//! completion; only then it is given back (or dropped, if nobody waits any more). So the traits here need no
+//! promise of their implementors, and are safe to implement: whatever memory a value lends while it is
+//! borrowed, it goes on lending while the slot holds it, untouched and unmoved.
+//!
+//! There is no trait for borrowed buffers on purpose. A future can be leaked at any time
+//! (`std::mem::forget` is safe), and the kernel would go on writing through the borrow.
+
+mod fill;
+mod slice;
+
+use std::mem::MaybeUninit;
+
+pub(crate) use fill::filled;
+pub use slice::Slice;
+
+/// The result of an operation together with the buffer it was given, which comes back in any case.
+pub type BufResult<T, B> = (std::io::Result<T>, B);
+
+/// Bytes that the kernel may read.
+pub trait IoBuf: 'static {
+    /// The initialised bytes.
+    fn as_bytes(&self) -> &[u8];
+
+    /// An owned view of a part of this buffer, for example `buffer.slice(4..)`.
+    ///
+    /// # Panics
+    /// If the range starts behind the initialised bytes, or ends before it starts.
+    fn slice(self, range: impl std::ops::RangeBounds<usize>) -> Slice<Self>
+    where
+        Self: Sized,
+    {
+        Slice::new(self, range)
+    }
+}
+
+/// Memory that the kernel may write.
+///
+/// Its two methods are unsafe to *call*, not to implement: only the runtime calls them.
+pub trait IoBufMut: IoBuf {
+    /// All memory that an operation may fill, the initialised bytes included.
+    ///
+    /// # Safety
+    /// The caller must not make initialised bytes uninitialised.
+    unsafe fn room(&mut self) -> &mut [MaybeUninit<u8>];
+
+    /// Told after an operation that the first `n` bytes of the room hold its data. A growable buffer then
+    /// has exactly these bytes.
+    ///
+    /// # Safety
+    /// The first `n` bytes of [`room`](IoBufMut::room) must be initialised.
+    unsafe fn filled(&mut self, n: usize);
+}
+
+impl IoBuf for Vec<u8> {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl IoBufMut for Vec<u8> {
+    unsafe fn room(&mut self) -> &mut [MaybeUninit<u8>] {
+        fill::whole_capacity(self)
+    }
+
+    unsafe fn filled(&mut self, n: usize) {
+        // SAFETY: the caller promises that the first `n` bytes of the room, which is the whole capacity,
+        // are initialised.
+        unsafe { fill::set_len(self, n) }
+    }
+}
+
+impl IoBuf for Box<[u8]> {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl IoBufMut for Box<[u8]> {
+    unsafe fn room(&mut self) -> &mut [MaybeUninit<u8>] {
+        fill::as_room(self)
+    }
+
+    unsafe fn filled(&mut self, _: usize) {}
+}
+
+impl<const N: usize> IoBuf for [u8; N] {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl<const N: usize> IoBufMut for [u8; N] {
+    unsafe fn room(&mut self) -> &mut [MaybeUninit<u8>] {
+        fill::as_room(self)
+    }
+
+    unsafe fn filled(&mut self, _: usize) {}
+}
+
+impl<const N: usize> IoBuf for Box<[u8; N]> {
+    fn as_bytes(&self) -> &[u8] {
+        &**self
+    }
+}
+
+impl<const N: usize> IoBufMut for Box<[u8; N]> {
+    unsafe fn room(&mut self) -> &mut [MaybeUninit<u8>] {
+        fill::as_room(&mut **self)
+    }
+
+    unsafe fn filled(&mut self, _: usize) {}
+}
+
+impl IoBuf for &'static [u8] {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl IoBuf for &'static str {
+    fn as_bytes(&self) -> &[u8] {
+        str::as_bytes(self)
+    }
+}
+
+impl IoBuf for String {
+    fn as_bytes(&self) -> &[u8] {
+        str::as_bytes(self)
+    }
+}
+
+impl IoBuf for std::rc::Rc<[u8]> {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl IoBuf for std::sync::Arc<[u8]> {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+}

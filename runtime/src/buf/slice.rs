@@ -1,0 +1,70 @@
+//! An owned view of a part of a buffer.
+
+use std::mem::MaybeUninit;
+use std::ops::{Bound, RangeBounds};
+
+use super::{IoBuf, IoBufMut};
+
+/// A buffer of which operations see only a range. Made by [`IoBuf::slice`]; [`into_inner`](Slice::into_inner)
+/// gives the whole buffer back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slice<B> {
+    buffer: B,
+    start: usize,
+    /// Exclusive; `usize::MAX` is "to the end of whatever there is".
+    end: usize,
+}
+
+impl<B: IoBuf> Slice<B> {
+    pub(super) fn new(buffer: B, range: impl RangeBounds<usize>) -> Self {
+        let start = match range.start_bound() {
+            Bound::Included(&n) => n,
+            Bound::Excluded(&n) => n + 1,
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(&n) => n.saturating_add(1),
+            Bound::Excluded(&n) => n,
+            Bound::Unbounded => usize::MAX,
+        };
+        let len = buffer.as_bytes().len();
+        assert!(start <= len, "slice starts at {start}, behind the {len} initialised bytes");
+        assert!(start <= end, "slice ends at {end}, before its start {start}");
+        Slice { buffer, start, end }
+    }
+
+    /// The whole buffer.
+    pub fn into_inner(self) -> B {
+        self.buffer
+    }
+
+    /// The whole buffer, borrowed.
+    pub fn get_ref(&self) -> &B {
+        &self.buffer
+    }
+}
+
+impl<B: IoBuf> IoBuf for Slice<B> {
+    fn as_bytes(&self) -> &[u8] {
+        let bytes = self.buffer.as_bytes();
+        let end = self.end.min(bytes.len());
+        &bytes[self.start.min(end)..end]
+    }
+}
+
+impl<B: IoBufMut> IoBufMut for Slice<B> {
+    unsafe fn room(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: the caller's promise is passed on.
+        let room = unsafe { self.buffer.room() };
+        let end = self.end.min(room.len());
+        &mut room[self.start.min(end)..end]
+    }
+
+    unsafe fn filled(&mut self, n: usize) {
+        // What lies behind the slice stays: a buffer never gets shorter through a view of it.
+        let len = self.buffer.as_bytes().len().max(self.start + n);
+        // SAFETY: the bytes before the slice's start were initialised when it was made, `n` more are by
+        // the caller's promise, and so is whatever the buffer itself counts as initialised.
+        unsafe { self.buffer.filled(len) }
+    }
+}

@@ -1,0 +1,63 @@
+//! A descriptor that operations share.
+
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::rc::Rc;
+
+use crate::exec::Handle;
+
+/// A file descriptor, owned together by whoever clones it: by a socket or file, and by each of its operations
+/// in flight. So it stays open, and its number is not given to another file, until the last operation on it has
+/// completed.
+///
+/// The last one closes it: through the ring, without waiting, or on the spot outside of a runtime.
+#[derive(Clone, Debug)]
+pub struct Descriptor(Rc<Shared>);
+
+#[derive(Debug)]
+struct Shared(ManuallyDrop<OwnedFd>);
+
+impl Descriptor {
+    /// Takes ownership of `fd`.
+    pub fn new(fd: OwnedFd) -> Self {
+        Descriptor(Rc::new(Shared(ManuallyDrop::new(fd))))
+    }
+
+    #[inline]
+    pub(crate) fn raw(&self) -> RawFd {
+        self.0.0.as_raw_fd()
+    }
+
+    /// The descriptor itself, if no operation and no clone uses it any more.
+    pub fn try_into_owned(self) -> Result<OwnedFd, Descriptor> {
+        match Rc::try_unwrap(self.0) {
+            Ok(shared) => {
+                let mut shared = ManuallyDrop::new(shared);
+                Ok(take(&mut shared.0))
+            }
+            Err(shared) => Err(Descriptor(shared)),
+        }
+    }
+}
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.0.as_fd()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let fd = take(&mut self.0);
+        match Handle::try_current() {
+            Some(core) => core.driver().close(fd),
+            None => drop(fd),
+        }
+    }
+}
+
+/// Moves the descriptor out of a `Shared` that is going away.
+fn take(fd: &mut ManuallyDrop<OwnedFd>) -> OwnedFd {
+    // SAFETY: both callers give up the `Shared` right after: one is its Drop, one keeps it from being dropped.
+    unsafe { ManuallyDrop::take(fd) }
+}

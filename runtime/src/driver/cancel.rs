@@ -1,0 +1,95 @@
+//! Cancel requests, repeated until their targets have completed.
+//!
+//! A request can miss. Between the end of one linked member and the start of the next the kernel finds
+//! nothing (ENOENT), and work that a worker thread already runs can only be nudged (EALREADY). So a request
+//! is not an operation with a result: it is a wish that stands until the target is gone, asked again each
+//! turn at first and then at growing intervals, so that a disk that takes its time is not polled at full
+//! speed.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use super::Driver;
+use super::key::{Key, Kind};
+use crate::op::cancel;
+
+struct Request {
+    target: Key,
+    /// How often it was asked.
+    asked: u32,
+    /// Not to be asked again before.
+    due: Option<Instant>,
+}
+
+/// The standing requests of a ring.
+#[derive(Default)]
+pub(super) struct Cancels {
+    standing: RefCell<Vec<Request>>,
+    /// Whether there is any: looked at every turn.
+    any: Cell<bool>,
+}
+
+/// Asked this often without delay, since nearly every miss is a race that the next turn wins.
+const AT_ONCE: u32 = 3;
+const FIRST_DELAY: Duration = Duration::from_micros(50);
+const LONGEST_DELAY: Duration = Duration::from_millis(10);
+
+impl Cancels {
+    pub(super) fn add(&self, target: Key) {
+        self.standing.borrow_mut().push(Request { target, asked: 0, due: None });
+        self.any.set(true);
+    }
+}
+
+impl Driver {
+    /// Asks the kernel for every cancellation that is due. Returns how long the next one may wait.
+    pub(crate) fn ask_cancels(&self) -> Option<Duration> {
+        if !self.cancels.any.get() {
+            return None;
+        }
+        // Taken out, because asking looks at frames and slots; what is added meanwhile is appended.
+        let mut standing = self.cancels.standing.take();
+        let now = Instant::now();
+        let mut next: Option<Duration> = None;
+        standing.retain_mut(|request| {
+            if !self.in_flight(request.target) {
+                return false;
+            }
+            let due = request.due.is_none_or(|due| due <= now);
+            if due && self.ask(request.target) {
+                request.asked += 1;
+                let delay = if request.asked < AT_ONCE {
+                    Duration::ZERO
+                } else {
+                    LONGEST_DELAY.min(FIRST_DELAY * 2u32.saturating_pow((request.asked - AT_ONCE).min(16)))
+                };
+                request.due = Some(now + delay);
+            }
+            let wait = request.due.map_or(Duration::ZERO, |due| due.saturating_duration_since(now));
+            next = Some(next.map_or(wait, |n| n.min(wait)));
+            true
+        });
+        let mut added = self.cancels.standing.borrow_mut();
+        standing.append(&mut added);
+        self.cancels.any.set(!standing.is_empty());
+        *added = standing;
+        next
+    }
+
+    fn in_flight(&self, target: Key) -> bool {
+        match target.kind() {
+            Kind::Frame => self.owner(target).is_some_and(|owner| owner.in_flight(target)),
+            _ => self.slots.in_flight(target),
+        }
+    }
+
+    /// Queues the request for one target; false if there was no room.
+    fn ask(&self, target: Key) -> bool {
+        match target.kind() {
+            Kind::Frame => self.owner(target).is_none_or(|owner| owner.ask_cancel(target)),
+            // One that waits in the backlog has not been submitted: the kernel finds nothing, and it is
+            // asked again once it is.
+            _ => self.push(cancel::by_user_data(target.with_step(0))),
+        }
+    }
+}

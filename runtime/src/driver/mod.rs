@@ -1,0 +1,320 @@
+//! The one door to the kernel, and back.
+//!
+//! ```text
+//! down:  operation -> slot  ---\                          /---> slot  -> waker, or dropped if detached
+//!                               >--> SQE -> ring -> CQE -<
+//!        segment   -> frame ---/                          \---> frame -> resumed on the spot
+//! ```
+//!
+//! The driver owns the ring, the slots, the standing cancel requests and the list of frame owners. It is
+//! used through `&self` from a single thread; its parts are cells. The rule that makes this sound and free
+//! of double borrows: nothing of the driver is borrowed while user code runs (a task, a waker, a continuation,
+//! the Drop of a user's value). Each method takes what it needs out, and calls out last.
+
+mod cancel;
+pub(crate) mod key;
+mod slot;
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use slab::Slab;
+
+pub use key::Key;
+use key::{Kind, MAX_OWNERS};
+use slot::{Outcome, Slots};
+
+use crate::metrics::CoreCounters;
+use crate::op::close::Close;
+use crate::op::{Completion, Operation};
+use crate::ring::{Ring, Sqe};
+
+/// Whoever owns frames: told of their completions. Implemented by the frames' region together with the runner of
+/// its program.
+///
+/// No method may panic; each may do whatever else it likes, with nothing of the driver borrowed.
+pub(crate) trait Owner {
+    /// Member `step` of the frame `key` has completed. The key is not yet checked.
+    fn completed(&self, key: Key, step: u32, completion: Completion);
+
+    /// The turn of a frame that was put into the ready queue has come.
+    fn ready(&self, key: Key);
+
+    /// Whether the frame still has something in flight.
+    fn in_flight(&self, key: Key) -> bool;
+
+    /// Queues the requests that cancel what the frame has in flight; false if there was no room.
+    fn ask_cancel(&self, key: Key) -> bool;
+
+    /// The runtime ends: cancel every frame.
+    fn shut_down(&self);
+
+    /// Frames that are not yet free.
+    fn live(&self) -> u32;
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// The runtime ends: descriptors are still closed, nothing else is started.
+    Closing,
+    /// Drained: nobody will look at the ring again.
+    Closed,
+}
+
+pub(crate) struct Driver {
+    pub(crate) ring: Ring,
+    pub(crate) counters: CoreCounters,
+    slots: Slots,
+    cancels: cancel::Cancels,
+    owners: RefCell<Slab<Rc<dyn Owner>>>,
+    /// Operations that are in a slot but did not fit into the queue, oldest first.
+    backlog: RefCell<VecDeque<Key>>,
+    /// Frames that go on in a later turn: out of fuel, or refused by a full queue.
+    ready: RefCell<VecDeque<Key>>,
+    phase: Cell<Phase>,
+}
+
+impl Driver {
+    pub(crate) fn new(ring: Ring) -> Driver {
+        Driver {
+            ring,
+            counters: CoreCounters::default(),
+            slots: Slots::new(),
+            cancels: cancel::Cancels::default(),
+            owners: RefCell::new(Slab::new()),
+            backlog: RefCell::new(VecDeque::new()),
+            ready: RefCell::new(VecDeque::new()),
+            phase: Cell::new(Phase::Open),
+        }
+    }
+
+    // ---- down ----
+
+    /// Submits an operation, detached if there is no waker. Once the runtime ends it takes no more.
+    pub(crate) fn start<T: Operation>(&self, operation: T, waker: Option<Waker>) -> Result<Key, T> {
+        if self.is_closing() {
+            return Err(operation);
+        }
+        Ok(self.start_anyway(operation, waker))
+    }
+
+    fn start_anyway<T: Operation>(&self, operation: T, waker: Option<Waker>) -> Key {
+        let key = self.slots.insert(operation, waker);
+        // Order is kept: nobody overtakes the backlog.
+        if !self.backlog.borrow().is_empty() || !self.submit_slot(key) {
+            self.backlog.borrow_mut().push_back(key);
+        }
+        key
+    }
+
+    /// Submits the operation of a slot; false if the queue is full.
+    fn submit_slot(&self, key: Key) -> bool {
+        // Room first: `prepare` lends the operation's memory for the entry that is pushed.
+        if self.ring.reserve(1).is_err() {
+            return false;
+        }
+        match self.slots.prepare(key) {
+            Some(sqe) => self.push(sqe),
+            None => true,
+        }
+    }
+
+    /// Queues one entry that was prepared by a slot, or that points to no memory; false if there is no room.
+    pub(crate) fn push(&self, sqe: Sqe) -> bool {
+        let Ok(mut reservation) = self.ring.reserve(1) else { return false };
+        // SAFETY: the place is inside the queue and reserved; it is written in full before the commit. What
+        // the entry points to belongs to an operation in a slot, which stays there until the last
+        // completion; entries of other origin (cancel, bell) point to no memory.
+        unsafe {
+            reservation.place(0).write(sqe);
+            reservation.commit();
+        }
+        true
+    }
+
+    /// Closes a descriptor without waiting for it.
+    pub(crate) fn close(&self, fd: OwnedFd) {
+        match self.phase.get() {
+            // Also while the runtime ends: the drain waits for it.
+            Phase::Open | Phase::Closing => drop(self.start_anyway(Close::new(fd), None)),
+            Phase::Closed => drop(fd),
+        }
+    }
+
+    /// Closes a descriptor that came out of the kernel and that nobody took.
+    fn close_unwanted(&self, fd: i32) {
+        // SAFETY: the descriptor was created for an operation with `Returns::Descriptor`, and its only
+        // reader would have been the future that is gone.
+        self.close(unsafe { OwnedFd::from_raw_fd(fd) });
+    }
+
+    /// The result of an operation, or a promise to wake.
+    pub(crate) fn poll<T: Operation>(&self, key: Key, cx: &Context<'_>) -> Poll<(T, Completion)> {
+        self.slots.poll(key, cx)
+    }
+
+    /// A result before the last one, of a multishot operation.
+    pub(crate) fn take_early(&self, key: Key) -> Option<Completion> {
+        self.slots.take_early(key)
+    }
+
+    /// Nobody waits for this operation any more: cancel it.
+    pub(crate) fn detach(&self, key: Key) {
+        let (in_flight, unwanted) = self.slots.detach(key);
+        if in_flight {
+            self.cancels.add(key);
+        }
+        for fd in unwanted {
+            self.close_unwanted(fd);
+        }
+    }
+
+    /// Wants a frame cancelled: asked from the next turn on, until nothing of it is in flight.
+    pub(crate) fn cancel_frame(&self, key: Key) {
+        self.cancels.add(key);
+    }
+
+    /// Lets a frame go on in the next turn.
+    pub(crate) fn make_ready(&self, key: Key) {
+        self.ready.borrow_mut().push_back(key);
+    }
+
+    // ---- owners of frames ----
+
+    /// Registers an owner under a number made known to it before, or refuses if there are too many.
+    pub(crate) fn add_owner(&self, make: impl FnOnce(u32) -> Rc<dyn Owner>) -> Result<(), TooManyOwners> {
+        let number = self.owners.borrow().vacant_key();
+        if number >= MAX_OWNERS as usize || self.is_closing() {
+            return Err(TooManyOwners);
+        }
+        let owner = make(number as u32);
+        let inserted = self.owners.borrow_mut().insert(owner);
+        assert_eq!(inserted, number, "an owner was registered by the making of another");
+        Ok(())
+    }
+
+    pub(crate) fn remove_owner(&self, number: u32) {
+        let removed = self.owners.borrow_mut().try_remove(number as usize);
+        drop(removed);
+    }
+
+    fn owner(&self, key: Key) -> Option<Rc<dyn Owner>> {
+        self.owners.borrow().get(key.owner() as usize).cloned()
+    }
+
+    // ---- back ----
+
+    /// Handles the completions that are there now; those that arrive meanwhile wait for the next turn.
+    /// Returns whether the bell was among them.
+    pub(crate) fn reap(&self) -> bool {
+        let queues = self.ring.queues();
+        if queues.overflowed() {
+            self.ring.counters.overflows.add(1);
+        }
+        let until = queues.cq_tail();
+        let mut bell = false;
+        while let Some(cqe) = queues.take(until) {
+            self.ring.counters.completions.add(1);
+            let (key, step) = Key::split(cqe.user_data);
+            match key.kind() {
+                Kind::Frame => match self.owner(key) {
+                    Some(owner) => owner.completed(key, step, Completion::new(cqe.res, cqe.flags)),
+                    None => self.ring.counters.strays.add(1),
+                },
+                Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
+                Kind::Cancel => {}
+                Kind::Bell => bell = true,
+                Kind::Unknown => self.ring.counters.strays.add(1),
+            }
+        }
+        bell
+    }
+
+    fn complete_slot(&self, key: Key, res: i32, flags: u32) {
+        match self.slots.complete(key, res, flags) {
+            Outcome::Wake(Some(waker)) => {
+                self.counters.wakes.add(1);
+                waker.wake();
+            }
+            Outcome::Wake(None) => {}
+            Outcome::Unwanted { descriptor, last } => {
+                if let Some(fd) = descriptor {
+                    self.close_unwanted(fd);
+                }
+                if last {
+                    self.slots.finish_detached(key);
+                }
+            }
+            Outcome::Stray => self.ring.counters.strays.add(1),
+        }
+    }
+
+    /// Lets frames go on that were put off, at most as many as were waiting when this was called.
+    pub(crate) fn run_ready(&self) {
+        let waiting = self.ready.borrow().len();
+        for _ in 0..waiting {
+            let Some(key) = self.ready.borrow_mut().pop_front() else { break };
+            if let Some(owner) = self.owner(key) {
+                owner.ready(key);
+            }
+        }
+    }
+
+    /// Submits operations that did not fit earlier.
+    pub(crate) fn run_backlog(&self) {
+        loop {
+            let Some(key) = self.backlog.borrow().front().copied() else { return };
+            if !self.submit_slot(key) {
+                return;
+            }
+            self.backlog.borrow_mut().pop_front();
+        }
+    }
+
+    /// Whether something waits for its turn on this side of the ring.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.borrow().is_empty() || !self.backlog.borrow().is_empty()
+    }
+
+    /// Operations in flight, those of frames not counted.
+    pub(crate) fn operations(&self) -> u32 {
+        self.slots.live()
+    }
+
+    /// From now on nothing new is taken, and every frame ends.
+    pub(crate) fn begin_closing(&self) {
+        self.phase.set(Phase::Closing);
+        let owners: Vec<_> = self.owners.borrow().iter().map(|(_, owner)| owner.clone()).collect();
+        for owner in owners {
+            owner.shut_down();
+        }
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.phase.get() != Phase::Open
+    }
+
+    /// Whether the kernel may still touch memory of this ring's slots or frames.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.slots.live() == 0 && self.owners.borrow().iter().all(|(_, owner)| owner.live() == 0)
+    }
+
+    /// Lets go of the frames' owners once their frames are free. What they own may need closing: drain again.
+    pub(crate) fn forget_owners(&self) {
+        let owners = std::mem::take(&mut *self.owners.borrow_mut());
+        drop(owners);
+    }
+
+    /// Nothing reaches the ring from now on.
+    pub(crate) fn close_door(&self) {
+        self.phase.set(Phase::Closed);
+    }
+}
+
+/// The ring serves as many programs as a key can tell apart, or is ending.
+#[derive(Debug)]
+pub(crate) struct TooManyOwners;

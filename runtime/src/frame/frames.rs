@@ -1,0 +1,376 @@
+//! All frames of one program on one core.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::rc::Rc;
+
+use super::layout::Layout;
+use super::memory::{ASKED, BAD, CANCELLING, FREE, HELD, Memory, PARKED, PARTIAL, Record};
+use super::plan::{Plan, PlanError, Template};
+use super::token::{Frame, Stop};
+use crate::driver::key::MAX_INDEX;
+use crate::driver::{Key, Owner};
+use crate::exec::Handle;
+use crate::op::{Completion, cancel};
+
+/// What goes on when a frame's segment has completed.
+///
+/// Each method is given the frame, with nothing of it in flight, and ends by submitting, parking or freeing it. A
+/// panic in one of them aborts the process: whoever runs foreign code in them catches its panics.
+pub trait Resume: 'static {
+    /// The whole segment has succeeded. `count` is the result of its last member.
+    fn advanced(&self, frame: Frame<'_>, segment: u16, count: u32);
+
+    /// A member has failed or come short, a part of a segment has succeeded, or the frame is being cancelled.
+    fn stopped(&self, frame: Frame<'_>, stop: Stop);
+
+    /// The frame's turn has come after [`Frame::park`].
+    fn unparked(&self, frame: Frame<'_>);
+}
+
+/// Why frames could not be made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FramesError {
+    /// A segment that this ring or this layout does not allow.
+    Plan {
+        /// Which of the plans.
+        segment: usize,
+        /// What is wrong with it.
+        error: PlanError,
+    },
+    /// No address space.
+    Memory(io::Error),
+    /// The ring already serves as many programs as it can tell apart, or is shutting down.
+    TooMany,
+}
+
+impl fmt::Display for FramesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FramesError::Plan { segment, error } => write!(f, "segment {segment}: {error}"),
+            FramesError::Memory(error) => write!(f, "no address space for the frames: {error}"),
+            FramesError::TooMany => write!(f, "the ring takes no further program"),
+        }
+    }
+}
+
+impl std::error::Error for FramesError {}
+
+pub(super) struct Region {
+    pub(super) core: Handle,
+    owner: u32,
+    pub(super) layout: Layout,
+    pub(super) memory: Memory,
+    pub(super) templates: Box<[Template]>,
+    free: Cell<u32>,
+    live: Cell<u32>,
+    /// Nobody will allocate any more: forget the owner with the last frame.
+    retired: Cell<bool>,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// The frames of one program on the core they were made on, together with what resumes them.
+pub struct Frames<R> {
+    pub(super) region: Region,
+    runner: R,
+}
+
+impl<R: Resume> Frames<R> {
+    /// Checks the plans and reserves address space for `limit` frames.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn new(layout: Layout, plans: &[Plan], limit: u32, runner: R) -> Result<Rc<Self>, FramesError> {
+        let core = Handle::current();
+        let ring = &core.driver().ring;
+        let skip = ring.capabilities().skip_success();
+        let templates = plans
+            .iter()
+            .enumerate()
+            .map(|(segment, plan)| {
+                Template::check(plan, &layout, ring.longest_list(), skip)
+                    .map_err(|error| FramesError::Plan { segment, error })
+            })
+            .collect::<Result<Box<[_]>, _>>()?;
+        let memory = Memory::reserve(&layout, limit.clamp(1, MAX_INDEX)).map_err(FramesError::Memory)?;
+        let mut made = None;
+        core.driver()
+            .add_owner(|owner| {
+                let (free, live, retired) = (Cell::new(NONE), Cell::new(0), Cell::new(false));
+                let core = core.clone();
+                let region = Region { core, owner, layout, memory, templates, free, live, retired };
+                let frames = Rc::new(Frames { region, runner });
+                made = Some(frames.clone());
+                frames
+            })
+            .map_err(|_| FramesError::TooMany)?;
+        Ok(made.expect("the owner was just made"))
+    }
+
+    /// What resumes the frames.
+    pub fn runner(&self) -> &R {
+        &self.runner
+    }
+
+    /// Takes a free frame, its registers zero and its descriptors vacant. `None` if all are in use, or no
+    /// memory can be had for more.
+    pub fn allocate(&self) -> Option<Frame<'_>> {
+        self.region.allocate()
+    }
+
+    /// Whether [`allocate`](Frames::allocate) would succeed.
+    pub fn has_room(&self) -> bool {
+        self.region.free.get() != NONE || self.region.grow()
+    }
+
+    /// The number of frames in use.
+    pub fn live(&self) -> u32 {
+        self.region.live.get()
+    }
+
+    /// Cancels the frame `key`: what it has in flight is cancelled, and it is resumed with a [`Stop`]
+    /// that says so. Nothing happens if that use of the frame is over.
+    pub fn cancel(&self, key: Key) {
+        if let Some(record) = self.region.find(key) {
+            self.region.cancel(record);
+        }
+    }
+
+    /// No frame will be allocated any more; once the last one is free, the runtime lets go of this value.
+    pub fn retire(&self) {
+        self.region.retired.set(true);
+        self.region.forget_if_unused();
+    }
+}
+
+impl Region {
+    fn allocate(&self) -> Option<Frame<'_>> {
+        if self.retired.get() || self.core.driver().is_closing() {
+            return None;
+        }
+        if self.free.get() == NONE && !self.grow() {
+            return None;
+        }
+        let index = self.free.get();
+        let record = self.memory.record(index);
+        let header = record.header();
+        self.free.set(header.next.get());
+        self.live.set(self.live.get() + 1);
+        let next = header.key.get().generation().wrapping_add(1);
+        header.key.set(Key::frame(self.owner, index, next));
+        header.flags.set(HELD);
+        header.done.set(0);
+        for word in 0..self.layout.words() {
+            let vacant = word < usize::from(self.layout.descriptors);
+            // SAFETY: below the words of the layout.
+            unsafe { record.word(word) }.set(if vacant { u64::MAX } else { 0 });
+        }
+        Some(Frame::new(self, record, index))
+    }
+
+    #[cold]
+    fn grow(&self) -> bool {
+        let Ok(fresh) = self.memory.grow() else { return false };
+        for index in fresh.rev() {
+            let header = self.memory.record(index).header();
+            header.flags.set(FREE);
+            header.next.set(self.free.get());
+            self.free.set(index);
+        }
+        true
+    }
+
+    /// The record of the frame that `key` names, if it is still the same use of it.
+    #[inline]
+    pub(super) fn find(&self, key: Key) -> Option<Record> {
+        if key.index() >= self.memory.accessible() {
+            return None;
+        }
+        let record = self.memory.record(key.index());
+        let header = record.header();
+        (header.key.get() == key && header.flags.get() & FREE == 0).then_some(record)
+    }
+
+    fn cancel(&self, record: Record) {
+        let header = record.header();
+        header.flags.set(header.flags.get() | CANCELLING);
+        if header.in_flight.get() > 0 {
+            self.ask(record);
+        }
+    }
+
+    /// Makes the driver ask the kernel, once for as long as the frame has something in flight.
+    pub(super) fn ask(&self, record: Record) {
+        let header = record.header();
+        if header.flags.get() & ASKED == 0 {
+            header.flags.set(header.flags.get() | ASKED);
+            self.core.driver().cancel_frame(header.key.get());
+        }
+    }
+
+    /// Gives a frame back. Its descriptors have been taken out.
+    pub(super) fn free(&self, record: Record, index: u32) {
+        let header = record.header();
+        debug_assert_eq!(header.in_flight.get(), 0);
+        header.flags.set(FREE);
+        // The key is over: a late completion finds nothing.
+        header.next.set(self.free.get());
+        self.free.set(index);
+        self.live.set(self.live.get() - 1);
+        self.memory.discard(index);
+        self.forget_if_unused();
+    }
+
+    fn forget_if_unused(&self) {
+        if self.retired.get() && self.live.get() == 0 {
+            self.core.driver().remove_owner(self.owner);
+        }
+    }
+}
+
+impl<R: Resume> Owner for Frames<R> {
+    #[inline]
+    fn completed(&self, key: Key, step: u32, completion: Completion) {
+        let region = &self.region;
+        let Some(record) = region.find(key).filter(|record| record.header().in_flight.get() > 0) else {
+            return region.core.driver().ring.counters.strays.add(1);
+        };
+        let header = record.header();
+        let left = header.in_flight.get() - 1;
+        header.in_flight.set(left);
+        let template = &region.templates[usize::from(header.segment.get())];
+        let result = completion.result();
+        // The one path that matters: the whole segment, by the completion of its last member.
+        if header.flags.get() == 0 && left == 0 && step == u32::from(template.last) {
+            let success = if template.exact { result as u32 == header.want.get() } else { result > 0 };
+            if success && result >= 0 {
+                header.flags.set(HELD);
+                let frame = Frame::new(region, record, key.index());
+                return self.runner.advanced(frame, header.segment.get(), result as u32);
+            }
+        }
+        self.settle(record, step, result);
+    }
+
+    fn ready(&self, key: Key) {
+        let Some(record) = self.region.find(key) else { return };
+        let header = record.header();
+        if header.flags.get() & PARKED != 0 {
+            header.flags.set(header.flags.get() & !PARKED | HELD);
+            self.runner.unparked(Frame::new(&self.region, record, key.index()));
+        }
+    }
+
+    fn in_flight(&self, key: Key) -> bool {
+        self.region.find(key).is_some_and(|record| record.header().in_flight.get() > 0)
+    }
+
+    fn ask_cancel(&self, key: Key) -> bool {
+        let Some(record) = self.region.find(key) else { return true };
+        let template = &self.region.templates[usize::from(record.header().segment.get())];
+        let mut asked = None;
+        template.members.iter().all(|member| {
+            // SAFETY: a template's words were checked against the layout.
+            let fd = unsafe { record.word(usize::from(member.descriptor)) }.get() as i32;
+            // One request finds every member on the descriptor, which is this frame's alone.
+            asked == Some(fd) || {
+                asked = Some(fd);
+                self.region.core.driver().push(cancel::by_descriptor(fd))
+            }
+        })
+    }
+
+    fn shut_down(&self) {
+        for index in 0..self.region.memory.accessible() {
+            let record = self.region.memory.record(index);
+            if record.header().flags.get() & FREE == 0 {
+                self.region.cancel(record);
+            }
+        }
+    }
+
+    fn live(&self) -> u32 {
+        self.region.live.get()
+    }
+}
+
+impl<R: Resume> Frames<R> {
+    /// Everything that is not a plain success: a failure, a short transfer, a cancellation, a submission that was
+    /// not the whole segment, and rings on which every member posts a completion.
+    #[cold]
+    fn settle(&self, record: Record, step: u32, result: i32) {
+        let header = record.header();
+        let template = &self.region.templates[usize::from(header.segment.get())];
+        let partial = header.flags.get() & PARTIAL != 0;
+        let first = if partial { u32::from(header.from.get()) } else { 0 };
+        let last = if partial { u32::from(header.to.get()) - 1 } else { u32::from(template.last) };
+        if step < first || step > last {
+            return self.region.core.driver().ring.counters.strays.add(1);
+        }
+        if step == last {
+            header.last_result.set(result);
+        }
+        let member = &template.members[step as usize];
+        let want = self.region.wanted(record, step as u8) - if step == first { header.done.get() } else { 0 };
+        let success =
+            if member.exact || want == 0 { result >= 0 && result as u32 == want } else { result > 0 };
+        // Members complete in any order; what severed the link is the first of them that failed.
+        if !success && (header.flags.get() & BAD == 0 || step < u32::from(header.bad_member.get())) {
+            header.flags.set(header.flags.get() | BAD);
+            header.bad_member.set(step as u8);
+            header.bad_result.set(result);
+        }
+        if header.in_flight.get() > 0 {
+            return;
+        }
+
+        let flags = header.flags.get();
+        let segment = header.segment.get();
+        let (member, result) = if flags & BAD != 0 {
+            (header.bad_member.get(), header.bad_result.get())
+        } else {
+            (last as u8, header.last_result.get())
+        };
+        let before = if u32::from(member) == first { header.done.get() } else { 0 };
+        let stop = Stop {
+            segment,
+            member,
+            result,
+            done: before + result.max(0) as u32,
+            want: self.region.wanted(record, member),
+            succeeded: flags & BAD == 0,
+            whole: last == u32::from(template.last),
+            cancelling: flags & CANCELLING != 0,
+        };
+        header.done.set(0);
+        header.flags.set(flags & CANCELLING | HELD);
+        let frame = Frame::new(&self.region, record, header.key.get().index());
+        if stop.succeeded && stop.whole && !stop.cancelling {
+            self.runner.advanced(frame, segment, stop.done);
+        } else {
+            self.runner.stopped(frame, stop);
+        }
+    }
+}
+
+impl<R> Drop for Frames<R> {
+    fn drop(&mut self) {
+        // The runtime holds the frames' owner until they are all free; only a ring that failed lets go
+        // earlier, and then nobody knows what the kernel still writes: keep the mappings.
+        if self.region.live.get() > 0 {
+            self.region.memory.leak();
+        }
+    }
+}
+
+impl<R> fmt::Debug for Frames<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frames")
+            .field("layout", &self.region.layout)
+            .field("live", &self.region.live.get())
+            .finish()
+    }
+}

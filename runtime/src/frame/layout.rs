@@ -1,0 +1,35 @@
+//! What a frame of a program consists of.
+
+/// The shape of a program's frames: how many registers, descriptors and bytes each has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Registers, `u64` each.
+    pub registers: u16,
+    /// Places for descriptors that the frame owns.
+    pub descriptors: u16,
+    /// Bytes that the kernel reads and writes.
+    pub bytes: u32,
+}
+
+impl Layout {
+    /// The word of a control record that holds descriptor `i`.
+    #[inline]
+    pub(super) fn descriptor_word(&self, i: u16) -> usize {
+        usize::from(i)
+    }
+
+    /// The word of a control record that holds register `i`.
+    #[inline]
+    pub(super) fn register_word(&self, i: u16) -> usize {
+        usize::from(self.descriptors) + usize::from(i)
+    }
+
+    pub(super) fn words(&self) -> usize {
+        usize::from(self.descriptors) + usize::from(self.registers)
+    }
+
+    /// Bytes from one frame's buffer to the next: whole cache lines.
+    pub(super) fn stride(&self) -> usize {
+        (self.bytes as usize).next_multiple_of(64)
+    }
+}

@@ -1,0 +1,155 @@
+//! The token for a frame that has nothing in flight.
+
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+
+use super::frames::Region;
+use super::memory::{ASKED, CANCELLING, HELD, PARKED, Record};
+use super::views::Views;
+use crate::driver::Key;
+
+/// How a segment ended that did not simply succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The segment.
+    pub segment: u16,
+    /// The member that failed or came short; if none did, the last one that was submitted.
+    pub member: u8,
+    /// Its result: a count, or a negated errno.
+    pub result: i32,
+    /// The bytes that it has transferred, those before a resumption included.
+    pub done: u32,
+    /// The bytes that it was to transfer.
+    pub want: u32,
+    /// Whether everything that was submitted has succeeded.
+    pub succeeded: bool,
+    /// Whether the segment's last member was among it.
+    pub whole: bool,
+    /// Whether the frame is being cancelled.
+    pub cancelling: bool,
+}
+
+/// The right to look at a frame and to submit for it. There is one a frame at most, and only while nothing of it
+/// is in flight. A token that is dropped leaves the frame idle; only its owner's key leads back to it.
+pub struct Frame<'f> {
+    pub(super) region: &'f Region,
+    pub(super) record: Record,
+    pub(super) index: u32,
+}
+
+impl<'f> Frame<'f> {
+    /// The caller has just set `HELD`.
+    #[inline]
+    pub(super) fn new(region: &'f Region, record: Record, index: u32) -> Self {
+        Frame { region, record, index }
+    }
+
+    /// The name of this use of the frame.
+    #[inline]
+    pub fn key(&self) -> Key {
+        self.record.header().key.get()
+    }
+
+    /// Whether the frame is being cancelled: it must end, and cannot submit.
+    #[inline]
+    pub fn is_cancelled(&self) -> bool {
+        self.record.header().flags.get() & CANCELLING != 0
+    }
+
+    /// The value of a register.
+    ///
+    /// # Panics
+    /// If the layout has no such register.
+    #[inline]
+    pub fn register(&self, i: u16) -> u64 {
+        assert!(i < self.region.layout.registers);
+        // SAFETY: the register was just checked to be one of the layout's.
+        unsafe { self.record.word(self.region.layout.register_word(i)) }.get()
+    }
+
+    /// Sets a register.
+    ///
+    /// # Panics
+    /// If the layout has no such register.
+    #[inline]
+    pub fn set_register(&self, i: u16, value: u64) {
+        assert!(i < self.region.layout.registers);
+        // SAFETY: the register was just checked to be one of the layout's.
+        unsafe { self.record.word(self.region.layout.register_word(i)) }.set(value);
+    }
+
+    /// Gives the frame a descriptor; it owns it until it is taken out.
+    ///
+    /// # Panics
+    /// If the place is occupied, or the layout has no such place.
+    pub fn put_descriptor(&mut self, i: u16, fd: OwnedFd) {
+        assert!(i < self.region.layout.descriptors);
+        // SAFETY: the place was just checked to be one of the layout's.
+        let word = unsafe { self.record.word(self.region.layout.descriptor_word(i)) };
+        assert!(word.get() == u64::MAX, "a descriptor is already there");
+        word.set(fd.as_raw_fd() as u64);
+        let _ = fd.into_raw_fd();
+    }
+
+    /// Takes a descriptor out of the frame.
+    ///
+    /// # Panics
+    /// If the layout has no such place.
+    pub fn take_descriptor(&mut self, i: u16) -> Option<OwnedFd> {
+        assert!(i < self.region.layout.descriptors);
+        // SAFETY: the place was just checked to be one of the layout's.
+        let word = unsafe { self.record.word(self.region.layout.descriptor_word(i)) }.replace(u64::MAX);
+        if word == u64::MAX {
+            return None;
+        }
+        // SAFETY: `put_descriptor` took ownership of it, and it is given away only here.
+        Some(unsafe { OwnedFd::from_raw_fd(word as i32) })
+    }
+
+    /// The frame's bytes, to be borrowed in disjoint parts.
+    #[inline]
+    pub fn views(&mut self) -> Views<'_> {
+        let bytes = self.region.layout.bytes as usize;
+        // SAFETY: nothing of the frame is in flight while its token exists, the token is borrowed for as
+        // long as the views, and the buffer of an accessible frame has that many bytes, initialised to zero.
+        unsafe { Views::new(self.region.memory.buffer(self.index), bytes) }
+    }
+
+    /// The frame goes on in a later turn: [`Resume::unparked`](super::Resume::unparked).
+    pub fn park(self) {
+        let header = self.record.header();
+        header.flags.set(header.flags.get() & !HELD | PARKED);
+        self.region.core.driver().make_ready(header.key.get());
+    }
+
+    /// The use of the frame is over. Descriptors that are still in it are closed.
+    pub fn free(mut self) {
+        for i in 0..self.region.layout.descriptors {
+            if let Some(fd) = self.take_descriptor(i) {
+                self.region.core.driver().close(fd);
+            }
+        }
+        self.region.free(self.record, self.index);
+    }
+
+    /// Counts what was submitted and hands the frame over to the kernel.
+    #[inline]
+    pub(super) fn in_flight(self, segment: u16, completions: u16, want: u32, flags: u8) {
+        let header = self.record.header();
+        header.segment.set(segment);
+        header.in_flight.set(completions);
+        header.want.set(want);
+        let cancelling = header.flags.get() & CANCELLING;
+        header.flags.set(flags | cancelling);
+        if cancelling != 0 {
+            // Cancelled between two segments: what was just submitted is cancelled in turn.
+            header.flags.set(header.flags.get() & !ASKED);
+            self.region.ask(self.record);
+        }
+    }
+}
+
+impl std::fmt::Debug for Frame<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Frame({:?})", self.key())
+    }
+}

@@ -1,0 +1,117 @@
+//! Disjoint parts of a frame's bytes, borrowed at the same time.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::ptr::NonNull;
+
+/// How many parts can be borrowed at once.
+const PARTS: usize = 8;
+
+/// A frame's bytes, from which parts are borrowed: shared parts may overlap each other, a mutable part overlaps
+/// nothing. Each part stays borrowed for as long as the frame's token is.
+pub struct Views<'f> {
+    start: NonNull<u8>,
+    len: usize,
+    /// What was lent, and whether mutably.
+    lent: [(u32, u32, bool); PARTS],
+    count: usize,
+    frame: PhantomData<&'f mut [u8]>,
+}
+
+impl<'f> Views<'f> {
+    /// # Safety
+    /// For `'f` nobody else may touch the `len` initialised bytes at `start`.
+    #[inline]
+    pub(super) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
+        Views { start, len, lent: [(0, 0, false); PARTS], count: 0, frame: PhantomData }
+    }
+
+    /// Bytes to read. `None` if the range lies outside of the frame.
+    ///
+    /// # Panics
+    /// If a part of them was lent mutably, or too many parts were lent.
+    #[inline]
+    pub fn read(&mut self, range: Range<u32>) -> Option<&'f [u8]> {
+        let (start, len) = self.lend(range, false)?;
+        // SAFETY: inside the bytes that are ours for `'f`; `lend` has made sure that they are not lent
+        // mutably and will not be.
+        Some(unsafe { std::slice::from_raw_parts(start.as_ptr(), len) })
+    }
+
+    /// Bytes to read and write. `None` if the range lies outside of the frame.
+    ///
+    /// # Panics
+    /// If a part of them was lent before, or too many parts were lent.
+    #[inline]
+    pub fn write(&mut self, range: Range<u32>) -> Option<&'f mut [u8]> {
+        let (start, len) = self.lend(range, true)?;
+        // SAFETY: inside the bytes that are ours for `'f`; `lend` has made sure that no part of them is
+        // lent or will be.
+        Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), len) })
+    }
+
+    fn lend(&mut self, range: Range<u32>, mutably: bool) -> Option<(NonNull<u8>, usize)> {
+        if range.start > range.end || range.end as usize > self.len {
+            return None;
+        }
+        let overlaps = self.lent[..self.count]
+            .iter()
+            .any(|&(start, end, mutable)| (mutably || mutable) && range.start < end && start < range.end);
+        assert!(!overlaps, "the same bytes are borrowed twice, once of them mutably");
+        assert!(self.count < PARTS, "more than {PARTS} parts of a frame are borrowed at once");
+        self.lent[self.count] = (range.start, range.end, mutably);
+        self.count += 1;
+        // SAFETY: the range was just checked to lie inside the frame's bytes.
+        Some((unsafe { self.start.add(range.start as usize) }, range.len()))
+    }
+}
+
+impl std::fmt::Debug for Views<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Views").field("lent", &&self.lent[..self.count]).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn views(bytes: &mut [u8]) -> Views<'_> {
+        // SAFETY: the bytes are borrowed mutably for as long as the views.
+        unsafe { Views::new(NonNull::from(&mut *bytes).cast(), bytes.len()) }
+    }
+
+    #[test]
+    fn disjoint_parts_are_lent_together() {
+        let mut bytes = *b"abcdef";
+        let mut views = views(&mut bytes);
+        let (left, right) = (views.read(0..3).unwrap(), views.write(3..6).unwrap());
+        right.copy_from_slice(left);
+        assert_eq!(&bytes, b"abcabc");
+    }
+
+    #[test]
+    fn shared_parts_may_overlap() {
+        let mut bytes = *b"abcdef";
+        let mut views = views(&mut bytes);
+        assert_eq!((views.read(0..4).unwrap(), views.read(2..6).unwrap()), (&b"abcd"[..], &b"cdef"[..]));
+    }
+
+    #[test]
+    #[should_panic(expected = "borrowed twice")]
+    fn a_mutable_part_overlaps_nothing() {
+        let mut bytes = [0; 6];
+        let mut views = views(&mut bytes);
+        let _shared = views.read(0..4);
+        let _mutable = views.write(3..5);
+    }
+
+    #[test]
+    fn a_part_outside_is_refused() {
+        let mut bytes = [0; 6];
+        let mut views = views(&mut bytes);
+        assert!(views.read(0..7).is_none());
+        assert!(views.write(7..7).is_none());
+        assert!(views.write(6..6).is_some());
+    }
+}

@@ -1,0 +1,80 @@
+//! accept: take a connection from a listener (accept4(2), `IORING_OP_ACCEPT`), once or again and again.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use io_uring::opcode;
+
+use super::multishot::Repeats;
+use super::{Completion, Facts, Multishot, Op, Operation, Returns, Severs};
+use crate::descriptor::Descriptor;
+use crate::ring::Sqe;
+use crate::ring::sqe::Prepared;
+
+/// `IORING_ACCEPT_MULTISHOT`, kernel 5.19.
+const MULTISHOT: u16 = 1 << 0;
+
+const FACTS: Facts =
+    Facts { name: "accept", since: (5, 5), returns: Returns::Descriptor, severs: Severs::Always };
+
+/// See [`accept`].
+#[derive(Debug)]
+pub struct Accept(Descriptor);
+
+/// Takes one connection. The peer's address is not asked for: getpeername(2) tells it later, where needed.
+///
+/// Dropping the future cancels the accept; a connection that arrives all the same is closed.
+pub fn accept(listener: &Descriptor) -> Op<Accept> {
+    Op::new(Accept(listener.clone()))
+}
+
+fn template(ioprio: u16) -> Sqe {
+    Sqe { op_flags: libc::SOCK_CLOEXEC as u32, ioprio, ..Sqe::new(opcode::Accept::CODE) }
+}
+
+impl Operation for Accept {
+    type Output = io::Result<OwnedFd>;
+    const FACTS: Facts = FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        Prepared::new(template(0), self.0.raw())
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.descriptor()
+    }
+}
+
+/// See [`accept_multi`].
+#[derive(Debug)]
+pub struct AcceptMulti(Descriptor);
+
+/// Takes connections until it is dropped or fails, with one submission. The stream ends after an error, or
+/// when the kernel ends the multishot; start another to go on.
+///
+/// Dropping the stream cancels it; connections that it has accepted and not given out are closed.
+pub fn accept_multi(listener: &Descriptor) -> Multishot<AcceptMulti> {
+    Multishot::new(AcceptMulti(listener.clone()))
+}
+
+impl Operation for AcceptMulti {
+    /// One connection, of which there are many.
+    type Output = io::Result<OwnedFd>;
+    const FACTS: Facts = FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        Prepared::new(template(MULTISHOT), self.0.raw())
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        Self::item(completion)
+    }
+}
+
+impl Repeats for AcceptMulti {
+    type Item = io::Result<OwnedFd>;
+
+    fn item(completion: Completion) -> Self::Item {
+        completion.descriptor()
+    }
+}

@@ -1,0 +1,48 @@
+//! close: close a descriptor (close(2), `IORING_OP_CLOSE`).
+
+use std::io;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+
+use io_uring::opcode;
+
+use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::ring::Sqe;
+use crate::ring::sqe::Prepared;
+
+/// See [`close`].
+#[derive(Debug)]
+pub struct Close {
+    /// Ours until it is submitted; then the kernel answers for it.
+    unsubmitted: Option<OwnedFd>,
+    fd: RawFd,
+}
+
+/// Closes `fd` without blocking the core, and tells what close(2) had to say.
+///
+/// Dropping the future before its first poll closes the descriptor on the spot; later, the close goes on.
+pub fn close(fd: OwnedFd) -> Op<Close> {
+    Op::new(Close::new(fd))
+}
+
+impl Close {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
+        Close { fd: fd.as_raw_fd(), unsubmitted: Some(fd) }
+    }
+}
+
+impl Operation for Close {
+    type Output = io::Result<()>;
+    const FACTS: Facts =
+        Facts { name: "close", since: (5, 6), returns: Returns::Unit, severs: Severs::Always };
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        if let Some(fd) = self.unsubmitted.take() {
+            self.fd = fd.into_raw_fd();
+        }
+        Prepared::new(Sqe::new(opcode::Close::CODE), self.fd)
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.unit()
+    }
+}

@@ -1,0 +1,46 @@
+//! recv: receive from a connected socket (recv(2), `IORING_OP_RECV`).
+
+use io_uring::opcode;
+
+use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::buf::{BufResult, IoBufMut};
+use crate::descriptor::Descriptor;
+use crate::ring::Sqe;
+use crate::ring::sqe::Prepared;
+
+/// See [`recv`].
+#[derive(Debug)]
+pub struct Recv<B> {
+    socket: Descriptor,
+    buffer: B,
+    flags: i32,
+}
+
+/// Receives into `buffer`. Gives the number of bytes; 0 is the end of the stream, unless the buffer has no
+/// room. `flags` are the `MSG_*` of recv(2).
+///
+/// Dropping the future cancels the receive; bytes that it had already taken are lost.
+pub fn recv<B: IoBufMut>(socket: &Descriptor, buffer: B, flags: i32) -> Op<Recv<B>> {
+    Op::new(Recv { socket: socket.clone(), buffer, flags })
+}
+
+pub(crate) const FACTS: Facts =
+    Facts { name: "recv", since: (5, 6), returns: Returns::Count, severs: Severs::WithWaitall };
+
+/// The entry without descriptor and buffer.
+pub(crate) const fn template(flags: i32) -> Sqe {
+    Sqe { op_flags: flags as u32, ..Sqe::new(opcode::Recv::CODE) }
+}
+
+impl<B: IoBufMut> Operation for Recv<B> {
+    type Output = BufResult<usize, B>;
+    const FACTS: Facts = FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        Prepared::new(template(self.flags), self.socket.raw()).writes(&mut self.buffer)
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.fill(self.buffer)
+    }
+}

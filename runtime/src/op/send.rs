@@ -1,0 +1,46 @@
+//! send: send on a connected socket (send(2), `IORING_OP_SEND`).
+
+use io_uring::opcode;
+
+use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::buf::{BufResult, IoBuf};
+use crate::descriptor::Descriptor;
+use crate::ring::Sqe;
+use crate::ring::sqe::Prepared;
+
+/// See [`send`].
+#[derive(Debug)]
+pub struct Send<B> {
+    socket: Descriptor,
+    buffer: B,
+    flags: i32,
+}
+
+/// Sends `buffer`. Gives the number of bytes that the socket took, which may be fewer; with `MSG_WAITALL`
+/// the kernel goes on until all are sent or an error occurs. `MSG_NOSIGNAL` is always set.
+///
+/// Dropping the future cancels the send; it is not known how much was sent before.
+pub fn send<B: IoBuf>(socket: &Descriptor, buffer: B, flags: i32) -> Op<Send<B>> {
+    Op::new(Send { socket: socket.clone(), buffer, flags })
+}
+
+pub(crate) const FACTS: Facts =
+    Facts { name: "send", since: (5, 6), returns: Returns::Count, severs: Severs::WithWaitall };
+
+/// The entry without descriptor and buffer.
+pub(crate) const fn template(flags: i32) -> Sqe {
+    Sqe { op_flags: (flags | libc::MSG_NOSIGNAL) as u32, ..Sqe::new(opcode::Send::CODE) }
+}
+
+impl<B: IoBuf> Operation for Send<B> {
+    type Output = BufResult<usize, B>;
+    const FACTS: Facts = FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        Prepared::new(template(self.flags), self.socket.raw()).reads(&self.buffer)
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        (completion.count(), self.buffer)
+    }
+}

@@ -1,0 +1,40 @@
+//! write: write at a position of a file (pwrite(2), `IORING_OP_WRITE`).
+
+use io_uring::opcode;
+
+use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::buf::{BufResult, IoBuf};
+use crate::descriptor::Descriptor;
+use crate::ring::Sqe;
+use crate::ring::sqe::Prepared;
+
+/// See [`write_at`].
+#[derive(Debug)]
+pub struct Write<B> {
+    file: Descriptor,
+    buffer: B,
+    offset: u64,
+}
+
+/// Writes at `offset` bytes into the file. Gives the number of bytes written, which may be fewer than
+/// there are. An offset of `u64::MAX` writes at (and moves) the file's own position, as write(2) does.
+///
+/// Dropping the future asks for cancellation; it is not known how much was written.
+pub fn write_at<B: IoBuf>(file: &Descriptor, buffer: B, offset: u64) -> Op<Write<B>> {
+    Op::new(Write { file: file.clone(), buffer, offset })
+}
+
+impl<B: IoBuf> Operation for Write<B> {
+    type Output = BufResult<usize, B>;
+    const FACTS: Facts =
+        Facts { name: "write", since: (5, 6), returns: Returns::Count, severs: Severs::Always };
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        let sqe = Sqe::new(opcode::Write::CODE);
+        Prepared::new(sqe, self.file.raw()).at(self.offset).reads(&self.buffer)
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        (completion.count(), self.buffer)
+    }
+}

@@ -1,0 +1,208 @@
+//! One io_uring: set up, probed, entered.
+//!
+//! The `io-uring` crate owns the descriptor, registers and probes; the queues are mapped a second time by
+//! [`queue`], because copying entries in and out costs more than everything else an echo does. A [`Ring`]
+//! belongs to the thread that made it: with SINGLE_ISSUER the kernel refuses every other.
+//!
+//! There is one way to submit: [`Ring::reserve`] a list of entries, write them in place, commit. A list is
+//! reserved whole or not at all and published by one store of the tail, so that a chain of linked entries
+//! never crosses a submission (a link ends where the submission ends, liburing issue 510).
+
+pub(crate) mod capabilities;
+mod enter;
+mod map;
+mod queue;
+pub(crate) mod setup;
+pub(crate) mod sqe;
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr::NonNull;
+use std::time::Duration;
+
+use io_uring::IoUring;
+
+use crate::metrics::RingCounters;
+use capabilities::Capabilities;
+use enter::EnterAs;
+use queue::Queues;
+pub(crate) use sqe::Sqe;
+
+/// How long an enter may block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Not at all: submit, run what is pending, come back.
+    No,
+    /// Until there is a completion, or this time has passed.
+    AtMost(Duration),
+    /// Until there is a completion.
+    Forever,
+}
+
+/// Why a list of entries could not be reserved now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// The queue is full and the kernel takes nothing at the moment (EBUSY, EAGAIN, ENOMEM): try again
+    /// after completions have been reaped.
+    Later,
+    /// The list is longer than the queue.
+    TooLong,
+}
+
+pub(crate) struct Ring {
+    queues: Queues,
+    capabilities: Capabilities,
+    enter_as: EnterAs,
+    wait_flags: u32,
+    /// An enter failed in a way that says "reap first"; cleared by the next enter that succeeds.
+    congested: Cell<bool>,
+    pub(crate) counters: RingCounters,
+    io: IoUring,
+}
+
+impl Ring {
+    fn new(io: IoUring, enter_as: Option<EnterAs>, capabilities: Capabilities) -> io::Result<Ring> {
+        let queues = Queues::map(io.as_raw_fd(), io.params())?;
+        let no_iowait = if capabilities.no_iowait() { enter::NO_IOWAIT } else { 0 };
+        Ok(Ring {
+            queues,
+            capabilities,
+            enter_as: enter_as.unwrap_or(EnterAs::descriptor(io.as_raw_fd())),
+            wait_flags: enter::GETEVENTS | no_iowait,
+            congested: Cell::new(false),
+            counters: RingCounters::default(),
+            io,
+        })
+    }
+
+    pub(crate) fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    pub(crate) fn fd(&self) -> RawFd {
+        self.io.as_raw_fd()
+    }
+
+    pub(crate) fn queues(&self) -> &Queues {
+        &self.queues
+    }
+
+    /// Room for a list of `n` entries, all or none. The queue is flushed if it has to be.
+    #[inline]
+    pub(crate) fn reserve(&self, n: u32) -> Result<Reservation<'_>, Refused> {
+        if !self.queues.fits(n) {
+            self.make_room(n)?;
+        }
+        Ok(Reservation { ring: self, n })
+    }
+
+    #[cold]
+    fn make_room(&self, n: u32) -> Result<(), Refused> {
+        if n > self.queues.sq_entries() {
+            return Err(Refused::TooLong);
+        }
+        // The head that `fits` compares with may be old: look before entering.
+        if self.queues.unsubmitted() + n <= self.queues.sq_entries() {
+            return Ok(());
+        }
+        if !self.congested.get() {
+            self.counters.flushes.add(1);
+            // An error shows as entries left in the queue.
+            let _ = self.enter(0, 0, None);
+        }
+        if self.queues.unsubmitted() + n <= self.queues.sq_entries() { Ok(()) } else { Err(Refused::Later) }
+    }
+
+    /// The longest list that [`reserve`](Ring::reserve) can ever grant.
+    pub(crate) fn longest_list(&self) -> u32 {
+        self.queues.sq_entries()
+    }
+
+    /// Submits everything that is queued, then waits as told. Signals, a full CQ and a lack of kernel memory
+    /// end the wait early and are not errors: the caller reaps and comes back.
+    pub(crate) fn submit_and_wait(&self, wait: Wait) -> io::Result<()> {
+        // Never sleep over a completion that is already there.
+        let ready = self.queues.has_completion() || self.queues.overflowed();
+        let result = match wait {
+            Wait::No => self.enter(0, self.wait_flags, None),
+            _ if ready => self.enter(0, self.wait_flags, None),
+            Wait::Forever => self.enter(1, self.wait_flags, None),
+            Wait::AtMost(limit) => self.enter(1, self.wait_flags, Some(limit)),
+        };
+        match result {
+            Ok(()) => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN | libc::ENOMEM) => Ok(()),
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Whether an enter would have anything to do besides waiting.
+    pub(crate) fn wants_enter(&self) -> bool {
+        self.queues.kernel_has_work() || self.queues.unsubmitted() > 0
+    }
+
+    fn enter(&self, want: u32, flags: u32, limit: Option<Duration>) -> io::Result<()> {
+        self.counters.enters.add(1);
+        // SAFETY: every published entry was vouched for by `Reservation::commit`.
+        let entered = unsafe { self.enter_as.enter(self.queues.unsubmitted(), want, flags, limit) };
+        match entered {
+            Ok(submitted) => {
+                self.counters.submitted.add(u64::from(submitted));
+                self.congested.set(false);
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::ENOMEM)) {
+                    self.congested.set(true);
+                    self.counters.congested.add(1);
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.enter_as.unregister(self.io.as_raw_fd());
+    }
+}
+
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ring").field("fd", &self.fd()).field("queues", &self.queues).finish_non_exhaustive()
+    }
+}
+
+/// Room for `n` entries behind the tail. Dropping it without a commit gives the room back.
+pub(crate) struct Reservation<'r> {
+    ring: &'r Ring,
+    n: u32,
+}
+
+impl Reservation<'_> {
+    /// The place of entry `i`, to be written in full before the commit.
+    ///
+    /// # Panics
+    /// If `i` is not below the number reserved (in debug builds; the place is inside the queue in any case).
+    #[inline]
+    pub(crate) fn place(&mut self, i: u32) -> NonNull<Sqe> {
+        debug_assert!(i < self.n);
+        self.ring.queues.vacant(i)
+    }
+
+    /// Publishes all `n` entries at once.
+    ///
+    /// # Safety
+    /// - every place below `n` has been written completely;
+    /// - what the entries point to stays valid until the last completion of each.
+    #[inline]
+    pub(crate) unsafe fn commit(self) {
+        // SAFETY: the room was checked when the reservation was made and the tail has not moved since,
+        // because no user code runs while it is held; the rest is the caller's promise.
+        unsafe { self.ring.queues.publish(self.n) };
+    }
+}
