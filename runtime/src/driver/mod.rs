@@ -173,8 +173,9 @@ impl Driver {
         }
     }
 
-    /// Wants a frame cancelled: asked from the next turn on, until nothing of it is in flight.
-    pub(crate) fn cancel_frame(&self, key: Key) {
+    /// Wants a slot's or a frame's operations cancelled: asked from the next turn on, until nothing of it is
+    /// in flight.
+    pub(crate) fn cancel(&self, key: Key) {
         self.cancels.add(key);
     }
 

@@ -16,15 +16,20 @@ use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
 
 use super::frames::Region;
 
-/// A length in a register that does not fit its span.
+/// Why a segment was not submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong {
-    /// The member.
-    pub member: u8,
-    /// What the register says.
-    pub len: u64,
-    /// What fits.
-    pub max: u32,
+pub enum NotSubmitted {
+    /// The queue takes nothing at the moment: park the frame and submit again in a later turn.
+    Busy,
+    /// A length in a register does not fit its span.
+    TooLong {
+        /// The member.
+        member: u8,
+        /// What the register says.
+        len: u64,
+        /// What fits.
+        max: u32,
+    },
 }
 
 impl Region {
@@ -50,15 +55,12 @@ impl Region {
 }
 
 impl<'f> Frame<'f> {
-    /// Submits a whole segment. Gives the frame back if a length does not fit.
-    ///
-    /// If the queue takes nothing at the moment, the frame is parked; `Resume::unparked` then has to
-    /// submit again.
+    /// Submits a whole segment, or gives the frame back.
     ///
     /// # Panics
     /// If there is no such segment.
     #[inline]
-    pub fn submit(self, segment: u16) -> Result<(), (Frame<'f>, TooLong)> {
+    pub fn submit(self, segment: u16) -> Result<(), (Frame<'f>, NotSubmitted)> {
         let template = &self.region.templates[usize::from(segment)];
         self.emit(segment, &template.members, 0, 0, template.completions, 0)
     }
@@ -72,7 +74,7 @@ impl<'f> Frame<'f> {
         from: u8,
         done: u32,
         alone: bool,
-    ) -> Result<(), (Frame<'f>, TooLong)> {
+    ) -> Result<(), (Frame<'f>, NotSubmitted)> {
         let template = &self.region.templates[usize::from(segment)];
         let to = if alone { from + 1 } else { template.last + 1 };
         let members = &template.members[usize::from(from)..usize::from(to)];
@@ -93,12 +95,11 @@ impl<'f> Frame<'f> {
         done: u32,
         completions: u16,
         flags: u8,
-    ) -> Result<(), (Frame<'f>, TooLong)> {
+    ) -> Result<(), (Frame<'f>, NotSubmitted)> {
         let (region, record) = (self.region, self.record);
         let count = members.len() as u32;
         let Ok(mut reservation) = region.core.driver().ring.reserve(count) else {
-            self.park();
-            return Ok(());
+            return Err((self, NotSubmitted::Busy));
         };
         let key = record.header().key.get();
         let buffer = region.memory.buffer(self.index);
@@ -106,8 +107,8 @@ impl<'f> Frame<'f> {
         for (i, member) in members.iter().enumerate() {
             let len = region.length(record, member);
             if len > u64::from(member.max) {
-                let member = TooLong { member: from + i as u8, len, max: member.max };
-                return Err((self, member));
+                let too_long = NotSubmitted::TooLong { member: from + i as u8, len, max: member.max };
+                return Err((self, too_long));
             }
             let before = if i == 0 { done } else { 0 };
             want = len as u32 - before.min(len as u32);
@@ -133,7 +134,7 @@ impl<'f> Frame<'f> {
         // SAFETY: every place was written in full; the spans are inside this frame's buffer, which is not
         // reused, unmapped or lent until `completions` completions have come, counted from here on.
         unsafe { reservation.commit() };
-        self.in_flight(segment, completions, want, flags);
+        self.launched(segment, completions, want, flags);
         Ok(())
     }
 }

@@ -207,7 +207,7 @@ impl Region {
         let header = record.header();
         if header.flags.get() & ASKED == 0 {
             header.flags.set(header.flags.get() | ASKED);
-            self.core.driver().cancel_frame(header.key.get());
+            self.core.driver().cancel(header.key.get());
         }
     }
 

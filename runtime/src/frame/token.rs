@@ -1,8 +1,10 @@
 //! The token for a frame that has nothing in flight.
 
+use std::cell::Cell;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use super::frames::Region;
+use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, HELD, PARKED, Record};
 use super::views::Views;
 use crate::driver::Key;
@@ -55,26 +57,10 @@ impl<'f> Frame<'f> {
         self.record.header().flags.get() & CANCELLING != 0
     }
 
-    /// The value of a register.
-    ///
-    /// # Panics
-    /// If the layout has no such register.
+    /// The frame's registers.
     #[inline]
-    pub fn register(&self, i: u16) -> u64 {
-        assert!(i < self.region.layout.registers);
-        // SAFETY: the register was just checked to be one of the layout's.
-        unsafe { self.record.word(self.region.layout.register_word(i)) }.get()
-    }
-
-    /// Sets a register.
-    ///
-    /// # Panics
-    /// If the layout has no such register.
-    #[inline]
-    pub fn set_register(&self, i: u16, value: u64) {
-        assert!(i < self.region.layout.registers);
-        // SAFETY: the register was just checked to be one of the layout's.
-        unsafe { self.record.word(self.region.layout.register_word(i)) }.set(value);
+    pub fn registers(&self) -> Registers<'_> {
+        Registers { layout: &self.region.layout, record: self.record }
     }
 
     /// Gives the frame a descriptor; it owns it until it is taken out.
@@ -105,13 +91,22 @@ impl<'f> Frame<'f> {
         Some(unsafe { OwnedFd::from_raw_fd(word as i32) })
     }
 
-    /// The frame's bytes, to be borrowed in disjoint parts.
+    /// All the frame's bytes.
     #[inline]
-    pub fn views(&mut self) -> Views<'_> {
-        let bytes = self.region.layout.bytes as usize;
+    pub fn bytes(&self) -> &[u8] {
+        let (start, len) = (self.region.memory.buffer(self.index), self.region.layout.bytes as usize);
+        // SAFETY: nothing of the frame is in flight while its token exists, and mutable views borrow the
+        // token mutably; the buffer of an accessible frame has that many bytes, initialised to zero.
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), len) }
+    }
+
+    /// The frame's bytes, to be borrowed in disjoint parts, and its registers.
+    #[inline]
+    pub fn parts(&mut self) -> (Views<'_>, Registers<'_>) {
+        let (start, len) = (self.region.memory.buffer(self.index), self.region.layout.bytes as usize);
         // SAFETY: nothing of the frame is in flight while its token exists, the token is borrowed for as
         // long as the views, and the buffer of an accessible frame has that many bytes, initialised to zero.
-        unsafe { Views::new(self.region.memory.buffer(self.index), bytes) }
+        (unsafe { Views::new(start, len) }, Registers { layout: &self.region.layout, record: self.record })
     }
 
     /// The frame goes on in a later turn: [`Resume::unparked`](super::Resume::unparked).
@@ -133,7 +128,7 @@ impl<'f> Frame<'f> {
 
     /// Counts what was submitted and hands the frame over to the kernel.
     #[inline]
-    pub(super) fn in_flight(self, segment: u16, completions: u16, want: u32, flags: u8) {
+    pub(super) fn launched(self, segment: u16, completions: u16, want: u32, flags: u8) {
         let header = self.record.header();
         header.segment.set(segment);
         header.in_flight.set(completions);
@@ -145,6 +140,46 @@ impl<'f> Frame<'f> {
             header.flags.set(header.flags.get() & !ASKED);
             self.region.ask(self.record);
         }
+    }
+}
+
+/// The registers of a frame whose token is borrowed.
+#[derive(Clone, Copy)]
+pub struct Registers<'f> {
+    layout: &'f Layout,
+    record: Record,
+}
+
+impl Registers<'_> {
+    /// The value of a register.
+    ///
+    /// # Panics
+    /// If the layout has no such register.
+    #[inline]
+    pub fn get(&self, i: u16) -> u64 {
+        self.cell(i).get()
+    }
+
+    /// Sets a register.
+    ///
+    /// # Panics
+    /// If the layout has no such register.
+    #[inline]
+    pub fn set(&self, i: u16, value: u64) {
+        self.cell(i).set(value);
+    }
+
+    #[inline]
+    fn cell(&self, i: u16) -> &Cell<u64> {
+        assert!(i < self.layout.registers);
+        // SAFETY: the register was just checked to be one of the layout's.
+        unsafe { self.record.word(self.layout.register_word(i)) }
+    }
+}
+
+impl std::fmt::Debug for Registers<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries((0..self.layout.registers).map(|i| self.get(i))).finish()
     }
 }
 
