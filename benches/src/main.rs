@@ -6,9 +6,11 @@
 //! - [`competitor`]: the servers, each a file, listed in `competitor::ALL`;
 //! - [`serve`]: one competitor's server, which owns its whole process;
 //! - [`load`]: the load generator, likewise a process of its own, so that it can be pinned and accounted for;
-//! - [`instructions`]: counts user-space instructions under callgrind; it owns nothing but child processes and their figures;
+//! - [`compare`] and [`instructions`]: the two referees. They own nothing but child processes and the figures read from them:
+//!   the first measures time, the second counts user-space instructions under callgrind;
 //! - [`process`]: child processes and what is read from outside them; [`sys`]: the system calls that std lacks.
 
+mod compare;
 mod competitor;
 mod instructions;
 mod load;
@@ -40,6 +42,7 @@ struct Cli {
 enum Command {
     Serve(serve::Options),
     Load(load::Options),
+    Compare(compare::Options),
     Instructions(instructions::Options),
     /// Names the competitors and the workloads
     List,
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(options) => serve::run(&options),
         Command::Load(options) => load::run(&options),
+        Command::Compare(options) => compare::run(&options),
         Command::Instructions(options) => instructions::run(&options),
         Command::List => {
             list();
