@@ -43,6 +43,15 @@ impl TcpListener {
         TcpListener(Descriptor::new(OwnedFd::from(listener)))
     }
 
+    /// The socket as one of the standard library; a duplicate of it, if operations on it are still in flight.
+    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
+        let fd = match self.0.try_into_owned() {
+            Ok(fd) => fd,
+            Err(shared) => shared.as_fd().try_clone_to_owned()?,
+        };
+        Ok(fd.into())
+    }
+
     /// The address it listens on.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let address = socket2::SockRef::from(&self.0).local_addr()?;

@@ -45,11 +45,12 @@ impl Region {
 
     #[inline]
     fn length(&self, record: Record, member: &Member) -> u64 {
+        let fixed = u64::from(member.sqe.len);
         if member.length == NO_WORD {
-            u64::from(member.sqe.len)
+            fixed
         } else {
             // SAFETY: a template's words were checked against the layout of this region.
-            unsafe { record.word(usize::from(member.length)) }.get()
+            fixed.saturating_add(unsafe { record.word(usize::from(member.length)) }.get())
         }
     }
 }

@@ -342,13 +342,13 @@ impl<R: Resume> Frames<R> {
             done: before + result.max(0) as u32,
             want: self.region.wanted(record, member),
             succeeded: flags & BAD == 0,
-            whole: last == u32::from(template.last),
+            alone: first == last,
             cancelling: flags & CANCELLING != 0,
         };
         header.done.set(0);
         header.flags.set(flags & CANCELLING | HELD);
         let frame = Frame::new(&self.region, record, header.key.get().index());
-        if stop.succeeded && stop.whole && !stop.cancelling {
+        if stop.succeeded && last == u32::from(template.last) && !stop.cancelling {
             self.runner.advanced(frame, segment, stop.done);
         } else {
             self.runner.stopped(frame, stop);

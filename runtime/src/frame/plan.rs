@@ -61,11 +61,13 @@ impl Verb {
 pub enum Len {
     /// Known when the program was built.
     Fixed(u32),
-    /// Read from a register when the segment is submitted; more than `max` is an error of that frame.
+    /// Computed when the segment is submitted: a register and a constant.
     Register {
         /// The register.
         index: u16,
-        /// The longest span that fits.
+        /// Added to it.
+        plus: u32,
+        /// The longest span that fits; a greater sum is an error of that frame.
         max: u32,
     },
 }
@@ -151,7 +153,7 @@ pub(super) struct Member {
     pub(super) sqe: Sqe,
     /// The word of the control record with the descriptor.
     pub(super) descriptor: u16,
-    /// The word of the control record with the length, or `NO_WORD`.
+    /// The word of the control record that is added to the template's length, or `NO_WORD`.
     pub(super) length: u16,
     pub(super) max: u32,
     pub(super) offset: u32,
@@ -213,7 +215,10 @@ fn check_transfer(transfer: &Transfer, layout: &Layout) -> Result<Member, PlanEr
             sqe.len = len;
             NO_WORD
         }
-        Len::Register { index, .. } if index < layout.registers => layout.register_word(index) as u16,
+        Len::Register { index, plus, .. } if index < layout.registers => {
+            sqe.len = plus;
+            layout.register_word(index) as u16
+        }
         Len::Register { .. } => return Err(PlanError::NoSuchHandle),
     };
     Ok(Member {

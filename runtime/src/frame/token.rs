@@ -24,8 +24,8 @@ pub struct Stop {
     pub want: u32,
     /// Whether everything that was submitted has succeeded.
     pub succeeded: bool,
-    /// Whether the segment's last member was among it.
-    pub whole: bool,
+    /// Whether it was a single member.
+    pub alone: bool,
     /// Whether the frame is being cancelled.
     pub cancelling: bool,
 }
