@@ -41,7 +41,7 @@ enum After {
 
 fn serve<F: Framing>(listener: TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let epoll = Epoll::new()?;
+    let epoll = Epoll::level_triggered()?;
     epoll.add(listener.as_fd(), LISTENER, Interest::Readable)?;
     let mut events = Events::with_capacity(1024);
     let mut connections: Vec<Option<Connection>> = Vec::new();

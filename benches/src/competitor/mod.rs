@@ -11,6 +11,8 @@ mod raw_buffered;
 mod raw_linked;
 mod raw_mapped;
 mod raw_multishot;
+#[cfg(test)]
+mod tests;
 mod tokio;
 
 use std::io;
@@ -94,7 +96,7 @@ impl Competitor {
 }
 
 #[cfg(test)]
-mod tests {
+mod list_tests {
     use super::*;
     use crate::workload::{ECHO, FRAMED};
 

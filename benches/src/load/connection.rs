@@ -156,17 +156,25 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads once; compares what is complete, and asks again for each.
+    /// Reads what has come; compares what is complete, and asks again for each.
     fn read(&mut self, sending: bool, recorder: &mut Recorder) -> Result<()> {
-        let count = match self.stream.read(self.incoming.piece()) {
-            Ok(0) if self.outstanding > 0 => return Err(self.failed("the server closed it", &"too early")),
-            Ok(count) => count,
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {
-                return Ok(());
+        while self.incoming.due > 0 {
+            let piece = self.incoming.piece();
+            let room = piece.len();
+            match self.stream.read(piece) {
+                Ok(0) => return Err(self.failed("the server closed it", &"too early")),
+                Ok(count) => {
+                    self.incoming.moved(count);
+                    if count < room {
+                        // The socket is empty; what comes later is a new edge.
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.failed("cannot receive", &error)),
             }
-            Err(error) => return Err(self.failed("cannot receive", &error)),
-        };
-        self.incoming.moved(count);
+        }
         let now = Instant::now();
         // Whole replies have come when what is due is less than what is outstanding.
         while self.outstanding * self.incoming.message >= self.incoming.due + self.incoming.message {

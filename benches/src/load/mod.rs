@@ -1,6 +1,6 @@
 //! `load`: asks one server as fast as it answers, and checks every byte of it.
 //!
-//! One thread and one epoll instance. Each connection keeps as many requests outstanding as the pipeline is deep, and sends the next one
+//! One thread and one edge-triggered epoll instance. Each connection keeps as many requests outstanding as the pipeline is deep, and sends the next one
 //! when a reply has come whole. Nothing is allocated once the connections stand. It speaks to this machine only, and ends by itself:
 //! after its time, after its requests, or when no reply has come for [`PATIENCE`].
 
@@ -91,7 +91,7 @@ fn measure(options: &Options) -> Result<Report> {
             format!("{} is not on this machine; only loopback addresses are loaded", options.target).into()
         );
     }
-    let epoll = Epoll::new()?;
+    let epoll = Epoll::edge_triggered()?;
     let mut connections = connect(options)?;
     let mut events = Events::with_capacity(connections.len().min(1024));
     let mut recorder = Recorder::new(options.watch)?;
@@ -151,4 +151,35 @@ fn connect(options: &Options) -> Result<Vec<Connection>> {
         connections.push(Connection::new(stream, number, &exchange, options.pipeline as usize, quota)?);
     }
     Ok(connections)
+}
+
+/// What the command line would do, for tests.
+#[cfg(test)]
+pub(crate) fn measure_with<'a>(arguments: impl Iterator<Item = &'a str>) -> Result<Report> {
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        options: Options,
+    }
+    let command: Command = clap::Parser::try_parse_from(std::iter::once("load").chain(arguments))?;
+    measure(&command.options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_loaded() {
+        let refused = measure_with(["192.0.2.1:80"].into_iter()).unwrap_err();
+        assert!(refused.to_string().contains("not on this machine"), "{refused}");
+    }
+
+    #[test]
+    fn seconds_are_a_number_within_reason() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for refused in ["-1", "601", "NaN", "inf", "soon"] {
+            assert!(seconds(refused).is_err(), "{refused}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! A level-triggered epoll instance.
+//! An epoll instance, level-triggered or edge-triggered as a whole.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -14,24 +14,37 @@ pub(crate) enum Interest {
 }
 
 impl Interest {
-    fn event(self, key: u64) -> libc::epoll_event {
-        let events = match self {
+    fn flags(self) -> i32 {
+        match self {
             Interest::Readable => libc::EPOLLIN,
             Interest::Writable => libc::EPOLLOUT,
             Interest::Either => libc::EPOLLIN | libc::EPOLLOUT,
-        };
-        libc::epoll_event { events: events as u32, u64: key }
+        }
     }
 }
 
 /// Owns the epoll descriptor; the descriptors watched leave it when they are closed.
 #[derive(Debug)]
-pub(crate) struct Epoll(OwnedFd);
+pub(crate) struct Epoll {
+    fd: OwnedFd,
+    trigger: i32,
+}
 
 impl Epoll {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// Tells of a descriptor for as long as it is ready.
+    pub(crate) fn level_triggered() -> io::Result<Self> {
+        Self::new(0)
+    }
+
+    /// Tells of a descriptor when it becomes ready, which costs the kernel less.
+    pub(crate) fn edge_triggered() -> io::Result<Self> {
+        Self::new(libc::EPOLLET)
+    }
+
+    fn new(trigger: i32) -> io::Result<Self> {
         // SAFETY: the call takes no pointers, and its result, once checked, is a descriptor that nobody else owns.
-        unsafe { Ok(Self(OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?))) }
+        let fd = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
+        Ok(Self { fd, trigger })
     }
 
     /// Starts to watch `fd`; its events carry `key`.
@@ -50,9 +63,9 @@ impl Epoll {
     }
 
     fn control(&self, operation: i32, fd: BorrowedFd<'_>, key: u64, interest: Interest) -> io::Result<()> {
-        let mut event = interest.event(key);
+        let mut event = libc::epoll_event { events: (interest.flags() | self.trigger) as u32, u64: key };
         // SAFETY: both descriptors are open, and the kernel copies `event` before the call returns.
-        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, fd.as_raw_fd(), &mut event) })?;
+        check(unsafe { libc::epoll_ctl(self.fd.as_raw_fd(), operation, fd.as_raw_fd(), &mut event) })?;
         Ok(())
     }
 
@@ -65,7 +78,7 @@ impl Epoll {
     ) -> io::Result<&'a [libc::epoll_event]> {
         let room = events.0.len() as i32;
         // SAFETY: `events` has room for that many events.
-        match check(unsafe { libc::epoll_wait(self.0.as_raw_fd(), events.0.as_mut_ptr(), room, timeout) }) {
+        match check(unsafe { libc::epoll_wait(self.fd.as_raw_fd(), events.0.as_mut_ptr(), room, timeout) }) {
             Ok(ready) => Ok(&events.0[..ready as usize]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(&[]),
             Err(error) => Err(error),
