@@ -10,6 +10,9 @@ use crate::table::{self, grouped, micros};
 /// Above this share of its core the load itself may have been the limit.
 const BUSY: f64 = 0.95;
 
+/// Above this share of waiting for a core, times say more about the machine than about the competitors.
+const DISTURBED: f64 = 0.05;
+
 /// One line for each competitor, the failed ones included, and what there is to say about them.
 pub(super) fn render(rows: &[Row], shape: &Shape) -> String {
     let baseline = rows.iter().find(|row| row.competitor.name == BASELINE.name).map(|row| &row.rounds[..]);
@@ -52,6 +55,13 @@ pub(super) fn render(rows: &[Row], shape: &Shape) -> String {
             notes.push(format!(
                 "* the load needed more than {:.0} % of its core: the server could do more",
                 BUSY * 100.0
+            ));
+        }
+        let disturbed = of(|report| report.disturbed_share);
+        if disturbed > DISTURBED {
+            notes.push(format!(
+                "{name} was disturbed: for {:.0} % of the time something else had the core",
+                disturbed * 100.0
             ));
         }
         if let Some(Err(error)) = &row.system_calls {

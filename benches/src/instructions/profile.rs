@@ -21,8 +21,8 @@ pub(super) fn render(name: &str, counts: &Counts, by: By, requests: u64, top: us
     for (place, count) in &counts.places {
         let key = match by {
             By::Functions => place.function.clone(),
-            By::Files => place.file.clone(),
-            By::Lines => format!("{}:{}", place.file, place.line),
+            By::Files => short(&place.file).to_owned(),
+            By::Lines => format!("{}:{}", short(&place.file), place.line),
         };
         *costs.entry(key).or_default() += count;
     }
@@ -35,4 +35,24 @@ pub(super) fn render(name: &str, counts: &Counts, by: By, requests: u64, top: us
     let rest: u64 = costs.iter().skip(top).map(|&(_, count)| count).sum();
     text += &format!("{:10.1}  elsewhere\n", rest as f64 / requests as f64);
     text
+}
+
+/// The end of a path, which names the crate and the file.
+fn short(path: &str) -> &str {
+    const COMPONENTS: usize = 4;
+    path.rmatch_indices('/').nth(COMPONENTS - 1).map_or(path, |(at, _)| &path[at + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_cut_to_its_end() {
+        assert_eq!(
+            short("/home/x/registry/src/index/io-uring-0.7.15/src/sys/mod.rs"),
+            "io-uring-0.7.15/src/sys/mod.rs"
+        );
+        assert_eq!(short("syscall.S"), "syscall.S");
+    }
 }

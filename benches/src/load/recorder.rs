@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::sys::cpu_clock::CpuClock;
+use crate::sys::cpu_clock::{self, CpuClock};
 
 /// What a load tells its parent.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,6 +18,8 @@ pub(crate) struct Report {
     pub(crate) load_cpu_share: f64,
     /// CPU time of the watched server within the same span.
     pub(crate) server_cpu_nanos: Option<u64>,
+    /// The greater share of time that load or server was ready to run and something else had the core.
+    pub(crate) disturbed_share: f64,
 }
 
 /// Nanoseconds from a request's sending to its reply's last byte.
@@ -42,32 +44,57 @@ impl Report {
 /// Owns the histogram and the clocks.
 pub(super) struct Recorder {
     histogram: Histogram<u64>,
-    server: Option<CpuClock>,
+    server: Option<Server>,
     recording: bool,
     begun: Mark,
     ended: Mark,
+}
+
+/// The process that is watched.
+#[derive(Clone, Copy)]
+struct Server {
+    pid: u32,
+    clock: CpuClock,
 }
 
 /// All clocks at one moment.
 #[derive(Clone, Copy)]
 struct Mark {
     time: Instant,
-    own: Duration,
-    server: Option<Duration>,
+    load: Account,
+    server: Option<Account>,
+}
+
+/// What the scheduler says of one process.
+#[derive(Clone, Copy)]
+struct Account {
+    used: Duration,
+    waited: Duration,
+}
+
+impl Account {
+    fn of(pid: u32, clock: CpuClock) -> Result<Self> {
+        Ok(Self { used: clock.read()?, waited: cpu_clock::waited(pid).unwrap_or_default() })
+    }
+
+    fn since(self, earlier: Account) -> Account {
+        let used = self.used.saturating_sub(earlier.used);
+        Account { used, waited: self.waited.saturating_sub(earlier.waited) }
+    }
 }
 
 impl Mark {
-    fn now(server: Option<CpuClock>) -> Result<Self> {
-        let server = server.map(CpuClock::read).transpose()?;
-        Ok(Self { time: Instant::now(), own: CpuClock::OWN.read()?, server })
+    fn now(server: Option<Server>) -> Result<Self> {
+        let server = server.map(|server| Account::of(server.pid, server.clock)).transpose()?;
+        Ok(Self { time: Instant::now(), load: Account::of(std::process::id(), CpuClock::OWN)?, server })
     }
 }
 
 impl Recorder {
-    /// A recorder that watches the CPU time of process `server`.
+    /// A recorder that watches process `server`.
     pub(super) fn new(server: Option<u32>) -> Result<Self> {
-        let clock = server.map(CpuClock::of).transpose();
-        let server = clock.map_err(|error| format!("cannot read the server's CPU clock: {error}"))?;
+        let server = server.map(|pid| CpuClock::of(pid).map(|clock| Server { pid, clock })).transpose();
+        let server = server.map_err(|error| format!("cannot read the server's CPU clock: {error}"))?;
         let highest = Duration::from_secs(60).as_nanos() as u64;
         let mark = Mark::now(server)?;
         let histogram = Histogram::new_with_max(highest, 3)?;
@@ -99,7 +126,9 @@ impl Recorder {
     pub(super) fn report(&self) -> Report {
         let (begun, ended) = (self.begun, self.ended);
         let seconds = (ended.time - begun.time).as_secs_f64();
-        let used = ended.server.zip(begun.server).map(|(ended, begun)| ended.saturating_sub(begun));
+        let load = ended.load.since(begun.load);
+        let server = ended.server.zip(begun.server).map(|(ended, begun)| ended.since(begun));
+        let waited = server.map_or(load.waited, |server| server.waited.max(load.waited));
         Report {
             requests: self.histogram.len(),
             seconds,
@@ -109,8 +138,9 @@ impl Recorder {
                 p999: self.histogram.value_at_quantile(0.999),
                 max: self.histogram.max(),
             },
-            load_cpu_share: (ended.own - begun.own).as_secs_f64() / seconds,
-            server_cpu_nanos: used.map(|used| used.as_nanos() as u64),
+            load_cpu_share: load.used.as_secs_f64() / seconds,
+            server_cpu_nanos: server.map(|server| server.used.as_nanos() as u64),
+            disturbed_share: waited.as_secs_f64() / seconds,
         }
     }
 }

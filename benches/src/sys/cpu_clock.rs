@@ -1,4 +1,4 @@
-//! The CPU time that a process has used, user and system, all its threads, in nanoseconds.
+//! The CPU time that a process has used, user and system, all its threads, in nanoseconds; and the time that it had to wait for it.
 //!
 //! The kernel brings the scheduler's account up to date when such a clock is read, which `/proc/PID/schedstat` does not: that
 //! file lags by up to a tick for a thread that is running.
@@ -37,6 +37,13 @@ impl CpuClock {
     }
 }
 
+/// How long the main thread of a process has been ready to run without getting a core, as the scheduler accounts for it.
+pub(crate) fn waited(pid: u32) -> io::Result<Duration> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
+    let nanos = text.split_ascii_whitespace().nth(1).and_then(|field| field.parse().ok());
+    nanos.map(Duration::from_nanos).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +53,12 @@ mod tests {
         let inside = CpuClock::OWN.read().unwrap();
         let outside = CpuClock::of(std::process::id()).unwrap().read().unwrap();
         assert!(outside >= inside);
+    }
+
+    #[test]
+    fn waiting_never_decreases() {
+        let before = waited(std::process::id()).unwrap();
+        std::thread::yield_now();
+        assert!(waited(std::process::id()).unwrap() >= before);
     }
 }
