@@ -148,9 +148,16 @@ pub(crate) fn member(flow: &Flow, pc: Pc) -> Option<&Move> {
     }
 }
 
+impl Lowered {
+    /// What the frames' region is to submit, by the numbers of the segments.
+    pub(crate) fn plans(&self, flow: &Flow) -> Vec<Plan> {
+        self.segments.iter().map(|segment| segment.plan(flow, &self.starts)).collect()
+    }
+}
+
 impl Segment {
     /// What the frames' region is to submit.
-    pub(crate) fn plan(&self, flow: &Flow) -> Plan {
+    fn plan(&self, flow: &Flow, starts: &[Option<u16>]) -> Plan {
         let transfer = |pc: &Pc| {
             let member = member(flow, *pc).expect("members are transfers");
             Transfer {
@@ -160,7 +167,8 @@ impl Segment {
                 len: member.len(),
             }
         };
-        Plan { members: self.members.iter().map(transfer).collect() }
+        let members = self.members.iter().map(transfer).collect();
+        Plan { members, into: self.into, then: starts[self.next] }
     }
 }
 

@@ -27,7 +27,6 @@ pub(super) struct Runner<S> {
 /// The counters of a program on a core.
 #[derive(Default)]
 pub(super) struct Counted {
-    pub(super) segments: Cell<u64>,
     pub(super) short: Cell<u64>,
     pub(super) one_by_one: Cell<u64>,
     pub(super) cancelled: Cell<u64>,
@@ -83,14 +82,13 @@ impl Place {
 }
 
 impl<S: 'static> Resume for Runner<S> {
-    #[inline]
-    fn advanced(&self, frame: Frame<'_>, segment: u16, transferred: u32) {
-        count(&self.counted.segments);
-        let segment = &self.lowered.segments[usize::from(segment)];
-        if let Some(reg) = segment.into {
-            frame.registers().set(reg, u64::from(transferred));
-        }
-        self.run(frame, segment.next);
+    fn advanced(&self, frame: Frame<'_>, segment: u16) {
+        self.run(frame, self.lowered.segments[usize::from(segment)].next);
+    }
+
+    fn refused(&self, frame: Frame<'_>, segment: u16, reason: NotSubmitted) {
+        let place = Place::Line(self.lowered.segments[usize::from(segment)].members[0]);
+        self.not_submitted(frame, segment, place, reason);
     }
 
     fn stopped(&self, frame: Frame<'_>, stop: Stop) {
@@ -223,9 +221,9 @@ impl<S: 'static> Runner<S> {
         ChainError { chain: self.program.0.name.clone(), step: line.step, name: line.name, kind }
     }
 
-    pub(super) fn counters(&self) -> Counters {
+    pub(super) fn counters(&self, segments: u64) -> Counters {
         Counters {
-            segments: self.counted.segments.get(),
+            segments,
             short: self.counted.short.get(),
             one_by_one: self.counted.one_by_one.get(),
             cancelled: self.counted.cancelled.get(),

@@ -44,7 +44,7 @@ impl<S: 'static> Clone for Spawner<S> {
 
 impl<S: 'static> Spawner<S> {
     pub(crate) fn new(program: Program<S>, lowered: Lowered, limit: u32) -> Result<Self, StartError> {
-        let plans: Vec<_> = lowered.segments.iter().map(|segment| segment.plan(&program.0.flow)).collect();
+        let plans = lowered.plans(&program.0.flow);
         let layout = program.0.layout;
         let runner = Runner { program, lowered, sessions: Sessions::new(), counted: Counted::default() };
         let frames = Frames::new(layout, &plans, limit, runner).map_err(StartError)?;
@@ -105,7 +105,7 @@ impl<S: 'static> Spawner<S> {
 
     /// What the program's frames on this core have done.
     pub fn counters(&self) -> Counters {
-        self.0.frames.runner().counters()
+        self.0.frames.runner().counters(self.0.frames.advanced())
     }
 
     /// How the program was lowered for this core's ring.

@@ -15,9 +15,10 @@ mod cancel;
 pub(crate) mod key;
 mod slot;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::ptr::NonNull;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -27,10 +28,11 @@ pub use key::Key;
 use key::{Kind, MAX_OWNERS};
 use slot::{Outcome, Slots};
 
+use crate::frame::Region;
 use crate::metrics::CoreCounters;
 use crate::op::close::Close;
 use crate::op::{Completion, Operation};
-use crate::ring::{Ring, Sqe};
+use crate::ring::{Cqe, Ring, Sqe};
 
 /// Whoever owns frames: told of their completions. Implemented by the frames' region together with the runner of
 /// its program.
@@ -54,6 +56,9 @@ pub(crate) trait Owner {
 
     /// Frames that are not yet free.
     fn live(&self) -> u32;
+
+    /// The frames' region, which lives as long as the owner.
+    fn region(&self) -> &Region;
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,6 +76,8 @@ pub(crate) struct Driver {
     slots: Slots,
     cancels: cancel::Cancels,
     owners: RefCell<Slab<Rc<dyn Owner>>>,
+    /// The regions of `owners`, by the same number.
+    regions: UnsafeCell<Vec<Option<NonNull<Region>>>>,
     /// Operations that are in a slot but did not fit into the queue, oldest first.
     backlog: RefCell<VecDeque<Key>>,
     /// Frames that go on in a later turn: out of fuel, or refused by a full queue.
@@ -86,6 +93,7 @@ impl Driver {
             slots: Slots::new(),
             cancels: cancel::Cancels::default(),
             owners: RefCell::new(Slab::new()),
+            regions: UnsafeCell::new(Vec::new()),
             backlog: RefCell::new(VecDeque::new()),
             ready: RefCell::new(VecDeque::new()),
             phase: Cell::new(Phase::Open),
@@ -125,12 +133,12 @@ impl Driver {
 
     /// Queues one entry that was prepared by a slot, or that points to no memory; false if there is no room.
     pub(crate) fn push(&self, sqe: Sqe) -> bool {
-        let Ok(mut reservation) = self.ring.reserve(1) else { return false };
-        // SAFETY: the place is inside the queue and reserved; it is written in full before the commit. What
+        let Ok(reservation) = self.ring.reserve(1) else { return false };
+        // SAFETY: the place is reserved; it is written in full before the commit. What
         // the entry points to belongs to an operation in a slot, which stays there until the last
         // completion; entries of other origin (cancel, bell) point to no memory.
         unsafe {
-            reservation.place(0).write(sqe);
+            reservation.first().write(sqe);
             reservation.commit();
         }
         true
@@ -193,14 +201,25 @@ impl Driver {
             return Err(TooManyOwners);
         }
         let owner = make(number as u32);
+        self.set_region(number, Some(NonNull::from(owner.region())));
         let inserted = self.owners.borrow_mut().insert(owner);
         assert_eq!(inserted, number, "an owner was registered by the making of another");
         Ok(())
     }
 
     pub(crate) fn remove_owner(&self, number: u32) {
+        self.set_region(number as usize, None);
         let removed = self.owners.borrow_mut().try_remove(number as usize);
         drop(removed);
+    }
+
+    fn set_region(&self, number: usize, region: Option<NonNull<Region>>) {
+        // SAFETY: one thread, and nobody keeps a reference into the vector: `reap` copies a pointer out of it.
+        let regions = unsafe { &mut *self.regions.get() };
+        if regions.len() <= number {
+            regions.resize(number + 1, None);
+        }
+        regions[number] = region;
     }
 
     fn owner(&self, key: Key) -> Option<Rc<dyn Owner>> {
@@ -213,26 +232,48 @@ impl Driver {
     /// Returns whether the bell was among them.
     pub(crate) fn reap(&self) -> bool {
         let queues = self.ring.queues();
+        self.ring.counters.completions.add(u64::from(queues.waiting()));
         if queues.overflowed() {
             self.ring.counters.overflows.add(1);
         }
         let until = queues.cq_tail();
         let mut bell = false;
-        while let Some(cqe) = queues.take(until) {
-            self.ring.counters.completions.add(1);
-            let (key, step) = Key::split(cqe.user_data);
-            match key.kind() {
-                Kind::Frame => match self.owner(key) {
-                    Some(owner) => owner.completed(key, step, Completion::new(cqe.res, cqe.flags)),
-                    None => self.ring.counters.strays.add(1),
-                },
-                Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
-                Kind::Cancel => {}
-                Kind::Bell => bell = true,
-                Kind::Unknown => self.ring.counters.strays.add(1),
+        while let Some(cqe) = queues.peek(until) {
+            if let Some(region) = self.region(cqe.user_data) {
+                // SAFETY: a region is listed exactly as long as its owner is registered, which keeps it alive;
+                // `advance` runs no foreign code.
+                unsafe { region.as_ref() }.advance(queues, until);
             }
+            let Some(&cqe) = queues.peek(until) else { break };
+            queues.consume();
+            bell |= self.dispatch(cqe);
         }
+        queues.publish_head();
         bell
+    }
+
+    /// The region whose frame a completion belongs to, if it is a frame's.
+    fn region(&self, user_data: u64) -> Option<NonNull<Region>> {
+        let (key, _) = Key::split(user_data);
+        // SAFETY: one thread, and the vector changes in `set_region` only, which runs no foreign code.
+        let regions = unsafe { &*self.regions.get() };
+        *regions.get(key.owner() as usize).filter(|_| key.kind() == Kind::Frame)?
+    }
+
+    /// Hands a completion to whom it belongs. Returns whether it was the bell.
+    fn dispatch(&self, cqe: Cqe) -> bool {
+        let (key, step) = Key::split(cqe.user_data);
+        match key.kind() {
+            Kind::Frame => match self.owner(key) {
+                Some(owner) => owner.completed(key, step, Completion::new(cqe.res, cqe.flags)),
+                None => self.ring.counters.strays.add(1),
+            },
+            Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
+            Kind::Cancel => {}
+            Kind::Bell => return true,
+            Kind::Unknown => self.ring.counters.strays.add(1),
+        }
+        false
     }
 
     fn complete_slot(&self, key: Key, res: i32, flags: u32) {
@@ -307,6 +348,7 @@ impl Driver {
     /// Lets go of the frames' owners once their frames are free. What they own may need closing: drain again.
     pub(crate) fn forget_owners(&self) {
         let owners = std::mem::take(&mut *self.owners.borrow_mut());
+        owners.iter().for_each(|(number, _)| self.set_region(number, None));
         drop(owners);
     }
 

@@ -25,6 +25,7 @@ mod token;
 mod views;
 
 pub use emit::NotSubmitted;
+pub(crate) use frames::Region;
 pub use frames::{Frames, FramesError, Resume};
 pub use layout::Layout;
 pub use plan::{Len, Plan, PlanError, Transfer, Verb};

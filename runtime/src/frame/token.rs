@@ -1,11 +1,11 @@
 //! The token for a frame that has nothing in flight.
 
 use std::cell::Cell;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 use super::frames::Region;
 use super::layout::Layout;
-use super::memory::{ASKED, CANCELLING, HELD, PARKED, Record};
+use super::memory::{CANCELLING, PARKED, Record, VACANT};
 use super::views::Views;
 use crate::driver::Key;
 
@@ -39,7 +39,7 @@ pub struct Frame<'f> {
 }
 
 impl<'f> Frame<'f> {
-    /// The caller has just set `HELD`.
+    /// The caller has just found out that nothing of the frame is in flight, and that it is not parked.
     #[inline]
     pub(super) fn new(region: &'f Region, record: Record, index: u32) -> Self {
         Frame { region, record, index }
@@ -54,7 +54,7 @@ impl<'f> Frame<'f> {
     /// Whether the frame is being cancelled: it must end, and cannot submit.
     #[inline]
     pub fn is_cancelled(&self) -> bool {
-        self.record.header().flags.get() & CANCELLING != 0
+        self.record.header().has(CANCELLING)
     }
 
     /// The frame's registers.
@@ -71,9 +71,8 @@ impl<'f> Frame<'f> {
         assert!(i < self.region.layout.descriptors);
         // SAFETY: the place was just checked to be one of the layout's.
         let word = unsafe { self.record.word(self.region.layout.descriptor_word(i)) };
-        assert!(word.get() == u64::MAX, "a descriptor is already there");
-        word.set(fd.as_raw_fd() as u64);
-        let _ = fd.into_raw_fd();
+        assert!(word.get() == VACANT, "a descriptor is already there");
+        word.set((fd.into_raw_fd() as u64) << 32);
     }
 
     /// Takes a descriptor out of the frame.
@@ -83,12 +82,12 @@ impl<'f> Frame<'f> {
     pub fn take_descriptor(&mut self, i: u16) -> Option<OwnedFd> {
         assert!(i < self.region.layout.descriptors);
         // SAFETY: the place was just checked to be one of the layout's.
-        let word = unsafe { self.record.word(self.region.layout.descriptor_word(i)) }.replace(u64::MAX);
-        if word == u64::MAX {
+        let word = unsafe { self.record.word(self.region.layout.descriptor_word(i)) }.replace(VACANT);
+        if word == VACANT {
             return None;
         }
         // SAFETY: `put_descriptor` took ownership of it, and it is given away only here.
-        Some(unsafe { OwnedFd::from_raw_fd(word as i32) })
+        Some(unsafe { OwnedFd::from_raw_fd((word >> 32) as i32) })
     }
 
     /// All the frame's bytes.
@@ -112,7 +111,7 @@ impl<'f> Frame<'f> {
     /// The frame goes on in a later turn: [`Resume::unparked`](super::Resume::unparked).
     pub fn park(self) {
         let header = self.record.header();
-        header.flags.set(header.flags.get() & !HELD | PARKED);
+        header.raise(PARKED);
         self.region.core.driver().make_ready(header.key.get());
     }
 
@@ -124,22 +123,6 @@ impl<'f> Frame<'f> {
             }
         }
         self.region.free(self.record, self.index);
-    }
-
-    /// Counts what was submitted and hands the frame over to the kernel.
-    #[inline]
-    pub(super) fn launched(self, segment: u16, completions: u16, want: u32, flags: u8) {
-        let header = self.record.header();
-        header.segment.set(segment);
-        header.in_flight.set(completions);
-        header.want.set(want);
-        let cancelling = header.flags.get() & CANCELLING;
-        header.flags.set(flags | cancelling);
-        if cancelling != 0 {
-            // Cancelled between two segments: what was just submitted is cancelled in turn.
-            header.flags.set(header.flags.get() & !ASKED);
-            self.region.ask(self.record);
-        }
     }
 }
 
