@@ -296,8 +296,15 @@ impl Driver {
     }
 
     /// Lets frames go on that were put off, at most as many as were waiting when this was called.
+    #[inline]
     pub(crate) fn run_ready(&self) {
         let waiting = self.ready.borrow().len();
+        if waiting > 0 {
+            self.run_some_ready(waiting);
+        }
+    }
+
+    fn run_some_ready(&self, waiting: usize) {
         for _ in 0..waiting {
             let Some(key) = self.ready.borrow_mut().pop_front() else { break };
             if let Some(owner) = self.owner(key) {
@@ -307,7 +314,15 @@ impl Driver {
     }
 
     /// Submits operations that did not fit earlier.
+    #[inline]
     pub(crate) fn run_backlog(&self) {
+        if !self.backlog.borrow().is_empty() {
+            self.submit_backlog();
+        }
+    }
+
+    #[cold]
+    fn submit_backlog(&self) {
         loop {
             let Some(key) = self.backlog.borrow().front().copied() else { return };
             if !self.submit_slot(key) {

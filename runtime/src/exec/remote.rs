@@ -70,6 +70,8 @@ pub(crate) fn ring(fd: RawFd) {
 /// Shared by a core with every waker of its tasks, wherever they are.
 pub(crate) struct Remote {
     queue: ConcurrentQueue<Runnable>,
+    /// Set behind a push, cleared before the queue is emptied: spares the core a look at the queue each turn.
+    pushed: AtomicBool,
     asleep: AtomicBool,
     /// Whether the ring watches the bell; used by the core's thread only.
     armed: AtomicBool,
@@ -80,6 +82,7 @@ impl Remote {
     pub(crate) fn new() -> io::Result<Remote> {
         Ok(Remote {
             queue: ConcurrentQueue::unbounded(),
+            pushed: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             armed: AtomicBool::new(false),
             bell: Bell::lease()?,
@@ -94,7 +97,10 @@ impl Remote {
     pub(super) fn push(&self, task: Runnable) {
         // The queue closes after the last task is gone, and a task that is gone is never scheduled.
         match self.queue.push(task) {
-            Ok(()) => self.wake(),
+            Ok(()) => {
+                self.pushed.store(true, Ordering::Release);
+                self.wake();
+            }
             // Dropping it here would drop a future on a foreign thread.
             Err(task) => std::mem::forget(task),
         }
@@ -109,12 +115,15 @@ impl Remote {
         }
     }
 
-    pub(super) fn pop(&self) -> Option<Runnable> {
-        self.queue.pop().ok()
+    /// Everything that was pushed.
+    pub(super) fn drain(&self) -> impl Iterator<Item = Runnable> + '_ {
+        self.pushed.swap(false, Ordering::Acquire);
+        std::iter::from_fn(|| self.queue.pop().ok())
     }
 
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        !self.pushed.load(Ordering::Relaxed)
     }
 
     /// Announces that the core is about to sleep. Look at the queue once more afterwards.

@@ -218,8 +218,8 @@ impl Core {
     }
 
     fn take_remote(&self) {
-        while let Some(task) = self.remote.pop() {
-            self.local.borrow_mut().push_back(task);
+        if !self.remote.is_empty() {
+            self.remote.drain().for_each(|task| self.local.borrow_mut().push_back(task));
         }
     }
 

@@ -52,7 +52,7 @@ impl Region {
     pub(crate) fn advance(&self, queues: &Queues, until: u32) {
         while let Some(cqe) = queues.peek(until) {
             let (user_data, result) = (cqe.user_data, cqe.res);
-            let index = Key::split(user_data).0.index();
+            let index = Key::split(user_data).0.index() as usize;
             if index >= self.memory.accessible() {
                 return;
             }
@@ -81,7 +81,7 @@ impl Region {
             match unsafe { self.write::<false>(record, index, first, &next.members, place, 0) } {
                 Ok(want) => header.want.set(want),
                 Err(_) => {
-                    header.expect.set(user_data);
+                    header.expect.set(cqe.user_data);
                     header.segment.set(segment);
                     return;
                 }
@@ -103,7 +103,7 @@ impl Region {
     unsafe fn write<const PARTIAL: bool>(
         &self,
         record: Record,
-        index: u32,
+        index: usize,
         mut user_data: u64,
         members: &[Member],
         mut place: NonNull<Sqe>,

@@ -162,7 +162,7 @@ impl Region {
             return None;
         }
         let index = self.free.get();
-        let record = self.memory.record(index);
+        let record = self.memory.record(index as usize);
         let header = record.header();
         self.free.set(header.next.get());
         self.live.set(self.live.get() + 1);
@@ -175,14 +175,14 @@ impl Region {
             // SAFETY: below the words of the layout.
             unsafe { record.word(word) }.set(if vacant { VACANT } else { 0 });
         }
-        Some(Frame::new(self, record, index))
+        Some(Frame::new(self, record, index as usize))
     }
 
     #[cold]
     fn grow(&self) -> bool {
         let Ok(fresh) = self.memory.grow() else { return false };
         for index in fresh.rev() {
-            let header = self.memory.record(index).header();
+            let header = self.memory.record(index as usize).header();
             header.flags.set(FREE);
             header.next.set(self.free.get());
             self.free.set(index);
@@ -193,10 +193,11 @@ impl Region {
     /// The record of the frame that `key` names, if it is still the same use of it.
     #[inline]
     pub(super) fn find(&self, key: Key) -> Option<Record> {
-        if key.index() >= self.memory.accessible() {
+        let index = key.index() as usize;
+        if index >= self.memory.accessible() {
             return None;
         }
-        let record = self.memory.record(key.index());
+        let record = self.memory.record(index);
         let header = record.header();
         (header.key.get() == key && !header.has(FREE)).then_some(record)
     }
@@ -234,14 +235,14 @@ impl Region {
     }
 
     /// Gives a frame back. Its descriptors have been taken out.
-    pub(super) fn free(&self, record: Record, index: u32) {
+    pub(super) fn free(&self, record: Record, index: usize) {
         let header = record.header();
         debug_assert!(!header.in_flight());
         header.flags.set(FREE);
         header.expect.set(0);
         // The key is over: a late completion finds nothing.
         header.next.set(self.free.get());
-        self.free.set(index);
+        self.free.set(index as u32);
         self.live.set(self.live.get() - 1);
         self.memory.discard(index);
         self.forget_if_unused();
@@ -271,7 +272,7 @@ impl<R: Resume> Owner for Frames<R> {
         let header = record.header();
         if header.has(PARKED) {
             header.flags.set(header.flags.get() & !PARKED);
-            self.runner.unparked(Frame::new(&self.region, record, key.index()));
+            self.runner.unparked(Frame::new(&self.region, record, key.index() as usize));
         }
     }
 
@@ -353,7 +354,7 @@ impl<R: Resume> Frames<R> {
         let done = before(member) + result.max(0) as u32;
         header.done.set(0);
         header.flags.set(header.flags.get() & CANCELLING);
-        let frame = Frame::new(&self.region, record, header.key.get().index());
+        let frame = Frame::new(&self.region, record, header.key.get().index() as usize);
         if succeeded && last == template.last && !cancelling {
             return self.follow(frame, segment, done);
         }

@@ -105,7 +105,7 @@ pub(super) struct Memory {
     buffers: Reserved,
     record_size: usize,
     stride: usize,
-    accessible: Cell<u32>,
+    accessible: Cell<usize>,
     limit: u32,
 }
 
@@ -127,36 +127,36 @@ impl Memory {
 
     /// How many frames are accessible: every index below is one.
     #[inline]
-    pub(super) fn accessible(&self) -> u32 {
+    pub(super) fn accessible(&self) -> usize {
         self.accessible.get()
     }
 
     /// Makes more frames accessible; gives their indices.
     pub(super) fn grow(&self) -> io::Result<std::ops::Range<u32>> {
-        let old = self.accessible.get();
+        let old = self.accessible.get() as u32;
         let new = old.saturating_add(old.clamp(STEP, 4096)).min(self.limit);
         if new == old {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         self.records.make_accessible(new as usize * self.record_size)?;
         self.buffers.make_accessible(new as usize * self.stride)?;
-        self.accessible.set(new);
+        self.accessible.set(new as usize);
         Ok(old..new)
     }
 
     /// The control record of an accessible frame.
     #[inline]
-    pub(super) fn record(&self, index: u32) -> Record {
+    pub(super) fn record(&self, index: usize) -> Record {
         debug_assert!(index < self.accessible.get());
         // SAFETY: inside the reservation for every index below the limit.
-        Record(unsafe { self.records.start.add(index as usize * self.record_size) })
+        Record(unsafe { self.records.start.add(index * self.record_size) })
     }
 
     /// The first byte of an accessible frame's buffer.
     #[inline]
-    pub(super) fn buffer(&self, index: u32) -> NonNull<u8> {
+    pub(super) fn buffer(&self, index: usize) -> NonNull<u8> {
         // SAFETY: inside the reservation for every index below the limit.
-        unsafe { self.buffers.start.add(index as usize * self.stride) }
+        unsafe { self.buffers.start.add(index * self.stride) }
     }
 
     /// Never unmaps: the kernel may still write.
@@ -166,7 +166,7 @@ impl Memory {
     }
 
     /// Gives the pages of a frame's buffer back to the system, as far as it has pages of its own.
-    pub(super) fn discard(&self, index: u32) {
+    pub(super) fn discard(&self, index: usize) {
         let start = self.buffer(index).addr().get();
         let (first, end) = (start.next_multiple_of(PAGE), (start + self.stride) & !(PAGE - 1));
         if first < end {

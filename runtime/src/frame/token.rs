@@ -35,13 +35,13 @@ pub struct Stop {
 pub struct Frame<'f> {
     pub(super) region: &'f Region,
     pub(super) record: Record,
-    pub(super) index: u32,
+    pub(super) index: usize,
 }
 
 impl<'f> Frame<'f> {
     /// The caller has just found out that nothing of the frame is in flight, and that it is not parked.
     #[inline]
-    pub(super) fn new(region: &'f Region, record: Record, index: u32) -> Self {
+    pub(super) fn new(region: &'f Region, record: Record, index: usize) -> Self {
         Frame { region, record, index }
     }
 
