@@ -53,7 +53,8 @@ impl Guarded {
     /// Asks it to end, and makes it end if it does not.
     pub(super) fn terminate(&mut self) -> io::Result<()> {
         let Ok(pid) = libc::pid_t::try_from(self.child.id()) else { return self.child.kill() };
-        // SAFETY: the call takes no memory, and the child, which has not been waited for, still owns its identifier.
+        // SAFETY: the call takes no memory, and the child, which has not been waited for, still owns its
+        // identifier.
         unsafe { libc::kill(pid, libc::SIGTERM) };
         match self.wait(GRACE)? {
             Some(_) => Ok(()),

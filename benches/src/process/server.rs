@@ -99,7 +99,8 @@ impl Running {
     }
 }
 
-/// Waits for the ready line; what comes after it is read and dropped, so that the server never blocks or breaks on its output.
+/// Waits for the ready line; what comes after it is read and dropped, so that the server never blocks or
+/// breaks on its output.
 fn ready(out: ChildStdout) -> bool {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
