@@ -39,14 +39,14 @@ impl Guarded {
         Ok(Self { child, complaints })
     }
 
-    /// What it said on standard error, in one line.
+    /// What it said on standard error, its last lines in one.
     pub(super) fn complaint(&mut self) -> String {
         let mut text = String::new();
         let read = self.complaints.rewind().and_then(|()| self.complaints.read_to_string(&mut text));
         let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         match read {
             Ok(_) if !lines.is_empty() => lines[lines.len().saturating_sub(3)..].join("; "),
-            _ => "it said nothing".to_owned(),
+            _ => "it says nothing".to_owned(),
         }
     }
 
