@@ -220,5 +220,9 @@ impl Reservation<'_> {
         }
         // SAFETY: the room was checked, and the entries are written; the rest is the caller's promise.
         unsafe { queues.publish(self.n) };
+        if self.aside {
+            // The tail has gone past the end of the row that was known.
+            queues.look_for_room();
+        }
     }
 }
