@@ -76,6 +76,8 @@ pub(crate) struct Driver {
     /// Frames that go on in a later turn: out of fuel, or refused by a full queue.
     ready: RefCell<VecDeque<Key>>,
     phase: Cell<Phase>,
+    /// The bell was among the completions.
+    bell: Cell<bool>,
 }
 
 impl Driver {
@@ -89,6 +91,7 @@ impl Driver {
             backlog: RefCell::new(VecDeque::new()),
             ready: RefCell::new(VecDeque::new()),
             phase: Cell::new(Phase::Open),
+            bell: Cell::new(false),
         }
     }
 
@@ -208,30 +211,35 @@ impl Driver {
 
     // ---- back ----
 
-    /// Handles the completions that are there now; those that arrive meanwhile wait for the next turn.
-    /// Returns whether the bell was among them.
-    pub(crate) fn reap(&self) -> bool {
+    /// Handles the completions that are there now; those that arrive meanwhile wait for the next turn. So do
+    /// those after one whose waker or destructor panics.
+    pub(crate) fn reap(&self) {
         let queues = self.ring.queues();
         if queues.overflowed() {
             self.ring.counters.overflows.add(1);
         }
         let until = queues.cq_tail();
-        let mut bell = false;
         while let Some(cqe) = queues.take(until) {
             self.ring.counters.completions.add(1);
             let (key, step) = Key::split(cqe.user_data);
             match key.kind() {
                 Kind::Frame => match self.owner(key) {
-                    Some(owner) => owner.completed(key, step, Completion::new(cqe.res, cqe.flags)),
+                    Some(owner) => {
+                        no_unwinding(|| owner.completed(key, step, Completion::new(cqe.res, cqe.flags)));
+                    }
                     None => self.ring.counters.strays.add(1),
                 },
                 Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
                 Kind::Cancel => {}
-                Kind::Bell => bell = true,
+                Kind::Bell => self.bell.set(true),
                 Kind::Unknown => self.ring.counters.strays.add(1),
             }
         }
-        bell
+    }
+
+    /// Whether the bell has rung since this was last asked.
+    pub(crate) fn take_bell(&self) -> bool {
+        self.bell.replace(false)
     }
 
     fn complete_slot(&self, key: Key, res: i32, flags: u32) {
@@ -259,7 +267,7 @@ impl Driver {
         for _ in 0..waiting {
             let Some(key) = self.ready.borrow_mut().pop_front() else { break };
             if let Some(owner) = self.owner(key) {
-                owner.ready(key);
+                no_unwinding(|| owner.ready(key));
             }
         }
     }
@@ -313,6 +321,20 @@ impl Driver {
     pub(crate) fn close_door(&self) {
         self.phase.set(Phase::Closed);
     }
+}
+
+/// Runs an owner's method. One that panicked would leave a frame that nobody can resume: there is no going on.
+#[inline]
+fn no_unwinding(run: impl FnOnce()) {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            std::process::abort();
+        }
+    }
+    let abort = Abort;
+    run();
+    std::mem::forget(abort);
 }
 
 /// The ring serves as many programs as a key can tell apart, or is ending.

@@ -5,7 +5,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::thread;
 
-use super::runtime::{Builder, Runtime};
+use super::{Builder, Runtime};
 
 /// `n` threads with a runtime each, every one pinned to a CPU of its own as long as there are enough.
 pub fn cores(n: NonZeroUsize) -> Cores {

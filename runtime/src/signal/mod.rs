@@ -14,7 +14,7 @@ use std::task::{Poll, Waker};
 
 use slab::Slab;
 
-use crate::exec::{Handle, ring};
+use crate::exec::{Handle, ring, wake_all};
 
 /// Signals are numbered from 1 to 64.
 const SIGNALS: usize = 65;
@@ -48,7 +48,7 @@ impl SignalWaiters {
     /// The bell has rung: let every waiter look at the counts.
     pub(crate) fn look(&self) {
         let wakers: Vec<Waker> = self.wakers.borrow_mut().iter_mut().filter_map(|(_, w)| w.take()).collect();
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
     }
 
     /// Has the handlers ring this core's bell from now on.
