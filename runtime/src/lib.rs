@@ -18,7 +18,7 @@
 //! This is the only crate of chainring with `unsafe`, and only these files have it: `ring/{map,queue,mod,sqe}`
 //! (mapped queues, io_uring_enter), `driver/{slot,mod}` (operations with forgotten types, descriptors out
 //! of completions), `frame/{memory,token,emit,views}` (the region), `buf/{fill,mod}` (uninitialised
-//! memory), `op/completion` and `descriptor` (ownership of descriptors), `exec/{core,task,bell,cores}` and
+//! memory), `op/completion` and `descriptor` (ownership of descriptors), `exec/{core,task,bell,cores/affinity}` and
 //! `signal` (the current core, tasks, eventfds, affinity, handlers).
 
 #![deny(unsafe_code)]
@@ -44,8 +44,9 @@ pub mod time;
 pub use descriptor::Descriptor;
 pub use driver::Key;
 pub use exec::{
-    AbortHandle, Builder, CancelOnDrop, CancellationToken, Cancelled, Cores, Handle, JoinError, JoinHandle,
-    OutOfScope, Runtime, TaskLocal, TaskLocalFuture, consume_budget, cores, spawn, spawn_blocking, yield_now,
+    AbortHandle, Builder, CancelOnDrop, CancellationToken, Cancelled, CoreHandle, Cores, Handle, JoinError,
+    JoinHandle, OutOfScope, Runtime, TaskLocal, TaskLocalFuture, consume_budget, cores, spawn,
+    spawn_blocking, yield_now,
 };
 pub use metrics::Metrics;
 pub use ring::capabilities::{Capabilities, Capability, UnknownCapability};

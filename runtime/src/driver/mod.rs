@@ -17,7 +17,7 @@ mod slot;
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -27,6 +27,7 @@ pub use key::Key;
 use key::{Kind, MAX_OWNERS};
 use slot::{Outcome, Slots};
 
+use crate::exec::message;
 use crate::metrics::CoreCounters;
 use crate::op::close::Close;
 use crate::op::{Completion, Operation};
@@ -139,6 +140,13 @@ impl Driver {
         true
     }
 
+    /// Has another core, of this ring and this bell, look around. False if that cannot be done from here.
+    pub(crate) fn ring_other(&self, ring: RawFd, bell: RawFd) -> bool {
+        self.phase.get() == Phase::Open
+            && self.ring.capabilities().message_ring()
+            && Key::unheard(bell).is_some_and(|unheard| self.push(message(ring, unheard)))
+    }
+
     /// Closes a descriptor without waiting for it.
     pub(crate) fn close(&self, fd: OwnedFd) {
         match self.phase.get() {
@@ -232,6 +240,10 @@ impl Driver {
                 Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
                 Kind::Cancel => {}
                 Kind::Bell => self.bell.set(true),
+                // The enter has ended, which is all it was for.
+                Kind::Heard => self.counters.bells.add(1),
+                Kind::Unheard if cqe.res < 0 => crate::exec::ring(key.index() as RawFd),
+                Kind::Unheard => {}
                 Kind::Unknown => self.ring.counters.strays.add(1),
             }
         }

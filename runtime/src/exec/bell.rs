@@ -9,9 +9,12 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Mutex;
 
+use io_uring::opcode;
+
 use crate::driver::Key;
 use crate::op::poll;
 use crate::ring::Sqe;
+use crate::ring::sqe::CQE_SKIP_SUCCESS;
 
 /// An eventfd out of the pool, given back on drop.
 pub(crate) struct Bell(Option<OwnedFd>);
@@ -61,6 +64,15 @@ pub(crate) fn ring(fd: RawFd) {
     let one = 1u64;
     // SAFETY: eight bytes of a local variable. A full counter (EAGAIN) has been rung enough.
     unsafe { libc::write(fd, std::ptr::from_ref(&one).cast(), size_of::<u64>()) };
+}
+
+/// The entry by which a ring tells the core of the ring `target` to look around, as its bell would; nothing
+/// comes back if it is delivered.
+pub(crate) fn message(target: RawFd, unheard: Key) -> Sqe {
+    // IORING_MSG_DATA: `off` becomes the user_data of a completion there.
+    let user_data = unheard.with_step(0);
+    let message = Sqe::new(opcode::MsgRingData::CODE);
+    Sqe { fd: target, off: Key::HEARD.with_step(0), flags: CQE_SKIP_SUCCESS, user_data, ..message }
 }
 
 /// The entry that waits for a bell.

@@ -1,6 +1,7 @@
 //! What a core is made of, and how code that runs on it finds it.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +29,16 @@ pub(crate) struct Core {
     pub(super) main_woken: Rc<Cell<bool>>,
     /// Tasks that stand for the future of `block_on`: one while it runs.
     pub(super) stand_ins: Cell<usize>,
+}
+
+impl Core {
+    /// Lets other cores' rings send to this one's, where the kernel can.
+    pub(super) fn join_group(&self) -> io::Result<()> {
+        if self.driver.ring.capabilities().message_ring() {
+            self.remote.set_ring(self.driver.ring.duplicate()?);
+        }
+        Ok(())
+    }
 }
 
 thread_local! {

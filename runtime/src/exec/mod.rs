@@ -12,7 +12,6 @@ pub(crate) mod budget;
 mod builder;
 #[allow(unsafe_code)]
 mod core;
-#[allow(unsafe_code)]
 mod cores;
 mod local;
 mod packet;
@@ -32,7 +31,7 @@ pub use self::core::Handle;
 pub use blocking::spawn_blocking;
 pub use budget::consume_budget;
 pub use builder::Builder;
-pub use cores::{Cores, cores};
+pub use cores::{CoreHandle, Cores, cores};
 pub use local::{OutOfScope, TaskLocal, TaskLocalFuture};
 pub use runtime::Runtime;
 pub use spawn::spawn;
@@ -40,7 +39,7 @@ pub use task::{AbortHandle, JoinError, JoinHandle};
 pub use token::{CancelOnDrop, CancellationToken, Cancelled};
 pub use yields::yield_now;
 
-pub(crate) use bell::ring;
+pub(crate) use bell::{message, ring};
 pub(crate) use remote::Remote;
 pub(crate) use wake_all::wake_all;
 pub(crate) use yields::settle;

@@ -62,6 +62,14 @@ impl<T> Packet<T> {
         }
     }
 
+    /// The work is this task from now on, which can be aborted.
+    pub(super) fn begin_as(&self, task: AbortHandle) {
+        let mut state = self.lock();
+        if !state.finished {
+            state.work = Work::Task(task);
+        }
+    }
+
     pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         let waker = cx.waker().clone();
         let mut state = self.lock();
@@ -107,14 +115,6 @@ impl<T> Sender<T> {
             state.work = Work::Begun;
         }
         !state.finished
-    }
-
-    /// The work is this task from now on, which can be aborted.
-    pub(super) fn begin_as(&self, task: AbortHandle) {
-        let mut state = self.0.lock();
-        if !state.finished {
-            state.work = Work::Task(task);
-        }
     }
 
     pub(super) fn send(self, result: Result<T, JoinError>) {

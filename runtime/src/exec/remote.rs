@@ -1,6 +1,8 @@
 //! The part of a core that other threads may touch: a queue of what they want of it, and a bell.
 
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use concurrent_queue::ConcurrentQueue;
@@ -25,6 +27,8 @@ pub(crate) struct Remote {
     /// Whether the ring watches the bell; used by the core's thread only.
     armed: AtomicBool,
     bell: Bell,
+    /// A second descriptor of the core's ring, where other rings may send to it.
+    ring: OnceLock<OwnedFd>,
 }
 
 impl Remote {
@@ -34,6 +38,7 @@ impl Remote {
             asleep: AtomicBool::new(false),
             armed: AtomicBool::new(false),
             bell: Bell::lease()?,
+            ring: OnceLock::new(),
         })
     }
 
@@ -55,12 +60,29 @@ impl Remote {
     }
 
     /// Ends the core's sleep, if it sleeps.
-    pub(super) fn wake(&self) {
+    fn wake(&self) {
         // Pairs with the fence in `fall_asleep`: either we see that it sleeps, or it sees what we pushed.
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+            self.ring_bell();
+        }
+    }
+
+    #[cold]
+    fn ring_bell(&self) {
+        let sent = self.ring.get().is_some_and(|ring| {
+            Handle::try_current()
+                .is_some_and(|sender| sender.driver().ring_other(ring.as_raw_fd(), self.bell.raw()))
+        });
+        if !sent {
             self.bell.ring();
         }
+    }
+
+    /// Lets other rings send to this core's.
+    pub(super) fn set_ring(&self, ring: OwnedFd) {
+        // Only the first counts; a core has one ring.
+        let _ = self.ring.set(ring);
     }
 
     pub(super) fn pop(&self) -> Option<Message> {
@@ -103,5 +125,13 @@ impl Remote {
     /// Takes no more messages; those that are in the queue are left to be popped.
     pub(super) fn close(&self) {
         self.queue.close();
+    }
+
+    /// Takes no more messages, and drops those that are there: nobody will come for them.
+    pub(super) fn shut(&self) {
+        self.close();
+        while let Some(message) = self.pop() {
+            drop(message);
+        }
     }
 }

@@ -62,6 +62,8 @@ impl Runtime {
                 core.driver.counters.polls.add(1);
                 core.budget.set(budget::FULL);
                 if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                    // Whatever was queued must not wait for the next time: it may be another core's bell.
+                    core.flush();
                     return output;
                 }
             }

@@ -34,9 +34,7 @@ impl Core {
 
         if !whole || self.has_ready() {
             // An enter only if there is something to gain.
-            if self.driver.ring.wants_enter() {
-                self.enter(Wait::No);
-            }
+            self.flush();
         } else {
             self.sleep([next, next_cancel].into_iter().flatten().min());
         }
@@ -91,6 +89,13 @@ impl Core {
         if let Err(error) = self.driver.ring.submit_and_wait(wait) {
             // Bad descriptor, bad address: the ring itself is broken, and no operation can complete.
             panic!("io_uring_enter failed: {error}");
+        }
+    }
+
+    /// Submits what is queued.
+    pub(super) fn flush(&self) {
+        if self.driver.ring.wants_enter() {
+            self.enter(Wait::No);
         }
     }
 
