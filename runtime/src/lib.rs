@@ -10,15 +10,15 @@
 //! | [`op`] | one short file a verb | an operation until it is submitted |
 //! | [`buf`] | what can be given to the kernel | nothing |
 //! | [`frame`] | the state of connections that run as chains | their registers, descriptors and bytes |
-//! | `exec` | tasks, turns, cores | the driver, the ready queue |
-//! | [`time`], [`signal`] | waiting for something else than I/O | the sleepers |
+//! | `exec` | tasks, turns, cores | the driver, the tasks |
+//! | [`time`], [`signal`] | waiting for something else than I/O | the timers, the waiters |
 //!
 //! # Unsafe code
 //!
 //! This is the only crate of chainring with `unsafe`, and only these files have it: `ring/{map,queue,mod,sqe}`
 //! (mapped queues, io_uring_enter), `driver/{slot,mod}` (operations with forgotten types, descriptors out
 //! of completions), `frame/{memory,token,emit,views}` (the region), `buf/{fill,mod}` (uninitialised
-//! memory), `op/completion` and `descriptor` (ownership of descriptors), `exec/{core,task,remote,cores}` and
+//! memory), `op/completion` and `descriptor` (ownership of descriptors), `exec/{core,task,bell,cores/affinity}` and
 //! `signal` (the current core, tasks, eventfds, affinity, handlers).
 
 #![deny(unsafe_code)]
@@ -30,7 +30,6 @@ pub mod buf;
 mod descriptor;
 #[allow(unsafe_code)]
 mod driver;
-#[allow(unsafe_code)]
 mod exec;
 #[allow(unsafe_code)]
 pub mod frame;
@@ -44,7 +43,11 @@ pub mod time;
 
 pub use descriptor::Descriptor;
 pub use driver::Key;
-pub use exec::{Builder, Cores, Handle, JoinError, JoinHandle, Runtime, cores, spawn, yield_now};
+pub use exec::{
+    AbortHandle, Builder, CancelOnDrop, CancellationToken, Cancelled, CoreHandle, Cores, Handle, JoinError,
+    JoinHandle, OutOfScope, Runtime, TaskLocal, TaskLocalFuture, consume_budget, cores, spawn,
+    spawn_blocking, yield_now,
+};
 pub use metrics::Metrics;
 pub use ring::capabilities::{Capabilities, Capability, UnknownCapability};
 pub use ring::setup::SetupError;

@@ -17,7 +17,7 @@ mod slot;
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -28,6 +28,7 @@ pub use key::Key;
 use key::{Kind, MAX_OWNERS};
 use slot::{Outcome, Slots};
 
+use crate::exec::message;
 use crate::frame::Region;
 use crate::metrics::CoreCounters;
 use crate::op::close::Close;
@@ -83,6 +84,8 @@ pub(crate) struct Driver {
     /// Frames that go on in a later turn: out of fuel, or refused by a full queue.
     ready: RefCell<VecDeque<Key>>,
     phase: Cell<Phase>,
+    /// The bell was among the completions.
+    bell: Cell<bool>,
 }
 
 impl Driver {
@@ -97,6 +100,7 @@ impl Driver {
             backlog: RefCell::new(VecDeque::new()),
             ready: RefCell::new(VecDeque::new()),
             phase: Cell::new(Phase::Open),
+            bell: Cell::new(false),
         }
     }
 
@@ -142,6 +146,13 @@ impl Driver {
             reservation.commit();
         }
         true
+    }
+
+    /// Has another core, of this ring and this bell, look around. False if that cannot be done from here.
+    pub(crate) fn ring_other(&self, ring: RawFd, bell: RawFd) -> bool {
+        self.phase.get() == Phase::Open
+            && self.ring.capabilities().message_ring()
+            && Key::unheard(bell).is_some_and(|unheard| self.push(message(ring, unheard)))
     }
 
     /// Closes a descriptor without waiting for it.
@@ -228,16 +239,15 @@ impl Driver {
 
     // ---- back ----
 
-    /// Handles the completions that are there now; those that arrive meanwhile wait for the next turn.
-    /// Returns whether the bell was among them.
-    pub(crate) fn reap(&self) -> bool {
+    /// Handles the completions that are there now; those that arrive meanwhile wait for the next turn. So do
+    /// those after one whose waker or destructor panics.
+    pub(crate) fn reap(&self) {
         let queues = self.ring.queues();
         self.ring.counters.completions.add(u64::from(queues.waiting()));
         if queues.overflowed() {
             self.ring.counters.overflows.add(1);
         }
         let until = queues.cq_tail();
-        let mut bell = false;
         while let Some(cqe) = queues.peek(until) {
             if let Some(region) = self.region(cqe.user_data) {
                 // SAFETY: a region is listed exactly as long as its owner is registered, which keeps it alive;
@@ -246,10 +256,14 @@ impl Driver {
             }
             let Some(&cqe) = queues.peek(until) else { break };
             queues.consume();
-            bell |= self.dispatch(cqe);
+            self.dispatch(cqe);
         }
         queues.publish_head();
-        bell
+    }
+
+    /// Whether the bell has rung since this was last asked.
+    pub(crate) fn take_bell(&self) -> bool {
+        self.bell.replace(false)
     }
 
     /// The region whose frame a completion belongs to, if it is a frame's.
@@ -260,20 +274,25 @@ impl Driver {
         *regions.get(key.owner() as usize).filter(|_| key.kind() == Kind::Frame)?
     }
 
-    /// Hands a completion to whom it belongs. Returns whether it was the bell.
-    fn dispatch(&self, cqe: Cqe) -> bool {
+    /// Hands a completion to whom it belongs.
+    fn dispatch(&self, cqe: Cqe) {
         let (key, step) = Key::split(cqe.user_data);
         match key.kind() {
             Kind::Frame => match self.owner(key) {
-                Some(owner) => owner.completed(key, step, Completion::new(cqe.res, cqe.flags)),
+                Some(owner) => {
+                    no_unwinding(|| owner.completed(key, step, Completion::new(cqe.res, cqe.flags)));
+                }
                 None => self.ring.counters.strays.add(1),
             },
             Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
             Kind::Cancel => {}
-            Kind::Bell => return true,
+            Kind::Bell => self.bell.set(true),
+            // The enter has ended, which is all it was for.
+            Kind::Heard => self.counters.bells.add(1),
+            Kind::Unheard if cqe.res < 0 => crate::exec::ring(key.index() as RawFd),
+            Kind::Unheard => {}
             Kind::Unknown => self.ring.counters.strays.add(1),
         }
-        false
     }
 
     fn complete_slot(&self, key: Key, res: i32, flags: u32) {
@@ -308,7 +327,7 @@ impl Driver {
         for _ in 0..waiting {
             let Some(key) = self.ready.borrow_mut().pop_front() else { break };
             if let Some(owner) = self.owner(key) {
-                owner.ready(key);
+                no_unwinding(|| owner.ready(key));
             }
         }
     }
@@ -371,6 +390,20 @@ impl Driver {
     pub(crate) fn close_door(&self) {
         self.phase.set(Phase::Closed);
     }
+}
+
+/// Runs an owner's method. One that panicked would leave a frame that nobody can resume: there is no going on.
+#[inline]
+fn no_unwinding(run: impl FnOnce()) {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            std::process::abort();
+        }
+    }
+    let abort = Abort;
+    run();
+    std::mem::forget(abort);
 }
 
 /// The ring serves as many programs as a key can tell apart, or is ending.

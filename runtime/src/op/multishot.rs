@@ -7,6 +7,7 @@ use futures::Stream;
 
 use super::future::Held;
 use super::{Completion, Operation};
+use crate::exec::budget;
 
 /// An operation of which one submission gives many results.
 pub trait Repeats: Operation {
@@ -65,6 +66,11 @@ impl<T: Repeats> Stream for Multishot<T> {
                 Err(_) => Poll::Ready(Some(T::item(Completion::refused(libc::ECANCELED)))),
             },
             State::InFlight(held) => {
+                // Results may have piled up: a task that takes them all would starve the others.
+                if budget::spend(held.core.core(), cx).is_pending() {
+                    self.state = State::InFlight(held);
+                    return Poll::Pending;
+                }
                 let driver = held.core.driver();
                 if let Some(completion) = driver.take_early(held.key) {
                     self.state = State::InFlight(held);

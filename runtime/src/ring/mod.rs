@@ -11,13 +11,14 @@
 pub(crate) mod capabilities;
 mod enter;
 mod map;
+mod polled;
 mod queue;
 pub(crate) mod setup;
 pub(crate) mod sqe;
 
 use std::cell::{Cell, UnsafeCell};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub(crate) struct Ring {
     wait_flags: u32,
     /// Where a list is written that goes round the end of the queue.
     aside: UnsafeCell<[Sqe; LONGEST_LIST]>,
+    /// With a poller: the tail up to which submissions are counted.
+    polled: Option<Cell<u32>>,
     /// An enter failed in a way that says "reap first"; cleared by the next enter that succeeds.
     congested: Cell<bool>,
     pub(crate) counters: RingCounters,
@@ -67,7 +70,12 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    fn new(io: IoUring, enter_as: Option<EnterAs>, capabilities: Capabilities) -> io::Result<Ring> {
+    fn new(
+        io: IoUring,
+        enter_as: Option<EnterAs>,
+        capabilities: Capabilities,
+        polled: bool,
+    ) -> io::Result<Ring> {
         let queues = Queues::map(io.as_raw_fd(), io.params())?;
         let no_iowait = if capabilities.no_iowait() { enter::NO_IOWAIT } else { 0 };
         Ok(Ring {
@@ -76,6 +84,7 @@ impl Ring {
             enter_as: enter_as.unwrap_or(EnterAs::descriptor(io.as_raw_fd())),
             wait_flags: enter::GETEVENTS | no_iowait,
             aside: UnsafeCell::new([Sqe::new(0); LONGEST_LIST]),
+            polled: polled.then(Cell::default),
             congested: Cell::new(false),
             counters: RingCounters::default(),
             io,
@@ -84,6 +93,12 @@ impl Ring {
 
     pub(crate) fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// A second descriptor of the ring.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        // SAFETY: the ring's own descriptor, open for as long as the ring.
+        unsafe { BorrowedFd::borrow_raw(self.fd()) }.try_clone_to_owned()
     }
 
     pub(crate) fn fd(&self) -> RawFd {
@@ -112,7 +127,7 @@ impl Ring {
         if self.queues.look_for_room() < n && !self.congested.get() {
             self.counters.flushes.add(1);
             // An error shows as entries left in the queue.
-            let _ = self.enter(0, 0, None);
+            let _ = if self.polled.is_some() { self.wait_for_room() } else { self.enter(0, 0, None) };
         }
         if self.queues.look_for_room() < n {
             return Err(Refused::Later);
@@ -135,6 +150,7 @@ impl Ring {
         // Never sleep over a completion that is already there.
         let ready = self.queues.has_completion() || self.queues.overflowed();
         let result = match wait {
+            _ if self.polled.is_some() => self.enter_polled(if ready { Wait::No } else { wait }),
             Wait::No => self.enter(0, self.wait_flags, None),
             _ if ready => self.enter(0, self.wait_flags, None),
             Wait::Forever => self.enter(1, self.wait_flags, None),
@@ -151,6 +167,9 @@ impl Ring {
 
     /// Whether an enter would have anything to do besides waiting.
     pub(crate) fn wants_enter(&self) -> bool {
+        if self.polled.is_some() {
+            return self.wants_enter_polled();
+        }
         self.queues.kernel_has_work() || self.queues.unsubmitted() > 0
     }
 
@@ -161,7 +180,9 @@ impl Ring {
         let entered = unsafe { self.enter_as.enter(self.queues.unsubmitted(), want, flags, limit) };
         match entered {
             Ok(submitted) => {
-                self.counters.submitted.add(u64::from(submitted));
+                if self.polled.is_none() {
+                    self.counters.submitted.add(u64::from(submitted));
+                }
                 self.congested.set(false);
                 Ok(())
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use io_uring::{IoUring, Probe, opcode};
 
@@ -35,6 +36,17 @@ pub(crate) struct RingConfig {
     pub(crate) cq_entries: u32,
     /// Capabilities to do without although the kernel has them.
     pub(crate) mask: Capabilities,
+    /// A kernel thread of its own that takes the submissions.
+    pub(crate) poller: Option<Poller>,
+}
+
+/// The kernel thread of a ring with SQPOLL.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Poller {
+    /// How long it spins without work before it sleeps.
+    pub(crate) idle: Duration,
+    /// The CPU that it stays on.
+    pub(crate) cpu: Option<u32>,
 }
 
 impl Ring {
@@ -56,14 +68,16 @@ impl Ring {
         // MIN_TIMEOUT came with 6.12, as did the mend of LINK + SKIP + DEFER_TASKRUN.
         let skip = allowed(Capability::SkipSuccess) && io.params().is_feature_min_timeout();
         let no_iowait = allowed(Capability::NoIowait) && io.params().is_feature_no_iowait();
+        let message_ring = allowed(Capability::MessageRing) && probe.is_supported(opcode::MsgRingData::CODE);
         let found = [
             (Capability::NoSqArray, no_sq_array),
             (Capability::RegisteredRing, enter_as.is_some()),
             (Capability::SkipSuccess, skip),
             (Capability::NoIowait, no_iowait),
+            (Capability::MessageRing, message_ring),
         ];
         let capabilities = found.into_iter().filter(|(_, there)| *there).map(|(c, _)| c).collect();
-        Ring::new(io, enter_as, capabilities).map_err(explain)
+        Ring::new(io, enter_as, capabilities, config.poller.is_some()).map_err(explain)
     }
 }
 
@@ -74,11 +88,20 @@ fn build(config: RingConfig, try_no_sq_array: bool) -> io::Result<(IoUring, bool
     builder
         .dontfork()
         .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_taskrun_flag()
         .setup_submit_all()
         .setup_clamp()
         .setup_cqsize(config.cq_entries.max(2 * config.sq_entries));
+    match config.poller {
+        // The kernel refuses the two together: with a poller, completions are not left to the enter.
+        None => builder.setup_defer_taskrun().setup_taskrun_flag(),
+        Some(poller) => {
+            let idle = u32::try_from(poller.idle.as_millis()).unwrap_or(u32::MAX).max(1);
+            poller
+                .cpu
+                .into_iter()
+                .fold(builder.setup_sqpoll(idle), |builder, cpu| builder.setup_sqpoll_cpu(cpu))
+        }
+    };
     if try_no_sq_array {
         match builder.clone().setup_no_sqarray().build(config.sq_entries) {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
