@@ -15,11 +15,12 @@
 //!
 //! # Unsafe code
 //!
-//! This is the only crate of chainring with `unsafe`, and only these files have it: `ring/{map,queue,mod,sqe}`
+//! This is the only crate of chainring with `unsafe`, and only these files have it: `ring/{map,queue,mod,prepared}`
 //! (mapped queues, io_uring_enter), `driver/{slot,mod}` (operations with forgotten types, descriptors out
-//! of completions), `frame/{memory,token,emit,views}` (the region), `buf/{fill,mod}` (uninitialised
-//! memory), `op/completion` and `descriptor` (ownership of descriptors), `exec/{core,task,remote,cores}` and
-//! `signal` (the current core, tasks, eventfds, affinity, handlers).
+//! of completions), `frame/{memory,token,emit,views}` (the region), `buf/{fill,mod,vectored,bytes,plain}`
+//! (uninitialised memory), `buf/{pages,aligned,ring,pool,fixed}` (mapped buffers), `op/{completion,message,pipe}`
+//! and `descriptor` (ownership of descriptors), `op/{raw,sockopt}` (what others vouch for, two system calls),
+//! `exec/{core,task,remote,cores}` and `signal` (the current core, tasks, eventfds, affinity, handlers).
 
 #![deny(unsafe_code)]
 #![warn(missing_debug_implementations)]

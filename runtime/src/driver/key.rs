@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Cancel,
     /// The core's bell.
     Bell,
+    /// Another ring's message, which carries nothing: it wakes.
+    Message,
     /// No kind of ours.
     Unknown,
 }
@@ -48,6 +50,7 @@ pub(crate) const MAX_STEPS: u32 = 16;
 impl Key {
     pub(crate) const CANCEL: Key = Key(2 << KIND_SHIFT);
     pub(crate) const BELL: Key = Key(3 << KIND_SHIFT);
+    pub(crate) const MESSAGE: Key = Key(4 << KIND_SHIFT);
 
     pub(crate) fn slot(index: u32, generation: u32) -> Key {
         Key::new(0, 0, index, generation)
@@ -85,6 +88,7 @@ impl Key {
             1 => Kind::Frame,
             2 => Kind::Cancel,
             3 => Kind::Bell,
+            4 => Kind::Message,
             _ => Kind::Unknown,
         }
     }

@@ -13,6 +13,7 @@
 
 mod cancel;
 pub(crate) mod key;
+mod registered;
 mod slot;
 
 use std::cell::{Cell, RefCell};
@@ -70,6 +71,7 @@ pub(crate) struct Driver {
     pub(crate) counters: CoreCounters,
     slots: Slots,
     cancels: cancel::Cancels,
+    registered: registered::Registered,
     owners: RefCell<Slab<Rc<dyn Owner>>>,
     /// Operations that are in a slot but did not fit into the queue, oldest first.
     backlog: RefCell<VecDeque<Key>>,
@@ -85,6 +87,7 @@ impl Driver {
             counters: CoreCounters::default(),
             slots: Slots::new(),
             cancels: cancel::Cancels::default(),
+            registered: registered::Registered::default(),
             owners: RefCell::new(Slab::new()),
             backlog: RefCell::new(VecDeque::new()),
             ready: RefCell::new(VecDeque::new()),
@@ -164,8 +167,8 @@ impl Driver {
 
     /// Nobody waits for this operation any more: cancel it.
     pub(crate) fn detach(&self, key: Key) {
-        let (in_flight, unwanted) = self.slots.detach(key);
-        if in_flight {
+        let (cancel, unwanted) = self.slots.detach(key);
+        if cancel {
             self.cancels.add(key);
         }
         for fd in unwanted {
@@ -226,7 +229,8 @@ impl Driver {
                     None => self.ring.counters.strays.add(1),
                 },
                 Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
-                Kind::Cancel => {}
+                // A message from another ring has done its work: this one is awake.
+                Kind::Cancel | Kind::Message => {}
                 Kind::Bell => bell = true,
                 Kind::Unknown => self.ring.counters.strays.add(1),
             }
@@ -288,6 +292,10 @@ impl Driver {
     /// From now on nothing new is taken, and every frame ends.
     pub(crate) fn begin_closing(&self) {
         self.phase.set(Phase::Closing);
+        // A future that was leaked, or that lies about outside of any task, will never be dropped in time.
+        for key in self.slots.held() {
+            self.cancels.add(key);
+        }
         let owners: Vec<_> = self.owners.borrow().iter().map(|(_, owner)| owner.clone()).collect();
         for owner in owners {
             owner.shut_down();

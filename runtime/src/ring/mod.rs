@@ -11,21 +11,24 @@
 pub(crate) mod capabilities;
 mod enter;
 mod map;
+mod prepared;
 mod queue;
 pub(crate) mod setup;
 pub(crate) mod sqe;
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
 use io_uring::IoUring;
 
 use crate::metrics::RingCounters;
-use capabilities::Capabilities;
+use crate::op::Facts;
+use capabilities::{Capabilities, Opcodes};
 use enter::EnterAs;
+pub(crate) use prepared::{Prepared, transfer_len};
 use queue::Queues;
 pub(crate) use sqe::Sqe;
 
@@ -53,6 +56,7 @@ pub(crate) enum Refused {
 pub(crate) struct Ring {
     queues: Queues,
     capabilities: Capabilities,
+    opcodes: Opcodes,
     enter_as: EnterAs,
     wait_flags: u32,
     /// An enter failed in a way that says "reap first"; cleared by the next enter that succeeds.
@@ -62,12 +66,18 @@ pub(crate) struct Ring {
 }
 
 impl Ring {
-    fn new(io: IoUring, enter_as: Option<EnterAs>, capabilities: Capabilities) -> io::Result<Ring> {
+    fn new(
+        io: IoUring,
+        enter_as: Option<EnterAs>,
+        capabilities: Capabilities,
+        opcodes: Opcodes,
+    ) -> io::Result<Ring> {
         let queues = Queues::map(io.as_raw_fd(), io.params())?;
         let no_iowait = if capabilities.no_iowait() { enter::NO_IOWAIT } else { 0 };
         Ok(Ring {
             queues,
             capabilities,
+            opcodes,
             enter_as: enter_as.unwrap_or(EnterAs::descriptor(io.as_raw_fd())),
             wait_flags: enter::GETEVENTS | no_iowait,
             congested: Cell::new(false),
@@ -80,8 +90,25 @@ impl Ring {
         &self.capabilities
     }
 
+    /// Whether an operation with these facts can be submitted: the kernel has its opcode, and what else it
+    /// needs was found and not masked.
+    #[inline]
+    pub(crate) fn offers(&self, facts: &Facts) -> bool {
+        self.opcodes.has(facts.opcode) && facts.needs.is_none_or(|needed| self.capabilities.has(needed))
+    }
+
+    /// To register memory or files with the ring.
+    pub(crate) fn submitter(&self) -> io_uring::Submitter<'_> {
+        self.io.submitter()
+    }
+
     pub(crate) fn fd(&self) -> RawFd {
         self.io.as_raw_fd()
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open as long as the ring, which is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.fd()) }
     }
 
     pub(crate) fn queues(&self) -> &Queues {
