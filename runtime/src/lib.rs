@@ -11,6 +11,7 @@
 //! | [`buf`] | what can be given to the kernel | nothing |
 //! | [`frame`] | the state of connections that run as chains | their registers, descriptors and bytes |
 //! | `exec` | tasks, turns, cores | the driver, the ready queue |
+//! | `injector` | faults on demand, for tests (a feature) | what it holds back |
 //! | [`time`], [`signal`] | waiting for something else than I/O | the sleepers |
 //!
 //! # Unsafe code
@@ -35,6 +36,8 @@ mod driver;
 mod exec;
 #[allow(unsafe_code)]
 pub mod frame;
+#[cfg(feature = "injector")]
+pub mod injector;
 mod metrics;
 pub mod op;
 #[allow(unsafe_code)]

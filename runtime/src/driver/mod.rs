@@ -31,6 +31,7 @@ use slot::{Outcome, Slots};
 use crate::metrics::CoreCounters;
 use crate::op::close::Close;
 use crate::op::{Completion, Operation};
+use crate::ring::queue::Cqe;
 use crate::ring::{Ring, Sqe};
 
 /// Whoever owns frames: told of their completions. Implemented by the frames' region together with the runner of
@@ -218,24 +219,35 @@ impl Driver {
         if queues.overflowed() {
             self.ring.counters.overflows.add(1);
         }
-        let until = queues.cq_tail();
         let mut bell = false;
+        #[cfg(feature = "injector")]
+        for cqe in self.ring.injector.due() {
+            self.complete(cqe, &mut bell);
+        }
+        let until = queues.cq_tail();
         while let Some(cqe) = queues.take(until) {
             self.ring.counters.completions.add(1);
-            let (key, step) = Key::split(cqe.user_data);
-            match key.kind() {
-                Kind::Frame => match self.owner(key) {
-                    Some(owner) => owner.completed(key, step, Completion::new(cqe.res, cqe.flags)),
-                    None => self.ring.counters.strays.add(1),
-                },
-                Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
-                // A message from another ring has done its work: this one is awake.
-                Kind::Cancel | Kind::Message => {}
-                Kind::Bell => bell = true,
-                Kind::Unknown => self.ring.counters.strays.add(1),
-            }
+            #[cfg(feature = "injector")]
+            let Some(cqe) = self.ring.injector.completing(cqe) else { continue };
+            self.complete(cqe, &mut bell);
         }
         bell
+    }
+
+    #[inline]
+    fn complete(&self, cqe: Cqe, bell: &mut bool) {
+        let (key, step) = Key::split(cqe.user_data);
+        match key.kind() {
+            Kind::Frame => match self.owner(key) {
+                Some(owner) => owner.completed(key, step, Completion::new(cqe.res, cqe.flags)),
+                None => self.ring.counters.strays.add(1),
+            },
+            Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
+            // A message from another ring has done its work: this one is awake.
+            Kind::Cancel | Kind::Message => {}
+            Kind::Bell => *bell = true,
+            Kind::Unknown => self.ring.counters.strays.add(1),
+        }
     }
 
     fn complete_slot(&self, key: Key, res: i32, flags: u32) {
@@ -281,6 +293,10 @@ impl Driver {
 
     /// Whether something waits for its turn on this side of the ring.
     pub(crate) fn has_ready(&self) -> bool {
+        #[cfg(feature = "injector")]
+        if self.ring.injector.holds() {
+            return true;
+        }
         !self.ready.borrow().is_empty() || !self.backlog.borrow().is_empty()
     }
 
@@ -293,7 +309,7 @@ impl Driver {
     pub(crate) fn begin_closing(&self) {
         self.phase.set(Phase::Closing);
         // A future that was leaked, or that lies about outside of any task, will never be dropped in time.
-        for key in self.slots.held() {
+        for key in self.slots.lasting() {
             self.cancels.add(key);
         }
         let owners: Vec<_> = self.owners.borrow().iter().map(|(_, owner)| owner.clone()).collect();

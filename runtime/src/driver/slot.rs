@@ -71,6 +71,8 @@ struct Table {
     prepare: unsafe fn(NonNull<u8>) -> Sqe,
     /// Takes care of a result that nobody will read; only called for operations with `Returns::Buffer`.
     unwanted: unsafe fn(NonNull<u8>, Completion),
+    /// Makes the kernel let go of the operation's memory; only called for `Returns::Notified`.
+    abort: unsafe fn(NonNull<u8>),
     drop: unsafe fn(NonNull<u8>),
 }
 
@@ -84,6 +86,7 @@ impl<T: Operation> TableOf<T> {
         facts: &Self::FACTS,
         prepare: Self::prepare,
         unwanted: Self::unwanted,
+        abort: Self::abort,
         drop: Self::drop,
     };
 
@@ -137,6 +140,13 @@ impl<T: Operation> TableOf<T> {
     unsafe fn unwanted(store: NonNull<u8>, completion: Completion) {
         // SAFETY: the caller's promise; nobody else has a mutable reference to it.
         unsafe { Self::pointer(store).as_ref() }.unwanted(completion);
+    }
+
+    /// # Safety
+    /// As `unwanted`.
+    unsafe fn abort(store: NonNull<u8>) {
+        // SAFETY: the caller's promise; nobody else has a mutable reference to it.
+        unsafe { Self::pointer(store).as_ref() }.abort();
     }
 
     /// # Safety
@@ -267,6 +277,9 @@ impl Slots {
                 Outcome::Wake(slot.waker.take())
             }
             State::Detached => {
+                if slot.table.get().facts.returns == Returns::Notified && !last {
+                    slot.last.set((res, flags));
+                }
                 let descriptor = slot.unwanted(res, flags);
                 Outcome::Unwanted { descriptor, last }
             }
@@ -335,18 +348,36 @@ impl Slots {
         }
     }
 
-    /// The operations that a future still waits for.
-    pub(super) fn held(&self) -> Vec<Key> {
+    /// The operations that will not end by themselves: a future still waits for them, or they wait for their
+    /// notification.
+    pub(super) fn lasting(&self) -> Vec<Key> {
         // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
         let count = unsafe { &*self.chunks.get() }.len() * CHUNK;
-        (0..count as u32)
-            .filter_map(|index| {
-                let slot = self.slot(index)?;
-                let held =
-                    slot.state.get() == State::Held && slot.table.get().facts.opcode != opcode::Close::CODE;
-                held.then(|| Key::slot(index, slot.generation.get()))
-            })
-            .collect()
+        let lasting = (0..count as u32).filter_map(|index| {
+            let slot = self.slot(index)?;
+            let is_close = slot.table.get().facts.opcode == opcode::Close::CODE;
+            let lasts = match slot.state.get() {
+                State::Held => !is_close,
+                State::Detached => slot.is_notifying(),
+                State::Done | State::Free => false,
+            };
+            lasts.then(|| Key::slot(index, slot.generation.get()))
+        });
+        lasting.collect()
+    }
+
+    /// Whether the result of `key` is there, and only its notification to come.
+    pub(super) fn is_notifying(&self, key: Key) -> bool {
+        self.find(key).is_some_and(Slot::is_notifying)
+    }
+
+    /// Makes the kernel let go of the memory of `key`, which waits for its notification.
+    pub(super) fn abort(&self, key: Key) {
+        if let Some(slot) = self.find(key).filter(|slot| slot.is_notifying()) {
+            // SAFETY: a live slot holds an operation of the table's type, and for one with a notification the
+            // kernel reads its memory only.
+            unsafe { (slot.table.get().abort)(slot.store.place()) };
+        }
     }
 
     /// Whether `key` is still in flight.
@@ -390,6 +421,14 @@ impl Drop for Abandon<'_> {
 }
 
 impl Slot {
+    /// Whether the result is there, and only the notification to come.
+    fn is_notifying(&self) -> bool {
+        let (res, flags) = self.last.get();
+        let in_flight = matches!(self.state.get(), State::Held | State::Detached);
+        let notifies = self.table.get().facts.returns == Returns::Notified;
+        in_flight && notifies && Completion::new(res, flags).has_more()
+    }
+
     /// Takes care of a result that nobody will read. Gives the descriptor that it is, if it is one.
     fn unwanted(&self, res: i32, flags: u32) -> Option<i32> {
         let table = self.table.get();

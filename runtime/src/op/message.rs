@@ -142,6 +142,15 @@ fn address(mut storage: SockAddrStorage, len: u32) -> Option<SockAddr> {
     Some(unsafe { SockAddr::new(storage, len) })
 }
 
+/// Resets a connection: what it has not delivered is thrown away.
+pub(crate) fn reset(socket: &Descriptor) {
+    // SAFETY: an integer and padding.
+    let mut nowhere: libc::sockaddr = unsafe { std::mem::zeroed() };
+    nowhere.sa_family = libc::AF_UNSPEC as libc::sa_family_t;
+    // SAFETY: an address of this frame, of the size given. An error means that there is no connection.
+    unsafe { libc::connect(socket.raw(), &nowhere, size_of::<libc::sockaddr>() as libc::socklen_t) };
+}
+
 /// Control messages (cmsg(3)): to be sent, or received.
 ///
 /// ```

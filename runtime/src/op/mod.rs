@@ -166,6 +166,10 @@ pub trait Operation: Sized + 'static {
     /// Takes care of a result that nobody will read. Only called if [`FACTS`](Operation::FACTS) say that the
     /// opcode returns a pool's buffer.
     fn unwanted(&self, _completion: Completion) {}
+
+    /// Makes the kernel let go of the operation's memory although its notification has not come: the runtime
+    /// ends. Only called if [`FACTS`](Operation::FACTS) say that the opcode notifies.
+    fn abort(&self) {}
 }
 
 /// The descriptor that a path is seen from.

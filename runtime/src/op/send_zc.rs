@@ -2,7 +2,7 @@
 
 use io_uring::opcode;
 
-use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use super::{Completion, Facts, Op, Operation, Returns, Severs, message};
 use crate::buf::{BufResult, FixedBuf, IoBuf};
 use crate::descriptor::Descriptor;
 use crate::ring::{Prepared, Sqe};
@@ -23,7 +23,8 @@ pub struct SendZc<B> {
 /// acknowledged the bytes. `MSG_NOSIGNAL` is always set.
 ///
 /// Dropping the future cancels the send; it is not known how much was sent before. The buffer is kept until
-/// the kernel is done with it.
+/// the kernel is done with it. At the end of the runtime a connection whose peer does not take what was sent is
+/// reset.
 ///
 /// # Errors
 /// Those of send(2); EOPNOTSUPP on sockets that are neither TCP nor UDP.
@@ -55,6 +56,10 @@ impl<B: IoBuf> Operation for SendZc<B> {
     fn complete(self, completion: Completion) -> Self::Output {
         (completion.count(), self.buffer)
     }
+
+    fn abort(&self) {
+        message::reset(&self.socket);
+    }
 }
 
 /// See [`send_zc_fixed`].
@@ -84,5 +89,9 @@ impl Operation for SendZcFixed {
 
     fn complete(self, completion: Completion) -> Self::Output {
         (completion.count(), self.buffer)
+    }
+
+    fn abort(&self) {
+        message::reset(&self.socket);
     }
 }

@@ -3,7 +3,7 @@
 use io_uring::opcode;
 use socket2::SockAddr;
 
-use super::message::{Control, MsgHdr};
+use super::message::{Control, MsgHdr, reset};
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoVecBuf, Iovecs};
 use crate::descriptor::Descriptor;
@@ -26,7 +26,8 @@ pub struct SendMsgZc<B> {
 /// the peer has acknowledged the bytes.
 ///
 /// Dropping the future cancels the send; it is not known how much was sent before. The buffers are kept until
-/// the kernel is done with them.
+/// the kernel is done with them. At the end of the runtime a connection whose peer does not take what was sent is
+/// reset.
 ///
 /// # Errors
 /// Those of sendmsg(2); EOPNOTSUPP on sockets that are neither TCP nor UDP.
@@ -64,5 +65,9 @@ impl<B: IoVecBuf> Operation for SendMsgZc<B> {
 
     fn complete(self, completion: Completion) -> Self::Output {
         (completion.count(), self.buffers)
+    }
+
+    fn abort(&self) {
+        reset(&self.socket);
     }
 }

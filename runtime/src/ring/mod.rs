@@ -12,7 +12,7 @@ pub(crate) mod capabilities;
 mod enter;
 mod map;
 mod prepared;
-mod queue;
+pub(crate) mod queue;
 pub(crate) mod setup;
 pub(crate) mod sqe;
 
@@ -62,6 +62,8 @@ pub(crate) struct Ring {
     /// An enter failed in a way that says "reap first"; cleared by the next enter that succeeds.
     congested: Cell<bool>,
     pub(crate) counters: RingCounters,
+    #[cfg(feature = "injector")]
+    pub(crate) injector: crate::injector::Injector,
     io: IoUring,
 }
 
@@ -82,6 +84,8 @@ impl Ring {
             wait_flags: enter::GETEVENTS | no_iowait,
             congested: Cell::new(false),
             counters: RingCounters::default(),
+            #[cfg(feature = "injector")]
+            injector: Default::default(),
             io,
         })
     }
@@ -118,6 +122,10 @@ impl Ring {
     /// Room for a list of `n` entries, all or none. The queue is flushed if it has to be.
     #[inline]
     pub(crate) fn reserve(&self, n: u32) -> Result<Reservation<'_>, Refused> {
+        #[cfg(feature = "injector")]
+        if self.injector.is_full() {
+            return Err(Refused::Later);
+        }
         if !self.queues.fits(n) {
             self.make_room(n)?;
         }
@@ -173,8 +181,13 @@ impl Ring {
 
     fn enter(&self, want: u32, flags: u32, limit: Option<Duration>) -> io::Result<()> {
         self.counters.enters.add(1);
-        // SAFETY: every published entry was vouched for by `Reservation::commit`.
-        let entered = unsafe { self.enter_as.enter(self.queues.unsubmitted(), want, flags, limit) };
+        #[cfg(feature = "injector")]
+        let entered = match self.injector.enter_error() {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => self.enter_kernel(want, flags, limit),
+        };
+        #[cfg(not(feature = "injector"))]
+        let entered = self.enter_kernel(want, flags, limit);
         match entered {
             Ok(submitted) => {
                 self.counters.submitted.add(u64::from(submitted));
@@ -189,6 +202,12 @@ impl Ring {
                 Err(error)
             }
         }
+    }
+
+    #[inline]
+    fn enter_kernel(&self, want: u32, flags: u32, limit: Option<Duration>) -> io::Result<u32> {
+        // SAFETY: every published entry was vouched for by `Reservation::commit`.
+        unsafe { self.enter_as.enter(self.queues.unsubmitted(), want, flags, limit) }
     }
 }
 
@@ -228,6 +247,11 @@ impl Reservation<'_> {
     /// - what the entries point to stays valid until the last completion of each.
     #[inline]
     pub(crate) unsafe fn commit(self) {
+        #[cfg(feature = "injector")]
+        for i in 0..self.n {
+            // SAFETY: a place of this reservation, written by the caller. What is altered names no new memory.
+            self.ring.injector.submitting(unsafe { self.ring.queues.vacant(i).as_mut() });
+        }
         // SAFETY: the room was checked when the reservation was made and the tail has not moved since,
         // because no user code runs while it is held; the rest is the caller's promise.
         unsafe { self.ring.queues.publish(self.n) };
