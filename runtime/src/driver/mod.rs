@@ -13,6 +13,7 @@
 
 mod cancel;
 pub(crate) mod key;
+mod registered;
 mod slot;
 
 use std::cell::{Cell, RefCell, UnsafeCell};
@@ -76,6 +77,7 @@ pub(crate) struct Driver {
     pub(crate) counters: CoreCounters,
     slots: Slots,
     cancels: cancel::Cancels,
+    registered: registered::Registered,
     owners: RefCell<Slab<Rc<dyn Owner>>>,
     /// The regions of `owners`, by the same number.
     regions: UnsafeCell<Vec<Option<NonNull<Region>>>>,
@@ -95,6 +97,7 @@ impl Driver {
             counters: CoreCounters::default(),
             slots: Slots::new(),
             cancels: cancel::Cancels::default(),
+            registered: registered::Registered::default(),
             owners: RefCell::new(Slab::new()),
             regions: UnsafeCell::new(Vec::new()),
             backlog: RefCell::new(VecDeque::new()),
@@ -183,8 +186,8 @@ impl Driver {
 
     /// Nobody waits for this operation any more: cancel it.
     pub(crate) fn detach(&self, key: Key) {
-        let (in_flight, unwanted) = self.slots.detach(key);
-        if in_flight {
+        let (cancel, unwanted) = self.slots.detach(key);
+        if cancel {
             self.cancels.add(key);
         }
         for fd in unwanted {
@@ -247,6 +250,8 @@ impl Driver {
         if queues.overflowed() {
             self.ring.counters.overflows.add(1);
         }
+        #[cfg(feature = "injector")]
+        self.ring.injector.due().into_iter().for_each(|cqe| self.dispatch(cqe));
         let until = queues.cq_tail();
         while let Some(cqe) = queues.peek(until) {
             if let Some(region) = self.region(cqe.user_data) {
@@ -256,6 +261,8 @@ impl Driver {
             }
             let Some(&cqe) = queues.peek(until) else { break };
             queues.consume();
+            #[cfg(feature = "injector")]
+            let Some(cqe) = self.ring.injector.completing(cqe) else { continue };
             self.dispatch(cqe);
         }
         queues.publish_head();
@@ -268,6 +275,10 @@ impl Driver {
 
     /// The region whose frame a completion belongs to, if it is a frame's.
     fn region(&self, user_data: u64) -> Option<NonNull<Region>> {
+        #[cfg(feature = "injector")]
+        if !self.ring.injector.is_idle() {
+            return None;
+        }
         let (key, _) = Key::split(user_data);
         // SAFETY: one thread, and the vector changes in `set_region` only, which runs no foreign code.
         let regions = unsafe { &*self.regions.get() };
@@ -353,6 +364,10 @@ impl Driver {
 
     /// Whether something waits for its turn on this side of the ring.
     pub(crate) fn has_ready(&self) -> bool {
+        #[cfg(feature = "injector")]
+        if self.ring.injector.holds() {
+            return true;
+        }
         !self.ready.borrow().is_empty() || !self.backlog.borrow().is_empty()
     }
 
@@ -364,6 +379,10 @@ impl Driver {
     /// From now on nothing new is taken, and every frame ends.
     pub(crate) fn begin_closing(&self) {
         self.phase.set(Phase::Closing);
+        // A future that was leaked, or that lies about outside of any task, will never be dropped in time.
+        for key in self.slots.lasting() {
+            self.cancels.add(key);
+        }
         let owners: Vec<_> = self.owners.borrow().iter().map(|(_, owner)| owner.clone()).collect();
         for owner in owners {
             owner.shut_down();

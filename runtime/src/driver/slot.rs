@@ -24,8 +24,10 @@ use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
+use io_uring::opcode;
+
 use super::key::{Key, MAX_INDEX};
-use crate::op::{Completion, Facts, Operation, Returns};
+use crate::op::{Completion, F_NOTIF, Facts, Operation, Returns};
 use crate::ring::Sqe;
 
 /// Slots a chunk.
@@ -67,6 +69,10 @@ struct Table {
     type_id: fn() -> TypeId,
     facts: &'static Facts,
     prepare: unsafe fn(NonNull<u8>) -> Sqe,
+    /// Takes care of a result that nobody will read; only called for operations with `Returns::Buffer`.
+    unwanted: unsafe fn(NonNull<u8>, Completion),
+    /// Makes the kernel let go of the operation's memory; only called for `Returns::Notified`.
+    abort: unsafe fn(NonNull<u8>),
     drop: unsafe fn(NonNull<u8>),
 }
 
@@ -75,8 +81,14 @@ struct TableOf<T>(T);
 impl<T: Operation> TableOf<T> {
     const FITS: bool = size_of::<T>() <= INLINE && align_of::<T>() <= align_of::<Store>();
     const FACTS: Facts = T::FACTS;
-    const TABLE: Table =
-        Table { type_id: TypeId::of::<T>, facts: &Self::FACTS, prepare: Self::prepare, drop: Self::drop };
+    const TABLE: Table = Table {
+        type_id: TypeId::of::<T>,
+        facts: &Self::FACTS,
+        prepare: Self::prepare,
+        unwanted: Self::unwanted,
+        abort: Self::abort,
+        drop: Self::drop,
+    };
 
     /// # Safety
     /// `store` must be the unoccupied store of a slot.
@@ -121,6 +133,20 @@ impl<T: Operation> TableOf<T> {
     unsafe fn prepare(store: NonNull<u8>) -> Sqe {
         // SAFETY: the caller's promise; nobody else has a reference to it.
         unsafe { Self::pointer(store).as_mut() }.prepare().into_sqe()
+    }
+
+    /// # Safety
+    /// `store` must hold a `T`, by `put`, no part of which the kernel writes.
+    unsafe fn unwanted(store: NonNull<u8>, completion: Completion) {
+        // SAFETY: the caller's promise; nobody else has a mutable reference to it.
+        unsafe { Self::pointer(store).as_ref() }.unwanted(completion);
+    }
+
+    /// # Safety
+    /// As `unwanted`.
+    unsafe fn abort(store: NonNull<u8>) {
+        // SAFETY: the caller's promise; nobody else has a mutable reference to it.
+        unsafe { Self::pointer(store).as_ref() }.abort();
     }
 
     /// # Safety
@@ -206,6 +232,7 @@ impl Slots {
         self.live.set(self.live.get() + 1);
         slot.state.set(if waker.is_some() { State::Held } else { State::Detached });
         slot.waker.set(waker);
+        slot.last.set((0, 0));
         slot.table.set(&TableOf::<T>::TABLE);
         // SAFETY: the slot was free, so its store is unoccupied.
         unsafe { TableOf::<T>::put(slot.store.place(), operation) };
@@ -233,9 +260,15 @@ impl Slots {
         match slot.state.get() {
             State::Held => {
                 if last {
-                    slot.last.set((res, flags));
+                    // A notification only says that the memory is free: the result is there already.
+                    if flags & F_NOTIF == 0 {
+                        slot.last.set((res, flags));
+                    }
                     slot.state.set(State::Done);
                     self.live.set(self.live.get() - 1);
+                } else if slot.table.get().facts.returns == Returns::Notified {
+                    slot.last.set((res, flags));
+                    return Outcome::Wake(None);
                 } else {
                     let mut early = slot.early.take();
                     early.push_back((res, flags));
@@ -244,8 +277,11 @@ impl Slots {
                 Outcome::Wake(slot.waker.take())
             }
             State::Detached => {
-                let is_descriptor = slot.table.get().facts.returns == Returns::Descriptor && res >= 0;
-                Outcome::Unwanted { descriptor: is_descriptor.then_some(res), last }
+                if slot.table.get().facts.returns == Returns::Notified && !last {
+                    slot.last.set((res, flags));
+                }
+                let descriptor = slot.unwanted(res, flags);
+                Outcome::Unwanted { descriptor, last }
             }
             State::Done | State::Free => Outcome::Stray,
         }
@@ -288,18 +324,15 @@ impl Slots {
         first.map(|(res, flags)| Completion::new(res, flags))
     }
 
-    /// The future of `key` is gone. Says whether the operation is still in flight, and which descriptors
+    /// The future of `key` is gone. Says whether the operation is to be cancelled, and which descriptors
     /// arrived that nobody took.
     pub(super) fn detach(&self, key: Key) -> (bool, Vec<i32>) {
         let Some(slot) = self.find(key) else { return (false, Vec::new()) };
-        let mut unwanted = Vec::new();
-        if slot.table.get().facts.returns == Returns::Descriptor {
-            unwanted.extend(slot.early.take().into_iter().map(|(res, _)| res).filter(|fd| *fd >= 0));
-            let (res, _) = slot.last.get();
-            if slot.state.get() == State::Done && res >= 0 {
-                unwanted.push(res);
-            }
-        }
+        let done = slot.state.get() == State::Done;
+        let last = done.then(|| slot.last.get());
+        // In the order of their arrival: the buffers of a pool count on it.
+        let results = slot.early.take().into_iter().chain(last);
+        let unwanted = results.filter_map(|(res, flags)| slot.unwanted(res, flags)).collect();
         drop(slot.waker.take());
         match slot.state.get() {
             State::Done => {
@@ -308,9 +341,42 @@ impl Slots {
             }
             State::Held => {
                 slot.state.set(State::Detached);
-                (true, unwanted)
+                // A close is never cancelled: its descriptor would have no owner left.
+                (slot.table.get().facts.opcode != opcode::Close::CODE, unwanted)
             }
             State::Detached | State::Free => (false, unwanted),
+        }
+    }
+
+    /// The operations that will not end by themselves: a future still waits for them, or they wait for their
+    /// notification.
+    pub(super) fn lasting(&self) -> Vec<Key> {
+        // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
+        let count = unsafe { &*self.chunks.get() }.len() * CHUNK;
+        let lasting = (0..count as u32).filter_map(|index| {
+            let slot = self.slot(index)?;
+            let is_close = slot.table.get().facts.opcode == opcode::Close::CODE;
+            let lasts = match slot.state.get() {
+                State::Held => !is_close,
+                State::Detached => slot.is_notifying(),
+                State::Done | State::Free => false,
+            };
+            lasts.then(|| Key::slot(index, slot.generation.get()))
+        });
+        lasting.collect()
+    }
+
+    /// Whether the result of `key` is there, and only its notification to come.
+    pub(super) fn is_notifying(&self, key: Key) -> bool {
+        self.find(key).is_some_and(Slot::is_notifying)
+    }
+
+    /// Makes the kernel let go of the memory of `key`, which waits for its notification.
+    pub(super) fn abort(&self, key: Key) {
+        if let Some(slot) = self.find(key).filter(|slot| slot.is_notifying()) {
+            // SAFETY: a live slot holds an operation of the table's type, and for one with a notification the
+            // kernel reads its memory only.
+            unsafe { (slot.table.get().abort)(slot.store.place()) };
         }
     }
 
@@ -350,6 +416,31 @@ impl Drop for Abandon<'_> {
         if let Some(slot) = self.slots.find(self.key) {
             self.slots.live.set(self.slots.live.get() - 1);
             self.slots.discard(self.key, slot);
+        }
+    }
+}
+
+impl Slot {
+    /// Whether the result is there, and only the notification to come.
+    fn is_notifying(&self) -> bool {
+        let (res, flags) = self.last.get();
+        let in_flight = matches!(self.state.get(), State::Held | State::Detached);
+        let notifies = self.table.get().facts.returns == Returns::Notified;
+        in_flight && notifies && Completion::new(res, flags).has_more()
+    }
+
+    /// Takes care of a result that nobody will read. Gives the descriptor that it is, if it is one.
+    fn unwanted(&self, res: i32, flags: u32) -> Option<i32> {
+        let table = self.table.get();
+        match table.facts.returns {
+            Returns::Descriptor => (res >= 0).then_some(res),
+            Returns::Buffer => {
+                // SAFETY: only called for live slots, whose store holds an operation of the table's type;
+                // what the kernel writes for an operation with `Returns::Buffer` is the pool's.
+                unsafe { (table.unwanted)(self.store.place(), Completion::new(res, flags)) };
+                None
+            }
+            Returns::Unit | Returns::Count | Returns::Notified => None,
         }
     }
 }

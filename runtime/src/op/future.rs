@@ -39,11 +39,18 @@ pub(super) struct Held<T> {
 }
 
 impl<T: Operation> Held<T> {
-    /// Moves the operation into a slot and submits it; or gives it back if the runtime is shutting down.
-    pub(super) fn start(operation: T, cx: &Context<'_>) -> Result<Self, T> {
+    /// Moves the operation into a slot and submits it. If it cannot be, gives it back with what to complete it
+    /// with: the runtime is shutting down, or the kernel lacks the opcode.
+    pub(super) fn start(mut operation: T, cx: &Context<'_>) -> Result<Self, (T, Completion)> {
         let core = Handle::current();
-        let key = core.driver().start(operation, Some(cx.waker().clone()))?;
-        Ok(Held { core, key, operation: PhantomData })
+        if !core.driver().ring.offers(&T::FACTS) {
+            let completion = operation.fallback().unwrap_or(Completion::lacking(T::FACTS.opcode));
+            return Err((operation, completion));
+        }
+        match core.driver().start(operation, Some(cx.waker().clone())) {
+            Ok(key) => Ok(Held { core, key, operation: PhantomData }),
+            Err(operation) => Err((operation, Completion::refused(libc::ECANCELED))),
+        }
     }
 }
 
@@ -73,7 +80,7 @@ impl<T: Operation> Future for Op<T> {
                     self.state = State::InFlight(held);
                     Poll::Pending
                 }
-                Err(operation) => Poll::Ready(operation.complete(Completion::refused(libc::ECANCELED))),
+                Err((operation, completion)) => Poll::Ready(operation.complete(completion)),
             },
             State::InFlight(held) => match held.core.driver().poll::<T>(held.key, cx) {
                 // The slot is free now, its generation over: dropping `held` detaches nothing.

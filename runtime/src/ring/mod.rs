@@ -12,6 +12,7 @@ pub(crate) mod capabilities;
 mod enter;
 mod map;
 mod polled;
+mod prepared;
 mod queue;
 pub(crate) mod setup;
 pub(crate) mod sqe;
@@ -25,8 +26,10 @@ use std::time::Duration;
 use io_uring::IoUring;
 
 use crate::metrics::RingCounters;
-use capabilities::Capabilities;
+use crate::op::Facts;
+use capabilities::{Capabilities, Opcodes};
 use enter::EnterAs;
+pub(crate) use prepared::{Prepared, transfer_len};
 pub(crate) use queue::{Cqe, Queues};
 pub(crate) use sqe::Sqe;
 
@@ -57,6 +60,7 @@ pub(crate) enum Refused {
 pub(crate) struct Ring {
     queues: Queues,
     capabilities: Capabilities,
+    opcodes: Opcodes,
     enter_as: EnterAs,
     wait_flags: u32,
     /// Where a list is written that goes round the end of the queue.
@@ -66,6 +70,8 @@ pub(crate) struct Ring {
     /// An enter failed in a way that says "reap first"; cleared by the next enter that succeeds.
     congested: Cell<bool>,
     pub(crate) counters: RingCounters,
+    #[cfg(feature = "injector")]
+    pub(crate) injector: crate::injector::Injector,
     io: IoUring,
 }
 
@@ -75,18 +81,22 @@ impl Ring {
         enter_as: Option<EnterAs>,
         capabilities: Capabilities,
         polled: bool,
+        opcodes: Opcodes,
     ) -> io::Result<Ring> {
         let queues = Queues::map(io.as_raw_fd(), io.params())?;
         let no_iowait = if capabilities.no_iowait() { enter::NO_IOWAIT } else { 0 };
         Ok(Ring {
             queues,
             capabilities,
+            opcodes,
             enter_as: enter_as.unwrap_or(EnterAs::descriptor(io.as_raw_fd())),
             wait_flags: enter::GETEVENTS | no_iowait,
             aside: UnsafeCell::new([Sqe::new(0); LONGEST_LIST]),
             polled: polled.then(Cell::default),
             congested: Cell::new(false),
             counters: RingCounters::default(),
+            #[cfg(feature = "injector")]
+            injector: Default::default(),
             io,
         })
     }
@@ -101,8 +111,25 @@ impl Ring {
         unsafe { BorrowedFd::borrow_raw(self.fd()) }.try_clone_to_owned()
     }
 
+    /// Whether an operation with these facts can be submitted: the kernel has its opcode, and what else it
+    /// needs was found and not masked.
+    #[inline]
+    pub(crate) fn offers(&self, facts: &Facts) -> bool {
+        self.opcodes.has(facts.opcode) && facts.needs.is_none_or(|needed| self.capabilities.has(needed))
+    }
+
+    /// To register memory or files with the ring.
+    pub(crate) fn submitter(&self) -> io_uring::Submitter<'_> {
+        self.io.submitter()
+    }
+
     pub(crate) fn fd(&self) -> RawFd {
         self.io.as_raw_fd()
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open as long as the ring, which is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.fd()) }
     }
 
     pub(crate) fn queues(&self) -> &Queues {
@@ -112,6 +139,10 @@ impl Ring {
     /// Room for a list of `n` entries in a row, all or none. The queue is flushed if it has to be.
     #[inline]
     pub(crate) fn reserve(&self, n: u32) -> Result<Reservation<'_>, Refused> {
+        #[cfg(feature = "injector")]
+        if self.injector.is_full() {
+            return Err(Refused::Later);
+        }
         match self.queues.vacant(n) {
             Some(first) => Ok(Reservation { ring: self, first, n, aside: false }),
             None => self.make_room(n),
@@ -175,9 +206,13 @@ impl Ring {
 
     fn enter(&self, want: u32, flags: u32, limit: Option<Duration>) -> io::Result<()> {
         self.counters.enters.add(1);
-        self.queues.publish_head();
-        // SAFETY: every published entry was vouched for by `Reservation::commit`.
-        let entered = unsafe { self.enter_as.enter(self.queues.unsubmitted(), want, flags, limit) };
+        #[cfg(feature = "injector")]
+        let entered = match self.injector.enter_error() {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => self.enter_kernel(want, flags, limit),
+        };
+        #[cfg(not(feature = "injector"))]
+        let entered = self.enter_kernel(want, flags, limit);
         match entered {
             Ok(submitted) => {
                 if self.polled.is_none() {
@@ -194,6 +229,13 @@ impl Ring {
                 Err(error)
             }
         }
+    }
+
+    #[inline]
+    fn enter_kernel(&self, want: u32, flags: u32, limit: Option<Duration>) -> io::Result<u32> {
+        self.queues.publish_head();
+        // SAFETY: every published entry was vouched for by `Reservation::commit`.
+        unsafe { self.enter_as.enter(self.queues.unsubmitted(), want, flags, limit) }
     }
 }
 
@@ -232,6 +274,11 @@ impl Reservation<'_> {
     /// - what the entries point to stays valid until the last completion of each.
     #[inline]
     pub(crate) unsafe fn commit(self) {
+        #[cfg(feature = "injector")]
+        for i in 0..self.n as usize {
+            // SAFETY: a place of this reservation, written by the caller. What is altered names no new memory.
+            self.ring.injector.submitting(unsafe { self.first.add(i).as_mut() });
+        }
         let queues = &self.ring.queues;
         if self.aside {
             // SAFETY: `make_room` has set the room aside, in `Ring::aside`, and the caller has written it; one

@@ -8,7 +8,7 @@ use std::time::Duration;
 use io_uring::{IoUring, Probe, opcode};
 
 use super::Ring;
-use super::capabilities::{Capabilities, Capability, kernel_release};
+use super::capabilities::{Capabilities, Capability, Opcodes, kernel_release};
 use super::enter::EnterAs;
 
 /// The oldest kernel release that chainring runs on.
@@ -65,19 +65,39 @@ impl Ring {
 
         let wanted = allowed(Capability::RegisteredRing);
         let enter_as = if wanted { EnterAs::registered(io.as_raw_fd()) } else { None };
+        let is_there = |capability| match capability {
+            Capability::NoSqArray => no_sq_array,
+            Capability::RegisteredRing => enter_as.is_some(),
+            other => has(other, io.params(), &probe),
+        };
+        let found = Capability::ALL.iter().copied().filter(|c| allowed(*c) && is_there(*c));
+        let capabilities = found.collect();
+        Ring::new(io, enter_as, capabilities, config.poller.is_some(), Opcodes::of(&probe)).map_err(explain)
+    }
+}
+
+/// Whether the kernel has a capability that is read off its features and opcodes. What has neither is read off
+/// something else that came with the same release.
+fn has(capability: Capability, params: &io_uring::Parameters, probe: &Probe) -> bool {
+    match capability {
+        // Found out by trying.
+        Capability::NoSqArray | Capability::RegisteredRing => false,
         // MIN_TIMEOUT came with 6.12, as did the mend of LINK + SKIP + DEFER_TASKRUN.
-        let skip = allowed(Capability::SkipSuccess) && io.params().is_feature_min_timeout();
-        let no_iowait = allowed(Capability::NoIowait) && io.params().is_feature_no_iowait();
-        let message_ring = allowed(Capability::MessageRing) && probe.is_supported(opcode::MsgRingData::CODE);
-        let found = [
-            (Capability::NoSqArray, no_sq_array),
-            (Capability::RegisteredRing, enter_as.is_some()),
-            (Capability::SkipSuccess, skip),
-            (Capability::NoIowait, no_iowait),
-            (Capability::MessageRing, message_ring),
-        ];
-        let capabilities = found.into_iter().filter(|(_, there)| *there).map(|(c, _)| c).collect();
-        Ring::new(io, enter_as, capabilities, config.poller.is_some()).map_err(explain)
+        Capability::SkipSuccess => params.is_feature_min_timeout(),
+        Capability::MessageRing => probe.is_supported(opcode::MsgRingData::CODE),
+        Capability::NoIowait => params.is_feature_no_iowait(),
+        // The commands came with the multishot read, 6.7.
+        Capability::SocketOptions => probe.is_supported(opcode::ReadMulti::CODE),
+        Capability::Futex => probe.is_supported(opcode::FutexWait::CODE),
+        Capability::WaitId => probe.is_supported(opcode::WaitId::CODE),
+        Capability::FixedFdInstall => probe.is_supported(opcode::FixedFdInstall::CODE),
+        Capability::Ftruncate => probe.is_supported(opcode::Ftruncate::CODE),
+        Capability::Bundles => params.is_feature_recvsend_bundle(),
+        Capability::BindListen => probe.is_supported(opcode::Listen::CODE),
+        // 6.12 as well.
+        Capability::IncrementalBuffers => params.is_feature_min_timeout(),
+        Capability::EpollWait => probe.is_supported(opcode::EpollWait::CODE),
+        Capability::Pipe => probe.is_supported(opcode::Pipe::CODE),
     }
 }
 
