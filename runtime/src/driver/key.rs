@@ -79,6 +79,13 @@ impl Key {
             | u64::from(index) & INDEX_MASK)
     }
 
+    /// The key of the next use of the same slot or frame.
+    #[inline]
+    pub(crate) fn next_use(self) -> Key {
+        let generation = GENERATION_MASK << GENERATION_SHIFT;
+        Key(self.0 & !generation | self.0.wrapping_add(1 << GENERATION_SHIFT) & generation)
+    }
+
     /// What to put into an SQE's `user_data` for member `step`.
     #[inline]
     pub(crate) fn with_step(self, step: u32) -> u64 {
@@ -161,5 +168,7 @@ mod tests {
     fn the_generation_wraps_without_touching_its_neighbours() {
         assert_eq!(Key::slot(5, 1 << 20), Key::slot(5, 0));
         assert_eq!(Key::slot(5, (1 << 20) + 3).generation(), 3);
+        assert_eq!(Key::frame(9, 5, 0xf_ffff).next_use(), Key::frame(9, 5, 0));
+        assert_eq!(Key::frame(9, 5, 7).next_use(), Key::frame(9, 5, 8));
     }
 }
