@@ -141,11 +141,12 @@ impl Driver {
     }
 
     /// Queues one entry that was prepared by a slot, or that points to no memory; false if there is no room.
+    #[inline]
     pub(crate) fn push(&self, sqe: Sqe) -> bool {
         let Ok(reservation) = self.ring.reserve(1) else { return false };
-        // SAFETY: the place is reserved; it is written in full before the commit. What
-        // the entry points to belongs to an operation in a slot, which stays there until the last
-        // completion; entries of other origin (cancel, bell) point to no memory.
+        // SAFETY: the place is reserved; it is written in full before the commit. What the entry points to belongs
+        // to an operation in a slot, which stays there until the last completion; entries of other origin (cancel,
+        // bell) point to no memory.
         unsafe {
             reservation.first().write(sqe);
             reservation.commit();
