@@ -28,7 +28,7 @@ use io_uring::opcode;
 use crate::driver::key::{Key, Kind};
 use crate::exec::Handle;
 use crate::op;
-use crate::ring::queue::Cqe;
+use crate::ring::Cqe;
 use crate::ring::sqe::{BUFFER_SELECT, FIXED_FILE, IO_LINK, Sqe};
 
 /// The faults of one core.
@@ -120,6 +120,11 @@ impl Injector {
             && self.enters.borrow().is_empty()
             && self.held.borrow().is_empty()
             && (self.full.get(), self.links.get()) == (0, 0)
+    }
+
+    /// Whether what comes in and goes out is none of its business at the moment.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.is_spent() && self.marked.borrow().is_empty()
     }
 
     fn rule(&self, name: &str, fault: Fault, times: u32) {

@@ -10,9 +10,9 @@
 //! | [`op`] | one short file a verb | an operation until it is submitted |
 //! | [`buf`] | what can be given to the kernel | nothing |
 //! | [`frame`] | the state of connections that run as chains | their registers, descriptors and bytes |
-//! | `exec` | tasks, turns, cores | the driver, the ready queue |
+//! | `exec` | tasks, turns, cores | the driver, the tasks |
 //! | `injector` | faults on demand, for tests (a feature) | what it holds back |
-//! | [`time`], [`signal`] | waiting for something else than I/O | the sleepers |
+//! | [`time`], [`signal`] | waiting for something else than I/O | the timers, the waiters |
 //!
 //! # Unsafe code
 //!
@@ -21,7 +21,7 @@
 //! of completions), `frame/{memory,token,emit,views}` (the region), `buf/{fill,mod,vectored,bytes,plain}`
 //! (uninitialised memory), `buf/{pages,aligned,ring,pool,fixed}` (mapped buffers), `op/{completion,message,pipe}`
 //! and `descriptor` (ownership of descriptors), `op/{raw,sockopt}` (what others vouch for, two system calls),
-//! `exec/{core,task,remote,cores}` and `signal` (the current core, tasks, eventfds, affinity, handlers).
+//! `exec/{core,task,bell,cores/affinity}` and `signal` (the current core, tasks, eventfds, affinity, handlers).
 
 #![deny(unsafe_code)]
 #![warn(missing_debug_implementations)]
@@ -32,7 +32,6 @@ pub mod buf;
 mod descriptor;
 #[allow(unsafe_code)]
 mod driver;
-#[allow(unsafe_code)]
 mod exec;
 #[allow(unsafe_code)]
 pub mod frame;
@@ -48,7 +47,11 @@ pub mod time;
 
 pub use descriptor::Descriptor;
 pub use driver::Key;
-pub use exec::{Builder, Cores, Handle, JoinError, JoinHandle, Runtime, cores, spawn, yield_now};
+pub use exec::{
+    AbortHandle, Builder, CancelOnDrop, CancellationToken, Cancelled, CoreHandle, Cores, Handle, JoinError,
+    JoinHandle, OutOfScope, Runtime, TaskLocal, TaskLocalFuture, consume_budget, cores, spawn,
+    spawn_blocking, yield_now,
+};
 pub use metrics::Metrics;
 pub use ring::capabilities::{Capabilities, Capability, UnknownCapability};
 pub use ring::setup::SetupError;

@@ -73,7 +73,7 @@ pub mod write_fixed;
 pub mod write_vectored;
 
 pub use completion::Completion;
-pub(crate) use completion::F_NOTIF;
+pub(crate) use completion::{F_MORE, F_NOTIF};
 pub use facts::{Facts, Returns, Severs};
 pub use future::Op;
 pub use multishot::{Multishot, Repeats};

@@ -58,7 +58,7 @@ impl Operation for MsgRing {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let key = Key::MESSAGE.with_step(0);
+        let key = Key::HEARD.with_step(0);
         Prepared::new(Sqe::new(opcode::MsgRingData::CODE), self.0.0.as_raw_fd()).at(key)
     }
 

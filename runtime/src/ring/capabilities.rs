@@ -54,6 +54,9 @@ capabilities! {
     RegisteredRing, registered_ring, "registered-ring";
     /// `IORING_ENTER_NO_IOWAIT` (6.15): a waiting ring does not count as I/O wait.
     NoIowait, no_iowait, "no-iowait";
+    /// `IORING_OP_MSG_RING` (5.18): a core wakes another with its next submission, without a system call of
+    /// its own.
+    MessageRing, message_ring, "msg-ring";
     /// Socket options are set and read through the ring (`IORING_OP_URING_CMD`, 6.7). Without it
     /// [`op::sockopt`](crate::op::sockopt) makes the system call, which never waits.
     SocketOptions, socket_options, "socket-options";
