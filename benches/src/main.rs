@@ -6,9 +6,10 @@
 //! - [`competitor`]: the servers, each a file, listed in `competitor::ALL`;
 //! - [`serve`]: one competitor's server, which owns its whole process;
 //! - [`load`]: the load generator, likewise a process of its own, so that it can be pinned and accounted for;
-//! - [`compare`] and [`instructions`]: the two referees. They own nothing but child processes and the figures read from them:
-//!   the first measures time, the second counts user-space instructions under callgrind;
-//! - [`process`]: child processes and what is read from outside them; [`sys`]: the system calls that std lacks.
+//! - [`compare`] and [`instructions`]: the two referees. They own nothing but child processes and the figures
+//!   read from them: the first measures time, the second counts user-space instructions under callgrind;
+//! - [`process`]: child processes and what is read from outside them; [`sys`]: the system calls that std
+//!   lacks.
 
 mod compare;
 mod competitor;

@@ -48,7 +48,7 @@ where
     let address = listeners[0].local_addr()?;
     let waiting = AtomicUsize::new(args.cores.get());
     let ended = chainring::cores(args.cores).run(async |core| {
-        let listener = TcpListener::from_std(listeners[core].try_clone()?);
+        let listener = TcpListener::from_std(listeners[core.index()].try_clone()?);
         let (mut int, mut term) = (signal(libc::SIGINT)?, signal(libc::SIGTERM)?);
         if waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
             println!("listening on {address}, {} core(s)", args.cores);

@@ -10,16 +10,18 @@
 //! | [`op`] | one short file a verb | an operation until it is submitted |
 //! | [`buf`] | what can be given to the kernel | nothing |
 //! | [`frame`] | the state of connections that run as chains | their registers, descriptors and bytes |
-//! | `exec` | tasks, turns, cores | the driver, the ready queue |
-//! | [`time`], [`signal`] | waiting for something else than I/O | the sleepers |
+//! | `exec` | tasks, turns, cores | the driver, the tasks |
+//! | `injector` | faults on demand, for tests (a feature) | what it holds back |
+//! | [`time`], [`signal`] | waiting for something else than I/O | the timers, the waiters |
 //!
 //! # Unsafe code
 //!
-//! This is the only crate of chainring with `unsafe`, and only these files have it: `ring/{map,queue,mod,sqe}`
+//! This is the only crate of chainring with `unsafe`, and only these files have it: `ring/{map,queue,mod,prepared}`
 //! (mapped queues, io_uring_enter), `driver/{slot,mod}` (operations with forgotten types, descriptors out
-//! of completions), `frame/{memory,token,emit,views}` (the region), `buf/{fill,mod}` (uninitialised
-//! memory), `op/completion` and `descriptor` (ownership of descriptors), `exec/{core,task,remote,cores}` and
-//! `signal` (the current core, tasks, eventfds, affinity, handlers).
+//! of completions), `frame/{memory,token,emit,views}` (the region), `buf/{fill,mod,vectored,bytes,plain}`
+//! (uninitialised memory), `buf/{pages,aligned,ring,pool,fixed}` (mapped buffers), `op/{completion,message,pipe}`
+//! and `descriptor` (ownership of descriptors), `op/{raw,sockopt}` (what others vouch for, two system calls),
+//! `exec/{core,task,bell,cores/affinity}` and `signal` (the current core, tasks, eventfds, affinity, handlers).
 
 #![deny(unsafe_code)]
 #![warn(missing_debug_implementations)]
@@ -30,10 +32,11 @@ pub mod buf;
 mod descriptor;
 #[allow(unsafe_code)]
 mod driver;
-#[allow(unsafe_code)]
 mod exec;
 #[allow(unsafe_code)]
 pub mod frame;
+#[cfg(feature = "injector")]
+pub mod injector;
 mod metrics;
 pub mod op;
 #[allow(unsafe_code)]
@@ -44,7 +47,11 @@ pub mod time;
 
 pub use descriptor::Descriptor;
 pub use driver::Key;
-pub use exec::{Builder, Cores, Handle, JoinError, JoinHandle, Runtime, cores, spawn, yield_now};
+pub use exec::{
+    AbortHandle, Builder, CancelOnDrop, CancellationToken, Cancelled, CoreHandle, Cores, Handle, JoinError,
+    JoinHandle, OutOfScope, Runtime, TaskLocal, TaskLocalFuture, consume_budget, cores, spawn,
+    spawn_blocking, yield_now,
+};
 pub use metrics::Metrics;
 pub use ring::capabilities::{Capabilities, Capability, UnknownCapability};
 pub use ring::setup::SetupError;

@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use crate::exec::Core;
+
 /// A counter of one core.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(Cell<u64>);
@@ -35,9 +37,16 @@ pub(crate) struct CoreCounters {
     pub(crate) polls: Counter,
     pub(crate) wakes: Counter,
     pub(crate) turns: Counter,
+    pub(crate) sleeps: Counter,
+    pub(crate) spawned: Counter,
+    pub(crate) messages: Counter,
+    pub(crate) bells: Counter,
+    pub(crate) timers: Counter,
+    pub(crate) panics: Counter,
 }
 
-/// A snapshot of the counters of one core and its ring, all since the runtime was built.
+/// A snapshot of the counters of one core and its ring, all since the runtime was built, and of what there is at
+/// the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {
@@ -59,10 +68,54 @@ pub struct Metrics {
     pub strays: u64,
     /// Turns of the loop.
     pub turns: u64,
+    /// Turns in which the core had nothing to do and slept.
+    pub sleeps: u64,
     /// Polls of tasks, that of `block_on` included.
     pub polls: u64,
     /// Wakers woken by completions.
     pub wakes: u64,
+    /// Tasks that were spawned.
+    pub spawned: u64,
+    /// Tasks woken by other threads, and futures sent by other cores.
+    pub messages: u64,
+    /// Times that another thread, core or signal ended the core's sleep.
+    pub bells: u64,
+    /// Timers that have fired.
+    pub timers_fired: u64,
+    /// Panics of foreign wakers and destructors that were caught, and harmed nobody else.
+    pub caught_panics: u64,
+    /// Tasks that are not done now.
+    pub tasks: u64,
+    /// Timers that wait now.
+    pub timers: u64,
     /// Operations in flight now (awaited and detached; frames not counted).
     pub operations: u64,
+}
+
+impl Metrics {
+    pub(crate) fn of(core: &Core) -> Metrics {
+        let (ring, counters) = (&core.driver.ring, &core.driver.counters);
+        Metrics {
+            enters: ring.counters.enters.get(),
+            submitted: ring.counters.submitted.get(),
+            completions: ring.counters.completions.get(),
+            flushes: ring.counters.flushes.get(),
+            congested: ring.counters.congested.get(),
+            overflows: ring.counters.overflows.get(),
+            lost: u64::from(ring.queues().dropped()),
+            strays: ring.counters.strays.get(),
+            turns: counters.turns.get(),
+            sleeps: counters.sleeps.get(),
+            polls: counters.polls.get(),
+            wakes: counters.wakes.get(),
+            spawned: counters.spawned.get(),
+            messages: counters.messages.get(),
+            bells: counters.bells.get(),
+            timers_fired: counters.timers.get(),
+            caught_panics: counters.panics.get(),
+            tasks: core.tasks() as u64,
+            timers: core.timers.len() as u64,
+            operations: u64::from(core.driver.operations()),
+        }
+    }
 }

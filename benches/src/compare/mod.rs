@@ -1,8 +1,9 @@
 //! `compare`: throughput, latency, CPU time and system calls, all competitors side by side.
 //!
-//! The server has one core to itself and the load another. Rounds are interleaved (A B C, A B C, ...), each with a server of its own,
-//! so that whatever else the machine does meets all alike, and a ratio is taken within a round before the median is taken over
-//! all. System calls are counted in a pass of their own, because counting takes time.
+//! The server has one core to itself and the load another. Rounds are interleaved (A B C, A B C, ...), each
+//! with a server of its own, so that whatever else the machine does meets all alike, and a ratio is taken
+//! within a round before the median is taken over all. System calls are counted in a pass of their own,
+//! because counting takes time.
 
 mod report;
 mod table;

@@ -1,7 +1,8 @@
 //! A level-triggered epoll loop: one receive and one send a request, one wait for all that are ready.
 //!
-//! All connections share the memory of one receive. A connection owns memory only while it needs some: the part of a message that has
-//! come, or the part of a reply that the socket did not take. While a reply waits nothing more is received from that peer.
+//! All connections share the memory of one receive. A connection owns memory only while it needs some: the
+//! part of a message that has come, or the part of a reply that the socket did not take. While a reply waits
+//! nothing more is received from that peer.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

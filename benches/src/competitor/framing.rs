@@ -1,4 +1,5 @@
-//! How a byte stream falls into messages, for the servers that receive whatever has come and answer all that is complete.
+//! How a byte stream falls into messages, for the servers that receive whatever has come and answer all that
+//! is complete.
 
 use crate::workload::{HEAD, LARGEST_BODY};
 

@@ -1,7 +1,7 @@
 //! Who competes: each competitor is one file and one line in [`ALL`].
 //!
-//! A competitor names itself and lists the workloads for which it has a server. All servers run on a single thread, so that the
-//! figures compare the ways of doing I/O and not the ways of sharing it out.
+//! A competitor names itself and lists the workloads for which it has a server. All servers run on a single
+//! thread, so that the figures compare the ways of doing I/O and not the ways of sharing it out.
 
 mod chainring;
 mod epoll;

@@ -1,9 +1,10 @@
-//! Frames once more, received as they come: `[send what is complete -> receive]`, one completion a turn and one operation less than the
-//! exact receives of `raw-linked`.
+//! Frames once more, received as they come: `[send what is complete -> receive]`, one completion a turn and
+//! one operation less than the exact receives of `raw-linked`.
 //!
-//! The whole frames at the front of a buffer are its reply. Usually nothing follows them, and the next receive, linked, may use the
-//! whole buffer, because it does not start before the send has let go of it. If the start of another frame does follow, the send goes
-//! alone: only after its completion may the rest move to the front.
+//! The whole frames at the front of a buffer are its reply. Usually nothing follows them, and the next
+//! receive, linked, may use the whole buffer, because it does not start before the send has let go of it. If
+//! the start of another frame does follow, the send goes alone: only after its completion may the rest move
+//! to the front.
 
 use std::io;
 use std::net::TcpListener;
@@ -98,7 +99,8 @@ fn received(connection: &mut Connection, count: u32) -> bool {
     complete.is_some()
 }
 
-/// Takes note of a send that went alone or came up short; after the last byte what follows the reply moves to the front.
+/// Takes note of a send that went alone or came up short; after the last byte what follows the reply moves to
+/// the front.
 #[cold]
 fn sent(connection: &mut Connection, count: u32) {
     connection.sent += count;
@@ -126,7 +128,8 @@ fn send(connection: &Connection, index: u32) -> Entry {
         .user_data(SEND | u64::from(index))
 }
 
-/// Receives behind what is there; there is always room, because an incomplete frame is shorter than the buffer.
+/// Receives behind what is there; there is always room, because an incomplete frame is shorter than the
+/// buffer.
 #[inline]
 fn receive(connection: &Connection, index: u32) -> Entry {
     let free = connection.buffer.as_ptr().wrapping_add(connection.filled as usize);
@@ -139,7 +142,8 @@ fn receive(connection: &Connection, index: u32) -> Entry {
 #[inline]
 fn push(queue: &mut SubmissionQueue<'_>, submitter: &Submitter<'_>, list: &[Entry]) -> io::Result<()> {
     ring::reserve(queue, submitter, list.len())?;
-    // SAFETY: the buffers are never freed, have room for every range, and nobody touches them until the list has completed.
+    // SAFETY: the buffers are never freed, have room for every range, and nobody touches them until the list
+    // has completed.
     unsafe { queue.push_multiple(list) }.expect("room is reserved");
     Ok(())
 }

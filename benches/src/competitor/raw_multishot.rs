@@ -1,13 +1,16 @@
-//! io_uring by hand with multishot receives on a ring of provided buffers: a connection without traffic holds no memory.
+//! io_uring by hand with multishot receives on a ring of provided buffers: a connection without traffic holds
+//! no memory.
 //!
-//! What arrives is sent straight from the buffer that it arrived in, which goes back to the kernel when the send is over. Only one send
-//! of a connection is in flight, since two could overtake each other. So whatever arrives meanwhile, or is no complete message yet, is
-//! copied to `partial`, and its buffer goes back at once: the ring cannot run dry on a slow reader. A peer that lets more than
-//! [`BACKLOG`] bytes pile up is dropped.
+//! What arrives is sent straight from the buffer that it arrived in, which goes back to the kernel when the
+//! send is over. Only one send of a connection is in flight, since two could overtake each other. So whatever
+//! arrives meanwhile, or is no complete message yet, is copied to `partial`, and its buffer goes back at
+//! once: the ring cannot run dry on a slow reader. A peer that lets more than [`BACKLOG`] bytes pile up is
+//! dropped.
 //!
 //! A connection has up to two operations in flight, the receive and a send, and is closed when neither is.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
@@ -78,7 +81,9 @@ fn serve<F: Framing>(listener: TcpListener) -> io::Result<()> {
     submitter.register_ring_fd()?;
     let buffers = Buffers::register(&submitter)?;
     let (connections, vacant, starved) = (Vec::new(), Vec::new(), Vec::new());
-    let mut this = Loop { submitter, queue, buffers, connections, vacant, starved };
+    // Only an error ends the loop, and the process with it. Until then the kernel may read what is being sent, so
+    // nothing is freed.
+    let mut this = ManuallyDrop::new(Loop { submitter, queue, buffers, connections, vacant, starved });
     let accept = ring::accept(Fd(listener.as_raw_fd()), ACCEPT);
     this.push(&accept)?;
     loop {
@@ -127,7 +132,8 @@ impl Loop<'_> {
         let connection = open(&mut self.connections, index);
         let wanted = connection.receiving == Receiving::Armed { wanted: true };
         if let Some(id) = cqueue::buffer_select(flags) {
-            // SAFETY: the completion hands the buffer to the loop, which gives it back below or when its send is over.
+            // SAFETY: the completion hands the buffer to the loop, which gives it back below or when its send
+            // is over.
             let bytes = unsafe { self.buffers.received(id, result.max(0) as usize) };
             let idle = matches!(connection.sending, Sending::Nothing) && connection.partial.is_empty();
             if idle && wanted && cqueue::more(flags) && F::complete(bytes) == Some(bytes.len()) {
@@ -223,7 +229,8 @@ impl Loop<'_> {
         match connection.receiving {
             Receiving::Armed { .. } => {
                 connection.receiving = Receiving::Armed { wanted: false };
-                // SAFETY: the descriptor is open, and the call takes no memory. Should it fail, the peer has gone already.
+                // SAFETY: the descriptor is open, and the call takes no memory. Should it fail, the peer has
+                // gone already.
                 unsafe { libc::shutdown(connection.fd.as_raw_fd(), libc::SHUT_RDWR) };
             }
             Receiving::Starved => {
@@ -264,8 +271,8 @@ impl Loop<'_> {
     #[inline]
     fn push(&mut self, entry: &Entry) -> io::Result<()> {
         ring::reserve(&mut self.queue, &self.submitter, 1)?;
-        // SAFETY: a send's memory is its connection's or a provided buffer, and is neither moved nor given away before the send has
-        // completed; the other operations refer to no memory.
+        // SAFETY: a send's memory is its connection's or a provided buffer, and is neither moved nor given
+        // away before the send has completed; the other operations refer to no memory.
         unsafe { self.queue.push(entry) }.expect("room is reserved");
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! Running a server under callgrind, and reading what it has counted.
 //!
-//! Valgrind does not know that io_uring_enter blocks: a process that waits in it gets no signal, and so would never end and write its
-//! counts by itself. `vgdb` can interrupt it all the same, and has callgrind dump and clear them.
+//! Valgrind does not know that io_uring_enter blocks: a process that waits in it gets no signal, and so would
+//! never end and write its counts by itself. `vgdb` can interrupt it all the same, and has callgrind dump and
+//! clear them.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -91,8 +92,9 @@ pub(super) struct Counts {
 impl Counts {
     /// Reads a dump in callgrind's format, written without compression.
     ///
-    /// A dump is a sequence of `fl=`, `fi=` and `fe=` (file), `fn=` (function) and lines `LINE COUNT` that belong to them.
-    /// `calls=N` says how often `cfn=` was called, and the line after it counts what happened there: that is the callee's.
+    /// A dump is a sequence of `fl=`, `fi=` and `fe=` (file), `fn=` (function) and lines `LINE COUNT` that
+    /// belong to them. `calls=N` says how often `cfn=` was called, and the line after it counts what happened
+    /// there: that is the callee's.
     fn parse(text: &str) -> Result<Counts> {
         let mut counts = Counts::default();
         let (mut function, mut file, mut callee) = ("", "", "");

@@ -1,11 +1,13 @@
 //! `instructions`: what a request costs in user space, counted by callgrind, where time would be noise.
 //!
-//! A server is started under callgrind and meets three loads of the same shape. The first only wakes everything up; the counters are
-//! dumped and cleared after each. The second and the third differ in nothing but the number of requests, so the difference of their
-//! counts, divided by that number, is free of starting, connecting and closing.
+//! A server is started under callgrind and meets three loads of the same shape. The first only wakes
+//! everything up; the counters are dumped and cleared after each. The second and the third differ in nothing
+//! but the number of requests, so the difference of their counts, divided by that number, is free of
+//! starting, connecting and closing.
 //!
-//! All competitors meet the same closed loop: how many completions a turn of their loop finds decides how far the cost of the turn is
-//! shared. That number is measured as well, by counting the calls of the function that waits.
+//! All competitors meet the same closed loop: how many completions a turn of their loop finds decides how far
+//! the cost of the turn is shared. That number is measured as well, by counting the calls of the function
+//! that waits.
 
 mod callgrind;
 mod profile;

@@ -1,8 +1,8 @@
 //! One connection of the load.
 //!
-//! It owns three rings of as many messages as the pipeline is deep: what goes out, what must come back, and what does come. A
-//! request and its reply use the same place in each, so a place is free again when its reply has been compared. Offsets are in
-//! bytes and wrap at the end of a ring; a message is never cut by it.
+//! It owns three rings of as many messages as the pipeline is deep: what goes out, what must come back, and
+//! what does come. A request and its reply use the same place in each, so a place is free again when its
+//! reply has been compared. Offsets are in bytes and wrap at the end of a ring; a message is never cut by it.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;

@@ -1,8 +1,9 @@
 //! `load`: asks one server as fast as it answers, and checks every byte of it.
 //!
-//! One thread and one edge-triggered epoll instance. Each connection keeps as many requests outstanding as the pipeline is deep, and sends the next one
-//! when a reply has come whole. Nothing is allocated once the connections stand. It speaks to this machine only, and ends by itself:
-//! after its time, after its requests, or when no reply has come for [`PATIENCE`].
+//! One thread and one edge-triggered epoll instance. Each connection keeps as many requests outstanding as
+//! the pipeline is deep, and sends the next one when a reply has come whole. Nothing is allocated once the
+//! connections stand. It speaks to this machine only, and ends by itself: after its time, after its requests,
+//! or when no reply has come for [`PATIENCE`].
 
 mod connection;
 mod recorder;

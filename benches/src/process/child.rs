@@ -39,21 +39,22 @@ impl Guarded {
         Ok(Self { child, complaints })
     }
 
-    /// What it said on standard error, in one line.
+    /// What it said on standard error, its last lines in one.
     pub(super) fn complaint(&mut self) -> String {
         let mut text = String::new();
         let read = self.complaints.rewind().and_then(|()| self.complaints.read_to_string(&mut text));
         let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         match read {
             Ok(_) if !lines.is_empty() => lines[lines.len().saturating_sub(3)..].join("; "),
-            _ => "it said nothing".to_owned(),
+            _ => "it says nothing".to_owned(),
         }
     }
 
     /// Asks it to end, and makes it end if it does not.
     pub(super) fn terminate(&mut self) -> io::Result<()> {
         let Ok(pid) = libc::pid_t::try_from(self.child.id()) else { return self.child.kill() };
-        // SAFETY: the call takes no memory, and the child, which has not been waited for, still owns its identifier.
+        // SAFETY: the call takes no memory, and the child, which has not been waited for, still owns its
+        // identifier.
         unsafe { libc::kill(pid, libc::SIGTERM) };
         match self.wait(GRACE)? {
             Some(_) => Ok(()),

@@ -1,6 +1,7 @@
 //! Child processes: servers and loads, each pinned to its core, and what can be read from outside them.
 //!
-//! Whoever starts a child owns it: dropping its handle ends the process, and the kernel ends it should this process die first.
+//! Whoever starts a child owns it: dropping its handle ends the process, and the kernel ends it should this
+//! process die first.
 
 mod child;
 mod examples;

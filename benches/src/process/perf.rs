@@ -20,7 +20,8 @@ pub(crate) struct SystemCalls {
     pub(crate) enters: f64,
 }
 
-/// Counts while a load of exactly `requests` runs. The few calls that open and close its connections are counted too.
+/// Counts while a load of exactly `requests` runs. The few calls that open and close its connections are
+/// counted too.
 pub(crate) fn system_calls(
     server: &Running,
     shape: &Shape,

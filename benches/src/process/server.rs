@@ -88,18 +88,18 @@ impl Running {
         drop(self.process);
     }
 
-    /// Adds to an error what the server has said, if it has ended.
+    /// Adds to an error what the server has said about it.
     pub(crate) fn explain(mut self, error: crate::Error) -> crate::Error {
-        match self.process.wait(Duration::from_millis(100)) {
-            Ok(Some(status)) => {
-                format!("{error}; the server has ended ({status}): {}", self.process.complaint()).into()
-            }
-            _ => error,
-        }
+        let end = match self.process.wait(Duration::from_millis(100)) {
+            Ok(Some(status)) => format!("; the server has ended ({status})"),
+            _ => String::new(),
+        };
+        format!("{error}{end}; the server: {}", self.process.complaint()).into()
     }
 }
 
-/// Waits for the ready line; what comes after it is read and dropped, so that the server never blocks or breaks on its output.
+/// Waits for the ready line; what comes after it is read and dropped, so that the server never blocks or
+/// breaks on its output.
 fn ready(out: ChildStdout) -> bool {
     let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {

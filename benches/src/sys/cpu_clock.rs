@@ -1,7 +1,8 @@
-//! The CPU time that a process has used, user and system, all its threads, in nanoseconds; and the time that it had to wait for it.
+//! The CPU time that a process has used, user and system, all its threads, in nanoseconds; and the time that
+//! it had to wait for it.
 //!
-//! The kernel brings the scheduler's account up to date when such a clock is read, which `/proc/PID/schedstat` does not: that
-//! file lags by up to a tick for a thread that is running.
+//! The kernel brings the scheduler's account up to date when such a clock is read, which
+//! `/proc/PID/schedstat` does not: that file lags by up to a tick for a thread that is running.
 
 use std::io;
 use std::time::Duration;
@@ -37,7 +38,8 @@ impl CpuClock {
     }
 }
 
-/// How long the main thread of a process has been ready to run without getting a core, as the scheduler accounts for it.
+/// How long the main thread of a process has been ready to run without getting a core, as the scheduler
+/// accounts for it.
 pub(crate) fn waited(pid: u32) -> io::Result<Duration> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat"))?;
     let nanos = text.split_ascii_whitespace().nth(1).and_then(|field| field.parse().ok());

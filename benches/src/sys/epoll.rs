@@ -42,7 +42,8 @@ impl Epoll {
     }
 
     fn new(trigger: i32) -> io::Result<Self> {
-        // SAFETY: the call takes no pointers, and its result, once checked, is a descriptor that nobody else owns.
+        // SAFETY: the call takes no pointers, and its result, once checked, is a descriptor that nobody else
+        // owns.
         let fd = unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
         Ok(Self { fd, trigger })
     }
@@ -69,7 +70,8 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits until something is ready or `timeout` milliseconds have passed (-1: forever); a signal counts as nothing ready.
+    /// Waits until something is ready or `timeout` milliseconds have passed (-1: forever); a signal counts as
+    /// nothing ready.
     #[inline]
     pub(crate) fn wait<'a>(
         &self,

@@ -1,7 +1,8 @@
 //! What is asked of the servers: each workload is one file and one line in [`ALL`].
 //!
-//! A workload owns the client's side of a protocol as plain bytes: what a connection sends and what it must get back, known before
-//! the first packet. The load generator only copies and compares; the servers' side belongs to the competitors.
+//! A workload owns the client's side of a protocol as plain bytes: what a connection sends and what it must
+//! get back, known before the first packet. The load generator only copies and compares; the servers' side
+//! belongs to the competitors.
 
 mod echo;
 mod framed;

@@ -6,15 +6,39 @@
 //! borrowed, it goes on lending while the slot holds it, untouched and unmoved.
 //!
 //! There is no trait for borrowed buffers on purpose. A future can be leaked at any time
-//! (`std::mem::forget` is safe), and the kernel would go on writing through the borrow.
+//! (`std::mem::forget` is safe), and the kernel would go on writing through the borrow:
+//!
+//! ```compile_fail,E0277
+//! # async fn no(socket: &chainring_runtime::Descriptor) {
+//! let mut bytes = [0u8; 64];
+//! let received = chainring_runtime::op::recv::recv(socket, &mut bytes[..], 0);
+//! # }
+//! ```
 
+mod aligned;
+#[cfg(feature = "bytes")]
+mod bytes;
 mod fill;
+mod fixed;
+mod pages;
+mod plain;
+mod pool;
+mod ring;
 mod slice;
+mod vectored;
 
 use std::mem::MaybeUninit;
 
+pub use aligned::AlignedBuf;
 pub(crate) use fill::filled;
+pub use fixed::{FixedBuf, FixedPool};
+pub(crate) use pages::{PAGE, Pages};
+pub(crate) use plain::Plain;
+pub use pool::{BufferPool, PoolBuf, PoolOptions, PoolUsage};
+pub(crate) use pool::{Lease, Shared as PoolShared};
 pub use slice::Slice;
+pub(crate) use vectored::{Gathered, Iovecs};
+pub use vectored::{IoVecBuf, IoVecBufMut};
 
 /// The result of an operation together with the buffer it was given, which comes back in any case.
 pub type BufResult<T, B> = (std::io::Result<T>, B);

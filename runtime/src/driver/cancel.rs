@@ -31,6 +31,8 @@ pub(super) struct Cancels {
 
 /// Asked this often without delay, since nearly every miss is a race that the next turn wins.
 const AT_ONCE: u32 = 3;
+/// Asked this often, about a third of a second, before the end of the runtime resets a connection.
+const PATIENCE: u32 = 40;
 const FIRST_DELAY: Duration = Duration::from_micros(50);
 const LONGEST_DELAY: Duration = Duration::from_millis(10);
 
@@ -57,6 +59,16 @@ impl Driver {
         standing.retain_mut(|request| {
             if !self.in_flight(request.target) {
                 return false;
+            }
+            if request.target.kind() == Kind::Slot && self.slots.is_notifying(request.target) {
+                // There is nothing left to cancel. Memory that a peer does not take is kept for it, but not
+                // beyond the runtime's end.
+                if !self.is_closing() {
+                    return false;
+                }
+                if request.asked > PATIENCE {
+                    self.slots.abort(request.target);
+                }
             }
             let due = request.due.is_none_or(|due| due <= now);
             if due && self.ask(request.target) {

@@ -10,6 +10,8 @@
 //! *index* and *generation* name a slot or a frame; the generation counts its uses, so that a late completion
 //! never reaches the next user. *owner* is the number of a frame's region, *step* the member of its segment.
 
+use std::os::fd::RawFd;
+
 /// A slot's or frame's key: `user_data` without the step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(u64);
@@ -25,6 +27,10 @@ pub(crate) enum Kind {
     Cancel,
     /// The core's bell.
     Bell,
+    /// Another core's ring has told this one to look around.
+    Heard,
+    /// This ring could not tell another.
+    Unheard,
     /// No kind of ours.
     Unknown,
 }
@@ -48,6 +54,14 @@ pub(crate) const MAX_STEPS: u32 = 16;
 impl Key {
     pub(crate) const CANCEL: Key = Key(2 << KIND_SHIFT);
     pub(crate) const BELL: Key = Key(3 << KIND_SHIFT);
+    pub(crate) const HEARD: Key = Key(4 << KIND_SHIFT);
+    const UNHEARD: u64 = 5;
+
+    /// For a message to the ring of a core whose bell this is; `None` if the number is too large to be kept.
+    pub(crate) fn unheard(bell: RawFd) -> Option<Key> {
+        let bell = u64::try_from(bell).ok().filter(|bell| *bell <= INDEX_MASK)?;
+        Some(Key(Key::UNHEARD << KIND_SHIFT | bell))
+    }
 
     pub(crate) fn slot(index: u32, generation: u32) -> Key {
         Key::new(0, 0, index, generation)
@@ -63,6 +77,13 @@ impl Key {
             | (u64::from(owner) & OWNER_MASK) << OWNER_SHIFT
             | (u64::from(generation) & GENERATION_MASK) << GENERATION_SHIFT
             | u64::from(index) & INDEX_MASK)
+    }
+
+    /// The key of the next use of the same slot or frame.
+    #[inline]
+    pub(crate) fn next_use(self) -> Key {
+        let generation = GENERATION_MASK << GENERATION_SHIFT;
+        Key(self.0 & !generation | self.0.wrapping_add(1 << GENERATION_SHIFT) & generation)
     }
 
     /// What to put into an SQE's `user_data` for member `step`.
@@ -97,6 +118,8 @@ impl Key {
             1 => Kind::Frame,
             2 => Kind::Cancel,
             3 => Kind::Bell,
+            4 => Kind::Heard,
+            Key::UNHEARD => Kind::Unheard,
             _ => Kind::Unknown,
         }
     }
@@ -145,5 +168,7 @@ mod tests {
     fn the_generation_wraps_without_touching_its_neighbours() {
         assert_eq!(Key::slot(5, 1 << 20), Key::slot(5, 0));
         assert_eq!(Key::slot(5, (1 << 20) + 3).generation(), 3);
+        assert_eq!(Key::frame(9, 5, 0xf_ffff).next_use(), Key::frame(9, 5, 0));
+        assert_eq!(Key::frame(9, 5, 7).next_use(), Key::frame(9, 5, 8));
     }
 }

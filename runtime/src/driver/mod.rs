@@ -13,21 +13,24 @@
 
 mod cancel;
 pub(crate) mod key;
+mod registered;
 mod slot;
 
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use slab::Slab;
 
 pub use key::Key;
 use key::{Kind, MAX_OWNERS};
-use slot::{Outcome, Slots};
+pub(crate) use slot::Held;
+use slot::{Outcome, Slot, Slots};
 
+use crate::exec::message;
 use crate::frame::Region;
 use crate::metrics::CoreCounters;
 use crate::op::close::Close;
@@ -75,14 +78,19 @@ pub(crate) struct Driver {
     pub(crate) counters: CoreCounters,
     slots: Slots,
     cancels: cancel::Cancels,
+    registered: registered::Registered,
     owners: RefCell<Slab<Rc<dyn Owner>>>,
     /// The regions of `owners`, by the same number.
     regions: UnsafeCell<Vec<Option<NonNull<Region>>>>,
     /// Operations that are in a slot but did not fit into the queue, oldest first.
     backlog: RefCell<VecDeque<Key>>,
+    /// Whether there is any.
+    backlogged: Cell<bool>,
     /// Frames that go on in a later turn: out of fuel, or refused by a full queue.
     ready: RefCell<VecDeque<Key>>,
     phase: Cell<Phase>,
+    /// The bell was among the completions.
+    bell: Cell<bool>,
 }
 
 impl Driver {
@@ -92,43 +100,44 @@ impl Driver {
             counters: CoreCounters::default(),
             slots: Slots::new(),
             cancels: cancel::Cancels::default(),
+            registered: registered::Registered::default(),
             owners: RefCell::new(Slab::new()),
             regions: UnsafeCell::new(Vec::new()),
             backlog: RefCell::new(VecDeque::new()),
+            backlogged: Cell::new(false),
             ready: RefCell::new(VecDeque::new()),
             phase: Cell::new(Phase::Open),
+            bell: Cell::new(false),
         }
     }
 
     // ---- down ----
 
-    /// Submits an operation, detached if there is no waker. Once the runtime ends it takes no more.
-    pub(crate) fn start<T: Operation>(&self, operation: T, waker: Option<Waker>) -> Result<Key, T> {
+    /// Submits an operation for whoever has this waker. Once the runtime ends it takes no more.
+    #[inline]
+    pub(crate) fn start<T: Operation>(&self, operation: T, waker: Waker) -> Result<&Slot, T> {
         if self.is_closing() {
             return Err(operation);
         }
-        Ok(self.start_anyway(operation, waker))
+        Ok(self.submit(operation, Some(waker)))
     }
 
-    fn start_anyway<T: Operation>(&self, operation: T, waker: Option<Waker>) -> Key {
-        let key = self.slots.insert(operation, waker);
+    /// Submits an operation, detached if there is no waker.
+    #[inline]
+    fn submit<T: Operation>(&self, operation: T, waker: Option<Waker>) -> &Slot {
+        let slot = self.slots.insert(operation, waker);
         // Order is kept: nobody overtakes the backlog.
-        if !self.backlog.borrow().is_empty() || !self.submit_slot(key) {
-            self.backlog.borrow_mut().push_back(key);
+        if self.backlogged.get() || !self.push(self.slots.prepare_new::<T>(slot)) {
+            self.put_off(slot.key());
         }
-        key
+        slot
     }
 
-    /// Submits the operation of a slot; false if the queue is full.
-    fn submit_slot(&self, key: Key) -> bool {
-        // Room first: `prepare` lends the operation's memory for the entry that is pushed.
-        if self.ring.reserve(1).is_err() {
-            return false;
-        }
-        match self.slots.prepare(key) {
-            Some(sqe) => self.push(sqe),
-            None => true,
-        }
+    /// Keeps an operation that did not fit into the queue for later.
+    #[cold]
+    fn put_off(&self, key: Key) {
+        self.backlog.borrow_mut().push_back(key);
+        self.backlogged.set(true);
     }
 
     /// Queues one entry that was prepared by a slot, or that points to no memory; false if there is no room.
@@ -144,11 +153,20 @@ impl Driver {
         true
     }
 
+    /// Has another core, of this ring and this bell, look around. False if that cannot be done from here.
+    pub(crate) fn ring_other(&self, ring: RawFd, bell: RawFd) -> bool {
+        self.phase.get() == Phase::Open
+            && self.ring.capabilities().message_ring()
+            && Key::unheard(bell).is_some_and(|unheard| self.push(message(ring, unheard)))
+    }
+
     /// Closes a descriptor without waiting for it.
     pub(crate) fn close(&self, fd: OwnedFd) {
         match self.phase.get() {
             // Also while the runtime ends: the drain waits for it.
-            Phase::Open | Phase::Closing => drop(self.start_anyway(Close::new(fd), None)),
+            Phase::Open | Phase::Closing => {
+                self.submit(Close::new(fd), None);
+            }
             Phase::Closed => drop(fd),
         }
     }
@@ -160,20 +178,10 @@ impl Driver {
         self.close(unsafe { OwnedFd::from_raw_fd(fd) });
     }
 
-    /// The result of an operation, or a promise to wake.
-    pub(crate) fn poll<T: Operation>(&self, key: Key, cx: &Context<'_>) -> Poll<(T, Completion)> {
-        self.slots.poll(key, cx)
-    }
-
-    /// A result before the last one, of a multishot operation.
-    pub(crate) fn take_early(&self, key: Key) -> Option<Completion> {
-        self.slots.take_early(key)
-    }
-
     /// Nobody waits for this operation any more: cancel it.
     pub(crate) fn detach(&self, key: Key) {
-        let (in_flight, unwanted) = self.slots.detach(key);
-        if in_flight {
+        let (cancel, unwanted) = self.slots.detach(key);
+        if cancel {
             self.cancels.add(key);
         }
         for fd in unwanted {
@@ -228,16 +236,17 @@ impl Driver {
 
     // ---- back ----
 
-    /// Handles the completions that are there now; those that arrive meanwhile wait for the next turn.
-    /// Returns whether the bell was among them.
-    pub(crate) fn reap(&self) -> bool {
+    /// Handles the completions that are there now; those that arrive meanwhile wait for the next turn. So do
+    /// those after one whose waker or destructor panics.
+    pub(crate) fn reap(&self) {
         let queues = self.ring.queues();
         self.ring.counters.completions.add(u64::from(queues.waiting()));
         if queues.overflowed() {
             self.ring.counters.overflows.add(1);
         }
+        #[cfg(feature = "injector")]
+        self.ring.injector.due().into_iter().for_each(|cqe| self.dispatch(cqe));
         let until = queues.cq_tail();
-        let mut bell = false;
         while let Some(cqe) = queues.peek(until) {
             if let Some(region) = self.region(cqe.user_data) {
                 // SAFETY: a region is listed exactly as long as its owner is registered, which keeps it alive;
@@ -246,34 +255,49 @@ impl Driver {
             }
             let Some(&cqe) = queues.peek(until) else { break };
             queues.consume();
-            bell |= self.dispatch(cqe);
+            #[cfg(feature = "injector")]
+            let Some(cqe) = self.ring.injector.completing(cqe) else { continue };
+            self.dispatch(cqe);
         }
         queues.publish_head();
-        bell
+    }
+
+    /// Whether the bell has rung since this was last asked.
+    pub(crate) fn take_bell(&self) -> bool {
+        self.bell.replace(false)
     }
 
     /// The region whose frame a completion belongs to, if it is a frame's.
     fn region(&self, user_data: u64) -> Option<NonNull<Region>> {
+        #[cfg(feature = "injector")]
+        if !self.ring.injector.is_idle() {
+            return None;
+        }
         let (key, _) = Key::split(user_data);
         // SAFETY: one thread, and the vector changes in `set_region` only, which runs no foreign code.
         let regions = unsafe { &*self.regions.get() };
         *regions.get(key.owner() as usize).filter(|_| key.kind() == Kind::Frame)?
     }
 
-    /// Hands a completion to whom it belongs. Returns whether it was the bell.
-    fn dispatch(&self, cqe: Cqe) -> bool {
+    /// Hands a completion to whom it belongs.
+    fn dispatch(&self, cqe: Cqe) {
         let (key, step) = Key::split(cqe.user_data);
         match key.kind() {
             Kind::Frame => match self.owner(key) {
-                Some(owner) => owner.completed(key, step, Completion::new(cqe.res, cqe.flags)),
+                Some(owner) => {
+                    no_unwinding(|| owner.completed(key, step, Completion::new(cqe.res, cqe.flags)));
+                }
                 None => self.ring.counters.strays.add(1),
             },
             Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
             Kind::Cancel => {}
-            Kind::Bell => return true,
+            Kind::Bell => self.bell.set(true),
+            // The enter has ended, which is all it was for.
+            Kind::Heard => self.counters.bells.add(1),
+            Kind::Unheard if cqe.res < 0 => crate::exec::ring(key.index() as RawFd),
+            Kind::Unheard => {}
             Kind::Unknown => self.ring.counters.strays.add(1),
         }
-        false
     }
 
     fn complete_slot(&self, key: Key, res: i32, flags: u32) {
@@ -308,7 +332,7 @@ impl Driver {
         for _ in 0..waiting {
             let Some(key) = self.ready.borrow_mut().pop_front() else { break };
             if let Some(owner) = self.owner(key) {
-                owner.ready(key);
+                no_unwinding(|| owner.ready(key));
             }
         }
     }
@@ -316,7 +340,7 @@ impl Driver {
     /// Submits operations that did not fit earlier.
     #[inline]
     pub(crate) fn run_backlog(&self) {
-        if !self.backlog.borrow().is_empty() {
+        if self.backlogged.get() {
             self.submit_backlog();
         }
     }
@@ -324,17 +348,26 @@ impl Driver {
     #[cold]
     fn submit_backlog(&self) {
         loop {
-            let Some(key) = self.backlog.borrow().front().copied() else { return };
-            if !self.submit_slot(key) {
+            let Some(key) = self.backlog.borrow().front().copied() else { break };
+            // Room first: preparing lends the operation's memory for the entry that is pushed.
+            if self.ring.reserve(1).is_err() {
+                return;
+            }
+            if self.slots.prepare(key).is_some_and(|sqe| !self.push(sqe)) {
                 return;
             }
             self.backlog.borrow_mut().pop_front();
         }
+        self.backlogged.set(false);
     }
 
     /// Whether something waits for its turn on this side of the ring.
     pub(crate) fn has_ready(&self) -> bool {
-        !self.ready.borrow().is_empty() || !self.backlog.borrow().is_empty()
+        #[cfg(feature = "injector")]
+        if self.ring.injector.holds() {
+            return true;
+        }
+        !self.ready.borrow().is_empty() || self.backlogged.get()
     }
 
     /// Operations in flight, those of frames not counted.
@@ -345,6 +378,10 @@ impl Driver {
     /// From now on nothing new is taken, and every frame ends.
     pub(crate) fn begin_closing(&self) {
         self.phase.set(Phase::Closing);
+        // A future that was leaked, or that lies about outside of any task, will never be dropped in time.
+        for key in self.slots.lasting() {
+            self.cancels.add(key);
+        }
         let owners: Vec<_> = self.owners.borrow().iter().map(|(_, owner)| owner.clone()).collect();
         for owner in owners {
             owner.shut_down();
@@ -371,6 +408,20 @@ impl Driver {
     pub(crate) fn close_door(&self) {
         self.phase.set(Phase::Closed);
     }
+}
+
+/// Runs an owner's method. One that panicked would leave a frame that nobody can resume: there is no going on.
+#[inline]
+fn no_unwinding(run: impl FnOnce()) {
+    struct Abort;
+    impl Drop for Abort {
+        fn drop(&mut self) {
+            std::process::abort();
+        }
+    }
+    let abort = Abort;
+    run();
+    std::mem::forget(abort);
 }
 
 /// The ring serves as many programs as a key can tell apart, or is ending.

@@ -1,16 +1,14 @@
 //! What a core is made of, and how code that runs on it finds it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::io;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
-
-use async_task::Runnable;
-use slab::Slab;
 
 use super::Remote;
+use super::blocking::Pool;
+use super::task::{self, Scheduler};
 use crate::driver::Driver;
 use crate::metrics::Metrics;
 use crate::ring::capabilities::Capabilities;
@@ -19,12 +17,28 @@ use crate::time::Timers;
 
 pub(crate) struct Core {
     pub(crate) driver: Driver,
-    pub(super) local: RefCell<VecDeque<Runnable>>,
-    /// The wakers of all unfinished tasks, by which the runtime's end reaches them.
-    pub(super) tasks: RefCell<Slab<Waker>>,
+    pub(super) scheduler: Scheduler,
     pub(crate) remote: Arc<Remote>,
     pub(crate) timers: Timers,
     pub(crate) signals: SignalWaiters,
+    /// Until the runtime ends.
+    pub(super) pool: RefCell<Option<Arc<Pool>>>,
+    /// What the task that is polled may still get without waiting.
+    pub(super) budget: Cell<u32>,
+    /// The future of `block_on` is to be polled; set by the task that stands for it.
+    pub(super) main_woken: Rc<Cell<bool>>,
+    /// Tasks that stand for the future of `block_on`: one while it runs.
+    pub(super) stand_ins: Cell<usize>,
+}
+
+impl Core {
+    /// Lets other cores' rings send to this one's, where the kernel can.
+    pub(super) fn join_group(&self) -> io::Result<()> {
+        if self.driver.ring.capabilities().message_ring() {
+            self.remote.set_ring(self.driver.ring.duplicate()?);
+        }
+        Ok(())
+    }
 }
 
 thread_local! {
@@ -80,21 +94,7 @@ impl Handle {
 
     /// The counters of this core.
     pub fn metrics(&self) -> Metrics {
-        let (driver, ring) = (&self.0.driver, &self.0.driver.ring.counters);
-        Metrics {
-            enters: ring.enters.get(),
-            submitted: ring.submitted.get(),
-            completions: ring.completions.get(),
-            flushes: ring.flushes.get(),
-            congested: ring.congested.get(),
-            overflows: ring.overflows.get(),
-            lost: u64::from(driver.ring.queues().dropped()),
-            strays: ring.strays.get(),
-            turns: driver.counters.turns.get(),
-            polls: driver.counters.polls.get(),
-            wakes: driver.counters.wakes.get(),
-            operations: u64::from(driver.operations()),
-        }
+        Metrics::of(self.core())
     }
 }
 
@@ -104,38 +104,39 @@ impl std::fmt::Debug for Handle {
     }
 }
 
-/// Marks a core as the one that this thread runs.
+/// Marks a core as the one that this thread runs, until it is dropped.
 pub(super) struct Entered {
+    // In this order: whoever is current is held by the second.
+    _scheduler: task::Entered,
+    _core: Held,
+}
+
+struct Held {
     core: *const Core,
+    previous: *const Core,
 }
 
 impl Entered {
-    /// `None` if the thread runs a core already.
+    /// Enters, unless the thread runs a core already.
     pub(super) fn new(handle: &Handle) -> Option<Entered> {
-        CURRENT.with(|current| {
-            if !current.get().is_null() {
-                return None;
-            }
-            let core = Rc::into_raw(handle.0.clone());
-            current.set(core);
-            Some(Entered { core })
-        })
+        CURRENT.with(Cell::get).is_null().then(|| Entered::nested(handle))
+    }
+
+    /// Enters even if the thread runs another core, to which it returns afterwards.
+    pub(super) fn nested(handle: &Handle) -> Entered {
+        let core = Rc::into_raw(handle.0.clone());
+        let _core = Held { core, previous: CURRENT.with(|current| current.replace(core)) };
+        // SAFETY: the scheduler is a part of the core, which `_core` holds in its place until `_scheduler`
+        // is gone.
+        let _scheduler = unsafe { task::Entered::new(&(*core).scheduler) };
+        Entered { _scheduler, _core }
     }
 }
 
-impl Drop for Entered {
+impl Drop for Held {
     fn drop(&mut self) {
-        CURRENT.with(|current| current.set(ptr::null()));
-        // SAFETY: the pointer is the one that `Rc::into_raw` gave in `new`, given back once.
+        CURRENT.with(|current| current.set(self.previous));
+        // SAFETY: the pointer is the one that `Rc::into_raw` gave in `nested`, given back once.
         drop(unsafe { Rc::from_raw(self.core) });
     }
-}
-
-/// Whether the calling thread runs the core that `remote` belongs to, and if so, that core.
-pub(super) fn with_local<T>(remote: &Remote, then: impl FnOnce(Option<&Core>) -> T) -> T {
-    let core = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
-    // SAFETY: see `Handle::try_current`; the reference does not outlive this call, during which this thread
-    // cannot leave the core.
-    let core = unsafe { core.as_ref() };
-    then(core.filter(|core| ptr::eq(Arc::as_ptr(&core.remote), remote)))
 }

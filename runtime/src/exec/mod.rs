@@ -1,18 +1,45 @@
 //! The executor of one core: its tasks, its turns, its ring.
 //!
 //! Who owns what: the [`Runtime`] owns the `Core`; everything that submits shares it by an `Rc` (a
-//! [`Handle`]). The core owns the driver, the queue of tasks that are ready, and one `Remote`, which is the
-//! only part that other threads see: a queue of tasks woken elsewhere, and a bell that ends the core's sleep.
+//! [`Handle`]). The core owns the driver, the scheduler with its tasks, the timers, and one `Remote`, which is
+//! the only part that other threads see: a queue of what they want, and a bell that ends the core's sleep.
+//! What comes from other threads with a value (blocking closures, futures on other cores) comes in a packet.
 
+#[allow(unsafe_code)]
+mod bell;
+mod blocking;
+pub(crate) mod budget;
+mod builder;
+#[allow(unsafe_code)]
 mod core;
 mod cores;
+mod local;
+mod packet;
 mod remote;
 mod runtime;
+mod spawn;
+mod stand_in;
+#[allow(unsafe_code)]
 mod task;
+mod token;
+mod turn;
+mod wake_all;
+mod yields;
 
+pub(crate) use self::core::Core;
 pub use self::core::Handle;
-pub use cores::{Cores, cores};
-pub use runtime::{Builder, Runtime};
-pub use task::{JoinError, JoinHandle, spawn, yield_now};
+pub use blocking::spawn_blocking;
+pub use budget::consume_budget;
+pub use builder::Builder;
+pub use cores::{CoreHandle, Cores, cores};
+pub use local::{OutOfScope, TaskLocal, TaskLocalFuture};
+pub use runtime::Runtime;
+pub use spawn::spawn;
+pub use task::{AbortHandle, JoinError, JoinHandle};
+pub use token::{CancelOnDrop, CancellationToken, Cancelled};
+pub use yields::yield_now;
 
-pub(crate) use remote::{Remote, ring};
+pub(crate) use bell::{message, ring};
+pub(crate) use remote::Remote;
+pub(crate) use wake_all::wake_all;
+pub(crate) use yields::settle;

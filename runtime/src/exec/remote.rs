@@ -1,81 +1,36 @@
-//! The part of a core that other threads may touch: a queue of tasks and a bell.
-//!
-//! The bell is an eventfd that the core polls through its ring while it sleeps. It is rung by a thread that
-//! has put something into the queue and finds the core asleep, and by signal handlers, which cannot look at
-//! anything. A handler may run, on any thread, long after the runtime is gone: so the eventfds are never
-//! closed but pooled for the life of the process, and a late ring reaches a stranger who looks around and
-//! goes back to sleep.
+//! The part of a core that other threads may touch: a queue of what they want of it, and a bell.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::Mutex;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-use async_task::Runnable;
 use concurrent_queue::ConcurrentQueue;
 
-use super::runtime::bell_entry;
+use super::Handle;
+use super::bell::{self, Bell};
+use super::task::TaskRef;
 use crate::driver::Driver;
 
-/// An eventfd out of the pool, given back on drop.
-pub(crate) struct Bell(Option<OwnedFd>);
-
-static POOL: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
-
-impl Bell {
-    pub(crate) fn lease() -> io::Result<Bell> {
-        if let Some(fd) = POOL.lock().unwrap_or_else(|e| e.into_inner()).pop() {
-            let bell = Bell(Some(fd));
-            bell.quiet();
-            return Ok(bell);
-        }
-        // SAFETY: no pointers; the result is checked.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // SAFETY: a descriptor that was just created, owned by nobody else.
-        Ok(Bell(Some(unsafe { OwnedFd::from_raw_fd(fd) })))
-    }
-
-    pub(crate) fn raw(&self) -> RawFd {
-        self.0.as_ref().expect("a bell is only empty while it is dropped").as_raw_fd()
-    }
-
-    pub(crate) fn ring(&self) {
-        ring(self.raw());
-    }
-
-    /// Forgets that it was rung.
-    pub(crate) fn quiet(&self) {
-        let mut count = 0u64;
-        // SAFETY: eight bytes of a local variable. The descriptor does not block, and EAGAIN is as good.
-        unsafe { libc::read(self.raw(), std::ptr::from_mut(&mut count).cast(), size_of::<u64>()) };
-    }
-}
-
-impl Drop for Bell {
-    fn drop(&mut self) {
-        POOL.lock().unwrap_or_else(|e| e.into_inner()).extend(self.0.take());
-    }
-}
-
-/// Rings a bell that is known by number: all that a signal handler can do. Async-signal-safe.
-pub(crate) fn ring(fd: RawFd) {
-    let one = 1u64;
-    // SAFETY: eight bytes of a local variable. A full counter (EAGAIN) has been rung enough.
-    unsafe { libc::write(fd, std::ptr::from_ref(&one).cast(), size_of::<u64>()) };
+/// What another thread wants of a core.
+pub(super) enum Message {
+    /// A task was woken there.
+    Wake(TaskRef),
+    /// Something to be called on the core's thread.
+    Call(Box<dyn FnOnce(&Handle) + Send>),
 }
 
 /// Shared by a core with every waker of its tasks, wherever they are.
 pub(crate) struct Remote {
-    queue: ConcurrentQueue<Runnable>,
+    queue: ConcurrentQueue<Message>,
     /// Set behind a push, cleared before the queue is emptied: spares the core a look at the queue each turn.
     pushed: AtomicBool,
     asleep: AtomicBool,
     /// Whether the ring watches the bell; used by the core's thread only.
     armed: AtomicBool,
     bell: Bell,
+    /// A second descriptor of the core's ring, where other rings may send to it.
+    ring: OnceLock<OwnedFd>,
 }
 
 impl Remote {
@@ -86,6 +41,7 @@ impl Remote {
             asleep: AtomicBool::new(false),
             armed: AtomicBool::new(false),
             bell: Bell::lease()?,
+            ring: OnceLock::new(),
         })
     }
 
@@ -93,34 +49,57 @@ impl Remote {
         &self.bell
     }
 
-    /// Puts a task into the queue, from any thread.
-    pub(super) fn push(&self, task: Runnable) {
-        // The queue closes after the last task is gone, and a task that is gone is never scheduled.
-        match self.queue.push(task) {
-            Ok(()) => {
-                self.pushed.store(true, Ordering::Release);
-                self.wake();
-            }
-            // Dropping it here would drop a future on a foreign thread.
-            Err(task) => std::mem::forget(task),
-        }
+    /// Puts a woken task into the queue, from any thread.
+    pub(super) fn wake_task(&self, task: TaskRef) {
+        // A core that has ended has no task that is not done: the wake is void, and the reference is dropped.
+        let _ = self.send(Message::Wake(task));
+    }
+
+    /// Puts a message into the queue, from any thread; gives it back if the core has ended.
+    pub(super) fn send(&self, message: Message) -> Result<(), Message> {
+        self.queue.push(message).map_err(|refused| refused.into_inner())?;
+        self.pushed.store(true, Ordering::Release);
+        self.wake();
+        Ok(())
     }
 
     /// Ends the core's sleep, if it sleeps.
-    pub(super) fn wake(&self) {
+    fn wake(&self) {
         // Pairs with the fence in `fall_asleep`: either we see that it sleeps, or it sees what we pushed.
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+            self.ring_bell();
+        }
+    }
+
+    #[cold]
+    fn ring_bell(&self) {
+        let sent = self.ring.get().is_some_and(|ring| {
+            Handle::try_current()
+                .is_some_and(|sender| sender.driver().ring_other(ring.as_raw_fd(), self.bell.raw()))
+        });
+        if !sent {
             self.bell.ring();
         }
     }
 
-    /// Everything that was pushed.
-    pub(super) fn drain(&self) -> impl Iterator<Item = Runnable> + '_ {
-        self.pushed.swap(false, Ordering::Acquire);
-        std::iter::from_fn(|| self.queue.pop().ok())
+    /// Lets other rings send to this core's.
+    pub(super) fn set_ring(&self, ring: OwnedFd) {
+        // Only the first counts; a core has one ring.
+        let _ = self.ring.set(ring);
     }
 
+    pub(super) fn pop(&self) -> Option<Message> {
+        self.queue.pop().ok()
+    }
+
+    /// The messages that are there now. Dropped halfway, as when a message panics, it leaves the rest for later.
+    pub(super) fn batch(&self) -> Batch<'_> {
+        self.pushed.swap(false, Ordering::Acquire);
+        Batch { remote: self, left: self.queue.len() }
+    }
+
+    /// Whether nothing has been pushed since the last batch.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         !self.pushed.load(Ordering::Relaxed)
@@ -138,7 +117,7 @@ impl Remote {
 
     /// Has the core's ring watch the bell, if it does not yet.
     pub(super) fn arm_bell(&self, driver: &Driver) {
-        if !self.armed.load(Ordering::Relaxed) && driver.push(bell_entry(self.bell.raw())) {
+        if !self.armed.load(Ordering::Relaxed) && driver.push(bell::entry(self.bell.raw())) {
             self.armed.store(true, Ordering::Relaxed);
         }
     }
@@ -149,7 +128,39 @@ impl Remote {
         self.bell.quiet();
     }
 
+    /// Takes no more messages; those that are in the queue are left to be popped.
     pub(super) fn close(&self) {
         self.queue.close();
+    }
+
+    /// Takes no more messages, and drops those that are there: nobody will come for them.
+    pub(super) fn shut(&self) {
+        self.close();
+        while let Some(message) = self.pop() {
+            drop(message);
+        }
+    }
+}
+
+/// See [`Remote::batch`].
+pub(super) struct Batch<'r> {
+    remote: &'r Remote,
+    left: usize,
+}
+
+impl Iterator for Batch<'_> {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        self.left = self.left.checked_sub(1)?;
+        self.remote.pop()
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if self.left > 0 {
+            self.remote.pushed.store(true, Ordering::Relaxed);
+        }
     }
 }

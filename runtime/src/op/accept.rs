@@ -8,14 +8,20 @@ use io_uring::opcode;
 use super::multishot::Repeats;
 use super::{Completion, Facts, Multishot, Op, Operation, Returns, Severs};
 use crate::descriptor::Descriptor;
+use crate::ring::Prepared;
 use crate::ring::Sqe;
-use crate::ring::sqe::Prepared;
 
 /// `IORING_ACCEPT_MULTISHOT`, kernel 5.19.
 const MULTISHOT: u16 = 1 << 0;
 
-const FACTS: Facts =
-    Facts { name: "accept", since: (5, 5), returns: Returns::Descriptor, severs: Severs::Always };
+pub(crate) const FACTS: Facts = Facts {
+    name: "accept",
+    opcode: opcode::Accept::CODE,
+    since: (5, 5),
+    needs: None,
+    returns: Returns::Descriptor,
+    severs: Severs::Always,
+};
 
 /// See [`accept`].
 #[derive(Debug)]
@@ -67,14 +73,17 @@ impl Operation for AcceptMulti {
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        Self::item(completion)
+        completion.descriptor()
     }
 }
 
 impl Repeats for AcceptMulti {
     type Item = io::Result<OwnedFd>;
+    type Reader = ();
 
-    fn item(completion: Completion) -> Self::Item {
+    fn reader(&self) {}
+
+    fn item(_: &mut (), completion: Completion) -> Self::Item {
         completion.descriptor()
     }
 }

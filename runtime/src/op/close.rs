@@ -6,8 +6,8 @@ use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::ring::Prepared;
 use crate::ring::Sqe;
-use crate::ring::sqe::Prepared;
 
 /// See [`close`].
 #[derive(Debug)]
@@ -30,10 +30,18 @@ impl Close {
     }
 }
 
+pub(crate) const FACTS: Facts = Facts {
+    name: "close",
+    opcode: opcode::Close::CODE,
+    since: (5, 6),
+    needs: None,
+    returns: Returns::Unit,
+    severs: Severs::Always,
+};
+
 impl Operation for Close {
     type Output = io::Result<()>;
-    const FACTS: Facts =
-        Facts { name: "close", since: (5, 6), returns: Returns::Unit, severs: Severs::Always };
+    const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         if let Some(fd) = self.unsubmitted.take() {

@@ -4,13 +4,11 @@
 //! slot's key: dropping or leaking it can never free what the kernel still uses.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::{Completion, Operation};
-use crate::driver::Key;
-use crate::exec::Handle;
+use super::Operation;
+use crate::driver::Held;
 
 /// An operation that is submitted when it is first polled, and completes with its result.
 ///
@@ -31,28 +29,6 @@ enum State<T> {
     Done,
 }
 
-/// A slot that a future waits for. Dropping it detaches the slot.
-pub(super) struct Held<T> {
-    pub(super) core: Handle,
-    pub(super) key: Key,
-    operation: PhantomData<T>,
-}
-
-impl<T: Operation> Held<T> {
-    /// Moves the operation into a slot and submits it; or gives it back if the runtime is shutting down.
-    pub(super) fn start(operation: T, cx: &Context<'_>) -> Result<Self, T> {
-        let core = Handle::current();
-        let key = core.driver().start(operation, Some(cx.waker().clone()))?;
-        Ok(Held { core, key, operation: PhantomData })
-    }
-}
-
-impl<T> Drop for Held<T> {
-    fn drop(&mut self) {
-        self.core.driver().detach(self.key);
-    }
-}
-
 impl<T: Operation> Op<T> {
     pub(crate) fn new(operation: T) -> Self {
         Op { state: State::Unsubmitted(operation) }
@@ -67,23 +43,22 @@ impl<T: Operation> Future for Op<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
-        match std::mem::replace(&mut self.state, State::Done) {
+        let state = &mut self.state;
+        if let State::InFlight(held) = state {
+            return held.poll(cx).map(|(operation, completion)| {
+                *state = State::Done;
+                operation.complete(completion)
+            });
+        }
+        match std::mem::replace(state, State::Done) {
             State::Unsubmitted(operation) => match Held::start(operation, cx) {
                 Ok(held) => {
-                    self.state = State::InFlight(held);
+                    *state = State::InFlight(held);
                     Poll::Pending
                 }
-                Err(operation) => Poll::Ready(operation.complete(Completion::refused(libc::ECANCELED))),
+                Err((operation, completion)) => Poll::Ready(operation.complete(completion)),
             },
-            State::InFlight(held) => match held.core.driver().poll::<T>(held.key, cx) {
-                // The slot is free now, its generation over: dropping `held` detaches nothing.
-                Poll::Ready((operation, completion)) => Poll::Ready(operation.complete(completion)),
-                Poll::Pending => {
-                    self.state = State::InFlight(held);
-                    Poll::Pending
-                }
-            },
-            State::Done => panic!("an operation was polled after it had completed"),
+            _ => panic!("an operation was polled after it had completed"),
         }
     }
 }

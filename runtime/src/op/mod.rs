@@ -2,31 +2,144 @@
 //!
 //! An operation is described once. Its file holds its fields, its SQE, how its result is read, and the facts
 //! of its opcode. The same facts and the same template serve the awaited form and the chains. To add an
-//! opcode: write `op/<verb>.rs`, add its line below, and a method in net or fs.
+//! opcode: write `op/<verb>.rs`, add its two lines below, and a method in net or fs.
+//!
+//! An opcode that the kernel came to have after 6.1 is probed for when the ring is set up. Where it is missing, or
+//! masked, the operation falls back to a system call that hardly waits, or fails with
+//! [`Unsupported`](std::io::ErrorKind::Unsupported) and the kernel release that it needs; its documentation says
+//! which.
 
 #[allow(unsafe_code)]
 mod completion;
 pub(crate) mod facts;
 mod future;
+#[allow(unsafe_code)]
+pub mod message;
 mod multishot;
 
 pub(crate) mod cancel;
 
 pub mod accept;
+pub mod bind;
 pub mod close;
+pub mod connect;
+pub mod epoll_wait;
+pub mod fadvise;
+pub mod fallocate;
+pub mod files_update;
+pub mod fixed_fd_install;
+pub mod fsync;
+pub mod ftruncate;
+pub mod futex;
+pub mod getxattr;
+pub mod link;
+pub mod listen;
+pub mod madvise;
+pub mod mkdir;
+pub mod msg_ring;
 pub mod nop;
+pub mod openat2;
+#[allow(unsafe_code)]
+pub mod pipe;
 pub mod poll;
+#[allow(unsafe_code)]
+pub mod raw;
 pub mod read;
+pub mod read_fixed;
+pub mod read_vectored;
 pub mod recv;
+pub mod recv_multi;
+pub mod recvmsg;
+pub mod recvmsg_multi;
+pub mod rename;
 pub mod send;
+pub mod send_to;
+pub mod send_zc;
+pub mod sendmsg;
+pub mod sendmsg_zc;
+pub mod setxattr;
+pub mod shutdown;
+pub mod socket;
+#[allow(unsafe_code)]
+pub mod sockopt;
+pub mod splice;
+pub mod statx;
+pub mod symlink;
+pub mod tee;
+pub mod unlink;
+pub mod waitid;
 pub mod write;
+pub mod write_fixed;
+pub mod write_vectored;
 
 pub use completion::Completion;
+pub(crate) use completion::{F_MORE, F_NOTIF};
 pub use facts::{Facts, Returns, Severs};
 pub use future::Op;
 pub use multishot::{Multishot, Repeats};
 
-use crate::ring::sqe::Prepared;
+use std::os::fd::RawFd;
+
+use crate::descriptor::Descriptor;
+use crate::ring::Prepared;
+
+/// The facts of every operation, where several use one opcode the plainest first.
+pub const ALL: &[Facts] = &[
+    accept::FACTS,
+    bind::FACTS,
+    close::FACTS,
+    connect::FACTS,
+    epoll_wait::FACTS,
+    fadvise::FACTS,
+    fallocate::FACTS,
+    files_update::FACTS,
+    fixed_fd_install::FACTS,
+    fsync::FACTS,
+    ftruncate::FACTS,
+    futex::WAIT_FACTS,
+    futex::WAITV_FACTS,
+    futex::WAKE_FACTS,
+    getxattr::FACTS,
+    getxattr::F_FACTS,
+    link::FACTS,
+    listen::FACTS,
+    madvise::FACTS,
+    mkdir::FACTS,
+    msg_ring::FACTS,
+    nop::FACTS,
+    openat2::FACTS,
+    pipe::FACTS,
+    poll::FACTS,
+    read::FACTS,
+    read_fixed::FACTS,
+    read_vectored::FACTS,
+    recv::FACTS,
+    recv_multi::FACTS,
+    recv_multi::MULTI_FACTS,
+    recvmsg::FACTS,
+    recvmsg_multi::FACTS,
+    rename::FACTS,
+    send::FACTS,
+    send_to::FACTS,
+    send_zc::FACTS,
+    sendmsg::FACTS,
+    sendmsg_zc::FACTS,
+    setxattr::FACTS,
+    setxattr::F_FACTS,
+    shutdown::FACTS,
+    socket::FACTS,
+    sockopt::GET_FACTS,
+    sockopt::SET_FACTS,
+    splice::FACTS,
+    statx::FACTS,
+    symlink::FACTS,
+    tee::FACTS,
+    unlink::FACTS,
+    waitid::FACTS,
+    write::FACTS,
+    write_fixed::FACTS,
+    write_vectored::FACTS,
+];
 
 /// One kind of operation: what it owns, how it is submitted, what comes out.
 ///
@@ -44,4 +157,22 @@ pub trait Operation: Sized + 'static {
 
     /// Reads the result; the operation gives back what it owned.
     fn complete(self, completion: Completion) -> Self::Output;
+
+    /// Does without the ring what it does not offer, where a system call that hardly waits can.
+    fn fallback(&mut self) -> Option<Completion> {
+        None
+    }
+
+    /// Takes care of a result that nobody will read. Only called if [`FACTS`](Operation::FACTS) say that the
+    /// opcode returns a pool's buffer.
+    fn unwanted(&self, _completion: Completion) {}
+
+    /// Makes the kernel let go of the operation's memory although its notification has not come: the runtime
+    /// ends. Only called if [`FACTS`](Operation::FACTS) say that the opcode notifies.
+    fn abort(&self) {}
+}
+
+/// The descriptor that a path is seen from.
+fn directory(at: &Option<Descriptor>) -> RawFd {
+    at.as_ref().map_or(libc::AT_FDCWD, Descriptor::raw)
 }

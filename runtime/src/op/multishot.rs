@@ -1,20 +1,31 @@
 //! The stream of an operation that completes again and again.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures::Stream;
 
-use super::future::Held;
 use super::{Completion, Operation};
+use crate::driver::Held;
+use crate::exec::budget;
 
 /// An operation of which one submission gives many results.
 pub trait Repeats: Operation {
     /// What each completion gives.
     type Item;
+    /// What is needed to read a completion besides itself, once the operation is in its slot.
+    type Reader: Unpin;
+
+    /// The reader of this operation's completions.
+    fn reader(&self) -> Self::Reader;
 
     /// Reads one of them.
-    fn item(completion: Completion) -> Self::Item;
+    fn item(reader: &mut Self::Reader, completion: Completion) -> Self::Item;
+
+    /// What the completion before has left to be given out.
+    fn rest(_reader: &mut Self::Reader) -> Option<Self::Item> {
+        None
+    }
 }
 
 /// A multishot operation, submitted when it is first polled. Ends when the kernel says that no more will
@@ -23,7 +34,9 @@ pub trait Repeats: Operation {
 /// Dropping it cancels the operation and closes descriptors that nobody has taken.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Multishot<T: Repeats> {
+    /// First, so that a dropped stream detaches (which hands over what it has not read) before its reader goes.
     state: State<T>,
+    reader: T::Reader,
 }
 
 enum State<T> {
@@ -34,7 +47,8 @@ enum State<T> {
 
 impl<T: Repeats> Multishot<T> {
     pub(crate) fn new(operation: T) -> Self {
-        Multishot { state: State::Unsubmitted(operation) }
+        let reader = operation.reader();
+        Multishot { state: State::Unsubmitted(operation), reader }
     }
 }
 
@@ -44,7 +58,7 @@ impl<T: Repeats> Multishot<T> {
     pub fn stop(&mut self) {
         match &self.state {
             State::Unsubmitted(_) => self.state = State::Ended,
-            State::InFlight(held) => held.core.driver().cancel(held.key),
+            State::InFlight(held) => held.cancel(),
             State::Ended => {}
         }
     }
@@ -56,29 +70,29 @@ impl<T: Repeats> Stream for Multishot<T> {
     type Item = T::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T::Item>> {
-        match std::mem::replace(&mut self.state, State::Ended) {
+        let Multishot { state, reader } = &mut *self;
+        if let Some(item) = T::rest(reader) {
+            return Poll::Ready(Some(item));
+        }
+        if let State::InFlight(held) = state {
+            // Results may have piled up: a task that takes them all would starve the others.
+            ready!(budget::spend(held.core().core(), cx));
+            if let Some(completion) = held.take_early() {
+                return Poll::Ready(Some(T::item(reader, completion)));
+            }
+            let (_, last) = ready!(held.poll(cx));
+            *state = State::Ended;
+            return Poll::Ready(Some(T::item(reader, last)));
+        }
+        match std::mem::replace(state, State::Ended) {
             State::Unsubmitted(operation) => match Held::start(operation, cx) {
                 Ok(held) => {
-                    self.state = State::InFlight(held);
+                    *state = State::InFlight(held);
                     Poll::Pending
                 }
-                Err(_) => Poll::Ready(Some(T::item(Completion::refused(libc::ECANCELED)))),
+                Err((_, completion)) => Poll::Ready(Some(T::item(reader, completion))),
             },
-            State::InFlight(held) => {
-                let driver = held.core.driver();
-                if let Some(completion) = driver.take_early(held.key) {
-                    self.state = State::InFlight(held);
-                    return Poll::Ready(Some(T::item(completion)));
-                }
-                match driver.poll::<T>(held.key, cx) {
-                    Poll::Ready((_, last)) => Poll::Ready(Some(T::item(last))),
-                    Poll::Pending => {
-                        self.state = State::InFlight(held);
-                        Poll::Pending
-                    }
-                }
-            }
-            State::Ended => Poll::Ready(None),
+            _ => Poll::Ready(None),
         }
     }
 }

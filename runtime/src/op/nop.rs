@@ -5,8 +5,8 @@ use std::io;
 use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::ring::Prepared;
 use crate::ring::Sqe;
-use crate::ring::sqe::Prepared;
 
 /// See [`nop`].
 #[derive(Debug)]
@@ -19,9 +19,18 @@ pub fn nop() -> Op<Nop> {
 
 pub(crate) const TEMPLATE: Sqe = Sqe::new(opcode::Nop::CODE);
 
+pub(crate) const FACTS: Facts = Facts {
+    name: "nop",
+    opcode: opcode::Nop::CODE,
+    since: (5, 1),
+    needs: None,
+    returns: Returns::Unit,
+    severs: Severs::Always,
+};
+
 impl Operation for Nop {
     type Output = io::Result<()>;
-    const FACTS: Facts = Facts { name: "nop", since: (5, 1), returns: Returns::Unit, severs: Severs::Always };
+    const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         Prepared::new(TEMPLATE, -1)

@@ -4,10 +4,11 @@ use std::io;
 
 use io_uring::opcode;
 
-use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use super::multishot::Repeats;
+use super::{Completion, Facts, Multishot, Op, Operation, Returns, Severs};
 use crate::descriptor::Descriptor;
+use crate::ring::Prepared;
 use crate::ring::Sqe;
-use crate::ring::sqe::Prepared;
 
 /// See [`poll`].
 #[derive(Debug)]
@@ -23,6 +24,22 @@ pub fn poll(descriptor: &Descriptor, events: u32) -> Op<Poll> {
     Op::new(Poll { descriptor: descriptor.clone(), events })
 }
 
+/// `IORING_POLL_ADD_MULTI`.
+const MULTI: u32 = 1 << 0;
+
+/// See [`poll_multi`].
+#[derive(Debug)]
+pub struct PollMulti(Poll);
+
+/// Tells again and again which of `events` occurred, with one submission. It is told when something changes, as
+/// with an edge-triggered epoll: read until there is nothing more. The stream ends after an error, or when the
+/// kernel ends the multishot; start another to go on.
+///
+/// Dropping the stream cancels the wait.
+pub fn poll_multi(descriptor: &Descriptor, events: u32) -> Multishot<PollMulti> {
+    Multishot::new(PollMulti(Poll { descriptor: descriptor.clone(), events }))
+}
+
 /// The entry without descriptor.
 pub(crate) const fn template(events: u32) -> Sqe {
     // The field is little-endian by halfwords (`poll32_events`).
@@ -30,16 +47,49 @@ pub(crate) const fn template(events: u32) -> Sqe {
     Sqe { op_flags: events, ..Sqe::new(opcode::PollAdd::CODE) }
 }
 
+pub(crate) const FACTS: Facts = Facts {
+    name: "poll",
+    opcode: opcode::PollAdd::CODE,
+    since: (5, 1),
+    needs: None,
+    returns: Returns::Count,
+    severs: Severs::Always,
+};
+
 impl Operation for Poll {
     type Output = io::Result<u32>;
-    const FACTS: Facts =
-        Facts { name: "poll", since: (5, 1), returns: Returns::Count, severs: Severs::Always };
+    const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         Prepared::new(template(self.events), self.descriptor.raw())
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
+        completion.count().map(|events| events as u32)
+    }
+}
+
+impl Operation for PollMulti {
+    /// The events of one time, of which there are many.
+    type Output = io::Result<u32>;
+    const FACTS: Facts = Facts { since: (5, 13), severs: Severs::Never, ..FACTS };
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        Prepared::new(Sqe { len: MULTI, ..template(self.0.events) }, self.0.descriptor.raw())
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        self.0.complete(completion)
+    }
+}
+
+impl Repeats for PollMulti {
+    type Item = io::Result<u32>;
+    type Reader = ();
+
+    fn reader(&self) {}
+
+    fn item(_: &mut (), completion: Completion) -> Self::Item {
         completion.count().map(|events| events as u32)
     }
 }

@@ -5,8 +5,8 @@ use io_uring::opcode;
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoBufMut};
 use crate::descriptor::Descriptor;
+use crate::ring::Prepared;
 use crate::ring::Sqe;
-use crate::ring::sqe::Prepared;
 
 /// See [`read_at`].
 #[derive(Debug)]
@@ -25,10 +25,18 @@ pub fn read_at<B: IoBufMut>(file: &Descriptor, buffer: B, offset: u64) -> Op<Rea
     Op::new(Read { file: file.clone(), buffer, offset })
 }
 
+pub(crate) const FACTS: Facts = Facts {
+    name: "read",
+    opcode: opcode::Read::CODE,
+    since: (5, 6),
+    needs: None,
+    returns: Returns::Count,
+    severs: Severs::Always,
+};
+
 impl<B: IoBufMut> Operation for Read<B> {
     type Output = BufResult<usize, B>;
-    const FACTS: Facts =
-        Facts { name: "read", since: (5, 6), returns: Returns::Count, severs: Severs::Always };
+    const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         let sqe = Sqe::new(opcode::Read::CODE);

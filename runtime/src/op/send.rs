@@ -5,8 +5,8 @@ use io_uring::opcode;
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoBuf};
 use crate::descriptor::Descriptor;
+use crate::ring::Prepared;
 use crate::ring::Sqe;
-use crate::ring::sqe::Prepared;
 
 /// See [`send`].
 #[derive(Debug)]
@@ -24,8 +24,14 @@ pub fn send<B: IoBuf>(socket: &Descriptor, buffer: B, flags: i32) -> Op<Send<B>>
     Op::new(Send { socket: socket.clone(), buffer, flags })
 }
 
-pub(crate) const FACTS: Facts =
-    Facts { name: "send", since: (5, 6), returns: Returns::Count, severs: Severs::WithWaitall };
+pub(crate) const FACTS: Facts = Facts {
+    name: "send",
+    opcode: opcode::Send::CODE,
+    since: (5, 6),
+    needs: None,
+    returns: Returns::Count,
+    severs: Severs::WithWaitall,
+};
 
 /// The entry without descriptor and buffer.
 pub(crate) const fn template(flags: i32) -> Sqe {

@@ -5,8 +5,8 @@ use io_uring::opcode;
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoBuf};
 use crate::descriptor::Descriptor;
+use crate::ring::Prepared;
 use crate::ring::Sqe;
-use crate::ring::sqe::Prepared;
 
 /// See [`write_at`].
 #[derive(Debug)]
@@ -24,10 +24,18 @@ pub fn write_at<B: IoBuf>(file: &Descriptor, buffer: B, offset: u64) -> Op<Write
     Op::new(Write { file: file.clone(), buffer, offset })
 }
 
+pub(crate) const FACTS: Facts = Facts {
+    name: "write",
+    opcode: opcode::Write::CODE,
+    since: (5, 6),
+    needs: None,
+    returns: Returns::Count,
+    severs: Severs::Always,
+};
+
 impl<B: IoBuf> Operation for Write<B> {
     type Output = BufResult<usize, B>;
-    const FACTS: Facts =
-        Facts { name: "write", since: (5, 6), returns: Returns::Count, severs: Severs::Always };
+    const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         let sqe = Sqe::new(opcode::Write::CODE);

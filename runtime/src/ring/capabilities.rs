@@ -54,6 +54,40 @@ capabilities! {
     RegisteredRing, registered_ring, "registered-ring";
     /// `IORING_ENTER_NO_IOWAIT` (6.15): a waiting ring does not count as I/O wait.
     NoIowait, no_iowait, "no-iowait";
+    /// `IORING_OP_MSG_RING` (5.18): a core wakes another with its next submission, without a system call of
+    /// its own.
+    MessageRing, message_ring, "msg-ring";
+    /// Socket options are set and read through the ring (`IORING_OP_URING_CMD`, 6.7). Without it
+    /// [`op::sockopt`](crate::op::sockopt) makes the system call, which never waits.
+    SocketOptions, socket_options, "socket-options";
+    /// Waiting for, and waking, futexes (`IORING_OP_FUTEX_*`, 6.7). Without it
+    /// [`op::futex`](crate::op::futex) refuses.
+    Futex, futex, "futex";
+    /// Waiting for child processes (`IORING_OP_WAITID`, 6.7). Without it [`op::waitid`](crate::op::waitid)
+    /// refuses: poll a pidfd instead.
+    WaitId, wait_id, "waitid";
+    /// Making a descriptor of a direct descriptor (`IORING_OP_FIXED_FD_INSTALL`, 6.8). Without it
+    /// [`op::fixed_fd_install`](crate::op::fixed_fd_install) refuses.
+    FixedFdInstall, fixed_fd_install, "fixed-fd-install";
+    /// Truncating through the ring (`IORING_OP_FTRUNCATE`, 6.9). Without it
+    /// [`op::ftruncate`](crate::op::ftruncate) makes the system call, which may wait for the disk.
+    Ftruncate, ftruncate, "ftruncate";
+    /// One completion of a receive can span several buffers of a pool (`IORING_RECVSEND_BUNDLE`, 6.10). Without
+    /// it each buffer has its own.
+    Bundles, bundles, "bundles";
+    /// Binding and listening through the ring (`IORING_OP_BIND`, `IORING_OP_LISTEN`, 6.11). Without it
+    /// [`op::bind`](crate::op::bind) and [`op::listen`](crate::op::listen) make the system calls, which
+    /// never wait.
+    BindListen, bind_listen, "bind-listen";
+    /// A pool's buffer can be filled by several receives, one behind the other (`IOU_PBUF_RING_INC`, 6.12).
+    /// Without it each receive takes a whole buffer.
+    IncrementalBuffers, incremental_buffers, "incremental-buffers";
+    /// Waiting on an epoll instance (`IORING_OP_EPOLL_WAIT`, 6.15). Without it
+    /// [`op::epoll_wait`](crate::op::epoll_wait) refuses: poll the instance's descriptor instead.
+    EpollWait, epoll_wait, "epoll-wait";
+    /// Making pipes through the ring (`IORING_OP_PIPE`, 6.16). Without it [`op::pipe`](crate::op::pipe) makes the
+    /// system call, which never waits.
+    Pipe, pipe, "pipe";
 }
 
 /// A name that is no capability's.
@@ -116,6 +150,25 @@ impl FromIterator<Capability> for Capabilities {
 impl fmt::Debug for Capabilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter().map(Capability::name)).finish()
+    }
+}
+
+/// The opcodes that a kernel has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Opcodes([u64; 4]);
+
+impl Opcodes {
+    pub(super) fn of(probe: &io_uring::Probe) -> Self {
+        let mut opcodes = Opcodes::default();
+        for opcode in (0..=u8::MAX).filter(|opcode| probe.is_supported(*opcode)) {
+            opcodes.0[usize::from(opcode / 64)] |= 1 << (opcode % 64);
+        }
+        opcodes
+    }
+
+    #[inline]
+    pub(super) fn has(&self, opcode: u8) -> bool {
+        self.0[usize::from(opcode / 64)] & 1 << (opcode % 64) != 0
     }
 }
 

@@ -5,6 +5,8 @@ use std::os::fd::RawFd;
 use std::time::Duration;
 
 pub(super) const GETEVENTS: u32 = 1 << 0;
+pub(super) const SQ_WAKEUP: u32 = 1 << 1;
+pub(super) const SQ_WAIT: u32 = 1 << 2;
 pub(super) const NO_IOWAIT: u32 = 1 << 7;
 const EXT_ARG: u32 = 1 << 3;
 const REGISTERED_RING: u32 = 1 << 4;

@@ -11,21 +11,25 @@
 pub(crate) mod capabilities;
 mod enter;
 mod map;
+mod polled;
+mod prepared;
 mod queue;
 pub(crate) mod setup;
 pub(crate) mod sqe;
 
 use std::cell::{Cell, UnsafeCell};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::time::Duration;
 
 use io_uring::IoUring;
 
 use crate::metrics::RingCounters;
-use capabilities::Capabilities;
+use crate::op::Facts;
+use capabilities::{Capabilities, Opcodes};
 use enter::EnterAs;
+pub(crate) use prepared::{Prepared, transfer_len};
 pub(crate) use queue::{Cqe, Queues};
 pub(crate) use sqe::Sqe;
 
@@ -56,28 +60,43 @@ pub(crate) enum Refused {
 pub(crate) struct Ring {
     queues: Queues,
     capabilities: Capabilities,
+    opcodes: Opcodes,
     enter_as: EnterAs,
     wait_flags: u32,
     /// Where a list is written that goes round the end of the queue.
     aside: UnsafeCell<[Sqe; LONGEST_LIST]>,
+    /// With a poller: the tail up to which submissions are counted.
+    polled: Option<Cell<u32>>,
     /// An enter failed in a way that says "reap first"; cleared by the next enter that succeeds.
     congested: Cell<bool>,
     pub(crate) counters: RingCounters,
+    #[cfg(feature = "injector")]
+    pub(crate) injector: crate::injector::Injector,
     io: IoUring,
 }
 
 impl Ring {
-    fn new(io: IoUring, enter_as: Option<EnterAs>, capabilities: Capabilities) -> io::Result<Ring> {
+    fn new(
+        io: IoUring,
+        enter_as: Option<EnterAs>,
+        capabilities: Capabilities,
+        polled: bool,
+        opcodes: Opcodes,
+    ) -> io::Result<Ring> {
         let queues = Queues::map(io.as_raw_fd(), io.params())?;
         let no_iowait = if capabilities.no_iowait() { enter::NO_IOWAIT } else { 0 };
         Ok(Ring {
             queues,
             capabilities,
+            opcodes,
             enter_as: enter_as.unwrap_or(EnterAs::descriptor(io.as_raw_fd())),
             wait_flags: enter::GETEVENTS | no_iowait,
             aside: UnsafeCell::new([Sqe::new(0); LONGEST_LIST]),
+            polled: polled.then(Cell::default),
             congested: Cell::new(false),
             counters: RingCounters::default(),
+            #[cfg(feature = "injector")]
+            injector: Default::default(),
             io,
         })
     }
@@ -86,8 +105,31 @@ impl Ring {
         &self.capabilities
     }
 
+    /// A second descriptor of the ring.
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
+        // SAFETY: the ring's own descriptor, open for as long as the ring.
+        unsafe { BorrowedFd::borrow_raw(self.fd()) }.try_clone_to_owned()
+    }
+
+    /// Whether an operation with these facts can be submitted: the kernel has its opcode, and what else it
+    /// needs was found and not masked.
+    #[inline]
+    pub(crate) fn offers(&self, facts: &Facts) -> bool {
+        self.opcodes.has(facts.opcode) && facts.needs.is_none_or(|needed| self.capabilities.has(needed))
+    }
+
+    /// To register memory or files with the ring.
+    pub(crate) fn submitter(&self) -> io_uring::Submitter<'_> {
+        self.io.submitter()
+    }
+
     pub(crate) fn fd(&self) -> RawFd {
         self.io.as_raw_fd()
+    }
+
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor is open as long as the ring, which is borrowed.
+        unsafe { BorrowedFd::borrow_raw(self.fd()) }
     }
 
     pub(crate) fn queues(&self) -> &Queues {
@@ -97,6 +139,10 @@ impl Ring {
     /// Room for a list of `n` entries in a row, all or none. The queue is flushed if it has to be.
     #[inline]
     pub(crate) fn reserve(&self, n: u32) -> Result<Reservation<'_>, Refused> {
+        #[cfg(feature = "injector")]
+        if self.injector.is_full() {
+            return Err(Refused::Later);
+        }
         match self.queues.vacant(n) {
             Some(first) => Ok(Reservation { ring: self, first, n, aside: false }),
             None => self.make_room(n),
@@ -112,7 +158,7 @@ impl Ring {
         if self.queues.look_for_room() < n && !self.congested.get() {
             self.counters.flushes.add(1);
             // An error shows as entries left in the queue.
-            let _ = self.enter(0, 0, None);
+            let _ = if self.polled.is_some() { self.wait_for_room() } else { self.enter(0, 0, None) };
         }
         if self.queues.look_for_room() < n {
             return Err(Refused::Later);
@@ -135,6 +181,7 @@ impl Ring {
         // Never sleep over a completion that is already there.
         let ready = self.queues.has_completion() || self.queues.overflowed();
         let result = match wait {
+            _ if self.polled.is_some() => self.enter_polled(if ready { Wait::No } else { wait }),
             Wait::No => self.enter(0, self.wait_flags, None),
             _ if ready => self.enter(0, self.wait_flags, None),
             Wait::Forever => self.enter(1, self.wait_flags, None),
@@ -151,17 +198,26 @@ impl Ring {
 
     /// Whether an enter would have anything to do besides waiting.
     pub(crate) fn wants_enter(&self) -> bool {
+        if self.polled.is_some() {
+            return self.wants_enter_polled();
+        }
         self.queues.kernel_has_work() || self.queues.unsubmitted() > 0
     }
 
     fn enter(&self, want: u32, flags: u32, limit: Option<Duration>) -> io::Result<()> {
         self.counters.enters.add(1);
-        self.queues.publish_head();
-        // SAFETY: every published entry was vouched for by `Reservation::commit`.
-        let entered = unsafe { self.enter_as.enter(self.queues.unsubmitted(), want, flags, limit) };
+        #[cfg(feature = "injector")]
+        let entered = match self.injector.enter_error() {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => self.enter_kernel(want, flags, limit),
+        };
+        #[cfg(not(feature = "injector"))]
+        let entered = self.enter_kernel(want, flags, limit);
         match entered {
             Ok(submitted) => {
-                self.counters.submitted.add(u64::from(submitted));
+                if self.polled.is_none() {
+                    self.counters.submitted.add(u64::from(submitted));
+                }
                 self.congested.set(false);
                 Ok(())
             }
@@ -173,6 +229,13 @@ impl Ring {
                 Err(error)
             }
         }
+    }
+
+    #[inline]
+    fn enter_kernel(&self, want: u32, flags: u32, limit: Option<Duration>) -> io::Result<u32> {
+        self.queues.publish_head();
+        // SAFETY: every published entry was vouched for by `Reservation::commit`.
+        unsafe { self.enter_as.enter(self.queues.unsubmitted(), want, flags, limit) }
     }
 }
 
@@ -211,6 +274,11 @@ impl Reservation<'_> {
     /// - what the entries point to stays valid until the last completion of each.
     #[inline]
     pub(crate) unsafe fn commit(self) {
+        #[cfg(feature = "injector")]
+        for i in 0..self.n as usize {
+            // SAFETY: a place of this reservation, written by the caller. What is altered names no new memory.
+            self.ring.injector.submitting(unsafe { self.first.add(i).as_mut() });
+        }
         let queues = &self.ring.queues;
         if self.aside {
             // SAFETY: the caller's promise.
@@ -218,6 +286,10 @@ impl Reservation<'_> {
         }
         // SAFETY: the room was checked, and the entries are written; the rest is the caller's promise.
         unsafe { queues.publish(self.n) };
+        if self.aside {
+            // The tail has gone past the end of the row that was known.
+            queues.look_for_room();
+        }
     }
 
     /// As [`commit`](Reservation::commit), for a list that goes round the end of the queue.

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::RawFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use super::map::Map;
 use super::sqe::Sqe;
@@ -62,6 +62,8 @@ const _: () = assert!(size_of::<Params>() == size_of::<io_uring::Parameters>());
 const OFF_SQ_RING: i64 = 0;
 const OFF_SQES: i64 = 0x1000_0000;
 
+/// The poller sleeps: an enter with SQ_WAKEUP wakes it.
+const SQ_NEED_WAKEUP: u32 = 1 << 0;
 /// The kernel has completions that did not fit into the CQ: an enter with GETEVENTS brings them.
 const SQ_CQ_OVERFLOW: u32 = 1 << 1;
 /// Task work is pending: an enter with GETEVENTS turns it into completions.
@@ -204,6 +206,9 @@ impl Queues {
     /// - whatever they point to must stay valid until the last completion of each.
     #[inline]
     pub(crate) unsafe fn publish(&self, n: u32) {
+        debug_assert!(
+            self.tail.get().wrapping_add(n).wrapping_sub(self.load(self.sq_head)) <= self.sq_entries
+        );
         let tail = self.tail.get().wrapping_add(n);
         self.tail.set(tail);
         self.store(self.sq_tail, tail);
@@ -257,6 +262,19 @@ impl Queues {
     #[inline]
     pub(crate) fn kernel_has_work(&self) -> bool {
         self.load(self.sq_flags) & (SQ_CQ_OVERFLOW | SQ_TASKRUN) != 0
+    }
+
+    /// Whether the poller has gone to sleep and would not see what was published.
+    pub(crate) fn poller_sleeps(&self) -> bool {
+        // The poller sets the flag and then looks at the tail; we wrote the tail and look at the flag. Without a
+        // full barrier in between both could miss the other.
+        fence(Ordering::SeqCst);
+        self.load(self.sq_flags) & SQ_NEED_WAKEUP != 0
+    }
+
+    /// The published tail.
+    pub(crate) fn sq_tail(&self) -> u32 {
+        self.tail.get()
     }
 
     /// Completions that the kernel could not keep for lack of memory; FEAT_NODROP makes that an event of

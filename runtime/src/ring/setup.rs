@@ -3,28 +3,25 @@
 use std::fmt;
 use std::io;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use io_uring::{IoUring, Probe, opcode};
 
 use super::Ring;
-use super::capabilities::{Capabilities, Capability, kernel_release};
+use super::capabilities::{Capabilities, Capability, Opcodes, kernel_release};
 use super::enter::EnterAs;
+use crate::op;
 
 /// The oldest kernel release that chainring runs on.
 const BASELINE: (u32, u32) = (6, 1);
 
-/// The opcodes without which nothing works, with the names the error uses.
-const NEEDED: &[(u8, &str)] = &[
-    (opcode::Nop::CODE, "nop"),
-    (opcode::Recv::CODE, "recv"),
-    (opcode::Send::CODE, "send"),
-    (opcode::Accept::CODE, "accept"),
-    (opcode::Close::CODE, "close"),
-    (opcode::AsyncCancel::CODE, "async_cancel"),
-    (opcode::PollAdd::CODE, "poll_add"),
-    (opcode::Read::CODE, "read"),
-    (opcode::Write::CODE, "write"),
-];
+/// The name of an opcode of the baseline that the kernel does not offer, which takes a kernel that was cut down.
+fn missing(probe: &Probe) -> Option<&'static str> {
+    let cancel = (opcode::AsyncCancel::CODE, "async_cancel");
+    let operations =
+        op::ALL.iter().filter(|facts| facts.is_baseline()).map(|facts| (facts.opcode, facts.name));
+    operations.chain([cancel]).find(|(code, _)| !probe.is_supported(*code)).map(|(_, name)| name)
+}
 
 /// Sizes and wishes for a ring.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +32,17 @@ pub(crate) struct RingConfig {
     pub(crate) cq_entries: u32,
     /// Capabilities to do without although the kernel has them.
     pub(crate) mask: Capabilities,
+    /// A kernel thread of its own that takes the submissions.
+    pub(crate) poller: Option<Poller>,
+}
+
+/// The kernel thread of a ring with SQPOLL.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Poller {
+    /// How long it spins without work before it sleeps.
+    pub(crate) idle: Duration,
+    /// The CPU that it stays on.
+    pub(crate) cpu: Option<u32>,
 }
 
 impl Ring {
@@ -47,23 +55,45 @@ impl Ring {
         let (io, no_sq_array) = build(config, allowed(Capability::NoSqArray)).map_err(explain)?;
         let mut probe = Probe::new();
         io.submitter().register_probe(&mut probe).map_err(explain)?;
-        if let Some((_, name)) = NEEDED.iter().find(|(code, _)| !probe.is_supported(*code)) {
+        if let Some(name) = missing(&probe) {
             return Err(SetupError::missing(name, release));
         }
 
         let wanted = allowed(Capability::RegisteredRing);
         let enter_as = if wanted { EnterAs::registered(io.as_raw_fd()) } else { None };
+        let is_there = |capability| match capability {
+            Capability::NoSqArray => no_sq_array,
+            Capability::RegisteredRing => enter_as.is_some(),
+            other => has(other, io.params(), &probe),
+        };
+        let found = Capability::ALL.iter().copied().filter(|c| allowed(*c) && is_there(*c));
+        let capabilities = found.collect();
+        Ring::new(io, enter_as, capabilities, config.poller.is_some(), Opcodes::of(&probe)).map_err(explain)
+    }
+}
+
+/// Whether the kernel has a capability that is read off its features and opcodes. What has neither is read off
+/// something else that came with the same release.
+fn has(capability: Capability, params: &io_uring::Parameters, probe: &Probe) -> bool {
+    match capability {
+        // Found out by trying.
+        Capability::NoSqArray | Capability::RegisteredRing => false,
         // MIN_TIMEOUT came with 6.12, as did the mend of LINK + SKIP + DEFER_TASKRUN.
-        let skip = allowed(Capability::SkipSuccess) && io.params().is_feature_min_timeout();
-        let no_iowait = allowed(Capability::NoIowait) && io.params().is_feature_no_iowait();
-        let found = [
-            (Capability::NoSqArray, no_sq_array),
-            (Capability::RegisteredRing, enter_as.is_some()),
-            (Capability::SkipSuccess, skip),
-            (Capability::NoIowait, no_iowait),
-        ];
-        let capabilities = found.into_iter().filter(|(_, there)| *there).map(|(c, _)| c).collect();
-        Ring::new(io, enter_as, capabilities).map_err(explain)
+        Capability::SkipSuccess => params.is_feature_min_timeout(),
+        Capability::MessageRing => probe.is_supported(opcode::MsgRingData::CODE),
+        Capability::NoIowait => params.is_feature_no_iowait(),
+        // The commands came with the multishot read, 6.7.
+        Capability::SocketOptions => probe.is_supported(opcode::ReadMulti::CODE),
+        Capability::Futex => probe.is_supported(opcode::FutexWait::CODE),
+        Capability::WaitId => probe.is_supported(opcode::WaitId::CODE),
+        Capability::FixedFdInstall => probe.is_supported(opcode::FixedFdInstall::CODE),
+        Capability::Ftruncate => probe.is_supported(opcode::Ftruncate::CODE),
+        Capability::Bundles => params.is_feature_recvsend_bundle(),
+        Capability::BindListen => probe.is_supported(opcode::Listen::CODE),
+        // 6.12 as well.
+        Capability::IncrementalBuffers => params.is_feature_min_timeout(),
+        Capability::EpollWait => probe.is_supported(opcode::EpollWait::CODE),
+        Capability::Pipe => probe.is_supported(opcode::Pipe::CODE),
     }
 }
 
@@ -74,11 +104,20 @@ fn build(config: RingConfig, try_no_sq_array: bool) -> io::Result<(IoUring, bool
     builder
         .dontfork()
         .setup_single_issuer()
-        .setup_defer_taskrun()
-        .setup_taskrun_flag()
         .setup_submit_all()
         .setup_clamp()
         .setup_cqsize(config.cq_entries.max(2 * config.sq_entries));
+    match config.poller {
+        // The kernel refuses the two together: with a poller, completions are not left to the enter.
+        None => builder.setup_defer_taskrun().setup_taskrun_flag(),
+        Some(poller) => {
+            let idle = u32::try_from(poller.idle.as_millis()).unwrap_or(u32::MAX).max(1);
+            poller
+                .cpu
+                .into_iter()
+                .fold(builder.setup_sqpoll(idle), |builder, cpu| builder.setup_sqpoll_cpu(cpu))
+        }
+    };
     if try_no_sq_array {
         match builder.clone().setup_no_sqarray().build(config.sq_entries) {
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}

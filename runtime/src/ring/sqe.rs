@@ -2,18 +2,15 @@
 //! `<linux/io_uring.h>`.
 //!
 //! [`Sqe`] is the bare entry. It is what chain templates hold and what the queue is made of; it is never
-//! public, because an entry that reaches the kernel can write to any address. [`Prepared`] is an entry whose
-//! addresses are still known to the borrow checker: an operation can only build one from memory that it
-//! borrows from itself.
+//! public, because an entry that reaches the kernel can write to any address. What operations build is a
+//! [`Prepared`](super::Prepared), whose addresses are still known to the borrow checker.
 
-use std::marker::PhantomData;
-use std::mem::MaybeUninit;
-use std::os::fd::RawFd;
-
-use crate::buf::{IoBuf, IoBufMut};
-
+/// The descriptor is a place in the table of direct descriptors.
+pub(crate) const FIXED_FILE: u8 = 1 << 0;
 /// Start the next entry only when this one has completed without severing the link.
 pub(crate) const IO_LINK: u8 = 1 << 2;
+/// Take a buffer out of the pool that `buf_index` names.
+pub(crate) const BUFFER_SELECT: u8 = 1 << 5;
 /// Post no completion if this entry succeeds (kernel 5.17).
 pub(crate) const CQE_SKIP_SUCCESS: u8 = 1 << 6;
 
@@ -76,58 +73,4 @@ impl Sqe {
         // SAFETY: both are 64 bytes of plain integers.
         unsafe { std::mem::transmute(self) }
     }
-}
-
-/// An entry together with the borrow `'a` of everything that the kernel may touch for it.
-///
-/// The addresses can only be set from references that live for `'a`, and an operation prepares with
-/// `&'a mut self`: so whatever the entry points to is owned by the operation (or is static), and stays where
-/// it is as long as the operation does.
-#[derive(Debug)]
-pub struct Prepared<'a> {
-    sqe: Sqe,
-    memory: PhantomData<&'a mut [u8]>,
-}
-
-impl<'a> Prepared<'a> {
-    /// Starts from an entry that names no memory yet.
-    pub(crate) fn new(sqe: Sqe, fd: RawFd) -> Self {
-        debug_assert!(sqe.addr == 0 && sqe.off == 0, "an entry with addresses of unknown lifetime");
-        Prepared { sqe: Sqe { fd, ..sqe }, memory: PhantomData }
-    }
-
-    /// The kernel reads from `buffer`.
-    pub(crate) fn reads(mut self, buffer: &'a impl IoBuf) -> Self {
-        let bytes = buffer.as_bytes();
-        self.sqe.addr = bytes.as_ptr() as u64;
-        self.sqe.len = transfer_len(bytes.len());
-        self
-    }
-
-    /// The kernel writes into the room of `buffer`.
-    pub(crate) fn writes(mut self, buffer: &'a mut impl IoBufMut) -> Self {
-        // SAFETY: the kernel only ever writes bytes, and bytes that it wrote are initialised.
-        let room: &mut [MaybeUninit<u8>] = unsafe { buffer.room() };
-        self.sqe.addr = room.as_mut_ptr() as u64;
-        self.sqe.len = transfer_len(room.len());
-        self
-    }
-
-    /// The position in the file.
-    pub(crate) fn at(mut self, offset: u64) -> Self {
-        self.sqe.off = offset;
-        self
-    }
-
-    /// The finished entry, its borrow forgotten: the caller now answers for the memory.
-    pub(crate) fn into_sqe(self) -> Sqe {
-        self.sqe
-    }
-}
-
-/// The length of one transfer: the kernel moves at most `MAX_RW_COUNT` (2 GiB less a page) at once and says
-/// how much it did, so a longer buffer is a short transfer and not an error.
-fn transfer_len(len: usize) -> u32 {
-    const MAX_RW_COUNT: usize = 0x7fff_f000;
-    len.min(MAX_RW_COUNT) as u32
 }

@@ -5,16 +5,18 @@
 //! signal's default action is gone; a handler that was there before is still called.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::RawFd;
+use std::pin::Pin;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 
+use futures::Stream;
 use slab::Slab;
 
-use crate::exec::{Handle, ring};
+use crate::exec::{Handle, ring, wake_all};
 
 /// Signals are numbered from 1 to 64.
 const SIGNALS: usize = 65;
@@ -48,7 +50,7 @@ impl SignalWaiters {
     /// The bell has rung: let every waiter look at the counts.
     pub(crate) fn look(&self) {
         let wakers: Vec<Waker> = self.wakers.borrow_mut().iter_mut().filter_map(|(_, w)| w.take()).collect();
-        wakers.into_iter().for_each(Waker::wake);
+        wake_all(wakers);
     }
 
     /// Has the handlers ring this core's bell from now on.
@@ -117,7 +119,10 @@ fn install(kind: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// A stream of one kind of signal. See [`signal`].
+/// The signals of one kind, received one after the other or as a stream. See [`signal`].
+///
+/// Several values for the same kind, on one core or many, all see each signal. Dropping one stops nothing: the
+/// handler stays installed.
 #[derive(Debug)]
 pub struct Signal {
     core: Handle,
@@ -128,14 +133,27 @@ pub struct Signal {
 
 impl Signal {
     /// Waits for the next one. Dropping the future loses none.
-    pub fn recv(&mut self) -> impl Future<Output = ()> + '_ {
-        poll_fn(move |cx| {
-            // The waker first: a signal between the two looks would be lost the other way round.
-            let old = self.core.core().signals.wakers.borrow_mut()[self.entry].replace(cx.waker().clone());
-            drop(old);
-            let count = COUNTS[self.kind].load(Ordering::SeqCst);
-            if std::mem::replace(&mut self.seen, count) == count { Poll::Pending } else { Poll::Ready(()) }
-        })
+    pub async fn recv(&mut self) {
+        poll_fn(|cx| self.poll_recv(cx)).await;
+    }
+
+    /// Polls for the next one.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // The waker first: a signal between the two looks would be lost the other way round.
+        let waker = cx.waker().clone();
+        let old = self.core.core().signals.wakers.borrow_mut()[self.entry].replace(waker);
+        drop(old);
+        let count = COUNTS[self.kind].load(Ordering::SeqCst);
+        if std::mem::replace(&mut self.seen, count) == count { Poll::Pending } else { Poll::Ready(()) }
+    }
+}
+
+impl Stream for Signal {
+    type Item = ();
+
+    /// Never ends.
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        self.poll_recv(cx).map(Some)
     }
 }
 

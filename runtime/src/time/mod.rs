@@ -1,99 +1,40 @@
-//! Time: sleeping tasks, kept in user space. No timeout ever becomes an SQE; the nearest one bounds the wait of
-//! the core's one enter a turn.
+//! Time: sleeps, deadlines and intervals, all kept in user space.
+//!
+//! Who owns what: each core owns a timer wheel (`wheel.rs`, which explains itself) and a [clock](now). A
+//! [`Sleep`] owns one entry of the wheel, by an index that also names its use; an entry holds the waker to
+//! wake, or the key of a frame to call. Starting and stopping a timer are a few writes into the wheel's
+//! table. No timeout ever becomes a submission: the nearest one bounds the wait of the core's one enter a
+//! turn.
+//!
+//! A test can [`hold`] the clock of its core and [`advance`] it:
+//!
+//! ```
+//! use std::time::Duration;
+//! use chainring_runtime::{Runtime, time};
+//!
+//! Runtime::new()?.block_on(async {
+//!     time::hold();
+//!     let start = time::now();
+//!     let tick = chainring_runtime::spawn(time::sleep(Duration::from_secs(3600)));
+//!     time::advance(Duration::from_secs(3600)).await;
+//!     tick.await.unwrap();
+//!     assert_eq!(time::now() - start, Duration::from_secs(3600));
+//! });
+//! # Ok::<(), chainring_runtime::SetupError>(())
+//! ```
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+mod alarm;
+mod clock;
+mod interval;
+mod sleep;
+mod timeout;
+mod timers;
+mod wheel;
 
-use crate::exec::Handle;
+pub use alarm::Alarm;
+pub use clock::{advance, hold, now, release};
+pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
+pub use sleep::{Sleep, sleep, sleep_until};
+pub use timeout::{Elapsed, Timeout, timeout, timeout_at};
 
-/// The sleepers of a core, by deadline and order of arrival.
-#[derive(Default)]
-pub(crate) struct Timers {
-    sleepers: RefCell<Sleepers>,
-}
-
-#[derive(Default)]
-struct Sleepers {
-    by_deadline: BTreeMap<(Instant, u64), Waker>,
-    next: u64,
-}
-
-impl Timers {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    /// Wakes whoever is due, and says how long until the next one is.
-    pub(crate) fn fire(&self) -> Option<Duration> {
-        if self.sleepers.borrow().by_deadline.is_empty() {
-            return None;
-        }
-        let now = Instant::now();
-        loop {
-            let mut sleepers = self.sleepers.borrow_mut();
-            let first = sleepers.by_deadline.first_entry()?;
-            let (deadline, _) = *first.key();
-            if deadline > now {
-                return Some(deadline - now);
-            }
-            let waker = first.remove();
-            drop(sleepers);
-            waker.wake();
-        }
-    }
-}
-
-/// Waits for at least `duration`.
-pub fn sleep(duration: Duration) -> Sleep {
-    sleep_until(Instant::now() + duration)
-}
-
-/// Waits until `deadline`, or not at all if it has passed.
-pub fn sleep_until(deadline: Instant) -> Sleep {
-    Sleep { deadline, entry: None }
-}
-
-/// See [`sleep`]. Dropping it takes it off the core's list.
-#[derive(Debug)]
-#[must_use = "a sleep does nothing unless it is awaited"]
-pub struct Sleep {
-    deadline: Instant,
-    entry: Option<(Handle, u64)>,
-}
-
-impl Future for Sleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if Instant::now() >= self.deadline {
-            return Poll::Ready(());
-        }
-        let deadline = self.deadline;
-        let (core, number) = self.entry.get_or_insert_with(|| {
-            let core = Handle::current();
-            let mut sleepers = core.core().timers.sleepers.borrow_mut();
-            sleepers.next += 1;
-            let number = sleepers.next;
-            drop(sleepers);
-            (core, number)
-        });
-        let mut sleepers = core.core().timers.sleepers.borrow_mut();
-        let old = sleepers.by_deadline.insert((deadline, *number), cx.waker().clone());
-        drop(sleepers);
-        drop(old);
-        Poll::Pending
-    }
-}
-
-impl Drop for Sleep {
-    fn drop(&mut self) {
-        if let Some((core, number)) = self.entry.take() {
-            let waker = core.core().timers.sleepers.borrow_mut().by_deadline.remove(&(self.deadline, number));
-            drop(waker);
-        }
-    }
-}
+pub(crate) use timers::Timers;

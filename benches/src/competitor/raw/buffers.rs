@@ -1,6 +1,7 @@
 //! A ring of provided buffers: the kernel takes one only when bytes have come.
 //!
-//! A buffer belongs to the kernel from [`Buffers::give`] until a completion names it, and to the loop from then until it is given back.
+//! A buffer belongs to the kernel from [`Buffers::give`] until a completion names it, and to the loop from
+//! then until it is given back.
 
 use std::io;
 use std::ptr::NonNull;
@@ -12,7 +13,8 @@ use io_uring::types::BufRingEntry;
 /// The only buffer group of a loop.
 pub(in crate::competitor) const GROUP: u16 = 0;
 
-/// `COUNT` buffers of `SIZE` bytes each; never freed, because the kernel may write to them for as long as the process lives.
+/// `COUNT` buffers of `SIZE` bytes each; never freed, because the kernel may write to them for as long as the
+/// process lives.
 pub(in crate::competitor) struct Buffers<const COUNT: u16, const SIZE: usize> {
     entries: NonNull<BufRingEntry>,
     bytes: NonNull<u8>,
@@ -47,8 +49,8 @@ impl<const COUNT: u16, const SIZE: usize> Buffers<COUNT, SIZE> {
     /// Gives a buffer to the kernel.
     #[inline]
     pub(in crate::competitor) fn give(&mut self, id: u16) {
-        // SAFETY: the masked index lies within the ring; the kernel reads an entry only once the tail has passed it; and the tail,
-        // which lies in the first entry, is written by this thread alone.
+        // SAFETY: the masked index lies within the ring; the kernel reads an entry only once the tail has
+        // passed it; and the tail, which lies in the first entry, is written by this thread alone.
         unsafe {
             let entry = self.entries.add(usize::from(self.tail & Self::MASK)).as_mut();
             entry.set_addr(self.address(id) as u64);
@@ -75,7 +77,8 @@ impl<const COUNT: u16, const SIZE: usize> Buffers<COUNT, SIZE> {
     #[inline]
     pub(in crate::competitor) unsafe fn received(&self, id: u16, count: usize) -> &[u8] {
         assert!(id < COUNT && count <= SIZE);
-        // SAFETY: the range lies within the buffer, all of it is initialised, and the caller vouches for the rest.
+        // SAFETY: the range lies within the buffer, all of it is initialised, and the caller vouches for the
+        // rest.
         unsafe { std::slice::from_raw_parts(self.address(id), count) }
     }
 }

@@ -1,8 +1,9 @@
 //! The table of connections of a hand-written loop.
 //!
-//! A slot owns its descriptor from accept to close and its buffer for ever: a slot is never freed, only used again, so the kernel may
-//! write to a buffer at any time without asking how its connection is. The loops keep at most one completion outstanding for each
-//! slot and close it only when that has come, so a completion always meets the connection that it belongs to.
+//! A slot owns its descriptor from accept to close and its buffer for ever: a slot is never freed, only used
+//! again, so the kernel may write to a buffer at any time without asking how its connection is. The loops
+//! keep at most one completion outstanding for each slot and close it only when that has come, so a
+//! completion always meets the connection that it belongs to.
 
 use std::ops::{Index, IndexMut};
 use std::os::fd::{FromRawFd as _, OwnedFd};
@@ -50,7 +51,8 @@ impl<const BUFFER: usize> Connections<BUFFER> {
     #[cold]
     pub(in crate::competitor) fn close(&mut self, index: u32) {
         let fd = std::mem::replace(&mut self[index].fd, Fd(-1));
-        // SAFETY: the descriptor came from an accept, and the slot, which just gave it up, was its only owner.
+        // SAFETY: the descriptor came from an accept, and the slot, which just gave it up, was its only
+        // owner.
         drop(unsafe { OwnedFd::from_raw_fd(fd.0) });
         self.vacant.push(index);
     }

@@ -64,7 +64,8 @@ pub(in crate::competitor) fn accept(listener: Fd, user_data: u64) -> Entry {
     opcode::AcceptMulti::new(listener).flags(libc::SOCK_CLOEXEC).build().user_data(user_data)
 }
 
-/// The descriptor that an accept brought, nothing if that peer has gone already, or the reason why none will ever come.
+/// The descriptor that an accept brought, nothing if that peer has gone already, or the reason why none will
+/// ever come.
 pub(in crate::competitor) fn accepted(result: i32) -> io::Result<Option<i32>> {
     match result {
         0.. => Ok(Some(result)),

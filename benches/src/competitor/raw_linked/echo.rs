@@ -75,7 +75,8 @@ fn answer(
     let receive =
         opcode::Recv::new(fd, buffer.as_ptr(), BUFFER as u32).build().user_data(Member::Receive.of(index));
     ring::reserve(queue, submitter, 2)?;
-    // SAFETY: the buffer is never freed, has room for both ranges, and nobody touches it until the list has completed.
+    // SAFETY: the buffer is never freed, has room for both ranges, and nobody touches it until the list has
+    // completed.
     unsafe {
         queue.push(&send).expect("room is reserved");
         queue.push(&receive).expect("room is reserved");
@@ -95,7 +96,8 @@ fn receive(
         .build()
         .user_data(Member::Receive.of(index));
     ring::reserve(queue, submitter, 1)?;
-    // SAFETY: the buffer is never freed, has room for that many bytes, and nobody touches it until the receive has completed.
+    // SAFETY: the buffer is never freed, has room for that many bytes, and nobody touches it until the
+    // receive has completed.
     unsafe { queue.push(&receive) }.expect("room is reserved");
     Ok(())
 }

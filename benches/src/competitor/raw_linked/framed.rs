@@ -104,7 +104,8 @@ fn receive_head(connection: &Connection, index: u32) -> Entry {
 #[inline]
 fn push(queue: &mut SubmissionQueue<'_>, submitter: &Submitter<'_>, list: &[Entry]) -> io::Result<()> {
     ring::reserve(queue, submitter, list.len())?;
-    // SAFETY: the buffers are never freed, have room for every range, and nobody touches them until the list has completed.
+    // SAFETY: the buffers are never freed, have room for every range, and nobody touches them until the list
+    // has completed.
     unsafe { queue.push_multiple(list) }.expect("room is reserved");
     Ok(())
 }

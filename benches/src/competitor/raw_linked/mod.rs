@@ -1,8 +1,9 @@
 //! The baseline: an io_uring loop as a good engineer writes it by hand with the io-uring crate.
 //!
-//! Each turn of a connection is one linked list and ends in exactly one completion: all members but the last are silent on success, and
-//! a member that fails or comes up short speaks for its silent successors, which never run. So a slot is in flight exactly once, and
-//! its index alone, with the kind of the member, is all that a completion has to carry.
+//! Each turn of a connection is one linked list and ends in exactly one completion: all members but the last
+//! are silent on success, and a member that fails or comes up short speaks for its silent successors, which
+//! never run. So a slot is in flight exactly once, and its index alone, with the kind of the member, is all
+//! that a completion has to carry.
 
 mod echo;
 mod framed;
@@ -16,7 +17,8 @@ pub(super) static COMPETITOR: Competitor = Competitor {
     servers: &[(&ECHO, Server::Here(echo::serve)), (&FRAMED, Server::Here(framed::serve))],
 };
 
-/// The member that a completion speaks for, in the low bits of its user data; the connection's index stands above them.
+/// The member that a completion speaks for, in the low bits of its user data; the connection's index stands
+/// above them.
 #[repr(u64)]
 #[derive(Clone, Copy)]
 enum Member {

@@ -44,8 +44,9 @@ const NOTHING: Entry = Entry { flags: CQE_SKIP_SUCCESS, ..EMPTY };
 
 /// A request stores descriptor, address, length and user data.
 ///
-/// Its user data is the descriptor and, above it, twice 16 bits: the length, and where that ends in the buffer. A receive's has zeros
-/// there. So one shift tells them apart, and a short send is resumed from its completion alone.
+/// Its user data is the descriptor and, above it, twice 16 bits: the length, and where that ends in the
+/// buffer. A receive's has zeros there. So one shift tells them apart, and a short send is resumed from its
+/// completion alone.
 const SEND: Entry = Entry {
     opcode: OP_SEND,
     flags: IO_LINK | CQE_SKIP_SUCCESS,
@@ -117,8 +118,8 @@ impl Loop {
     fn pair(&mut self) -> &mut [Entry; 2] {
         let index = (self.tail & (SUBMISSIONS - 1)) as usize;
         self.tail = self.tail.wrapping_add(2);
-        // SAFETY: the tail is even, so the masked pair lies within the queue, and the kernel has done with it: a turn hands out no
-        // more pairs than there are before it submits them all.
+        // SAFETY: the tail is even, so the masked pair lies within the queue, and the kernel has done with
+        // it: a turn hands out no more pairs than there are before it submits them all.
         unsafe { self.queues.entries.add(index).cast::<[Entry; 2]>().as_mut() }
     }
 

@@ -1,8 +1,9 @@
 //! The floor: what is left of `raw-linked` when everything that can be known beforehand is done beforehand.
 //!
-//! The queues are mapped by hand ([`queues`]). The submission queue always holds pairs, so every even entry is a send and every odd one
-//! a receive for ever: opcode, flags and constant lengths are written once at start, and a request stores only what differs. A
-//! descriptor is its own connection index and, shifted, the offset of its buffer, so that nothing at all is looked up.
+//! The queues are mapped by hand ([`queues`]). The submission queue always holds pairs, so every even entry
+//! is a send and every odd one a receive for ever: opcode, flags and constant lengths are written once at
+//! start, and a request stores only what differs. A descriptor is its own connection index and, shifted, the
+//! offset of its buffer, so that nothing at all is looked up.
 
 mod echo;
 mod queues;

@@ -112,7 +112,8 @@ impl Queues {
                 | SETUP_NO_SQARRAY,
             ..Parameters::default()
         };
-        // SAFETY: the structure is the one that the kernel expects, and the returned descriptor, once checked, is ours alone.
+        // SAFETY: the structure is the one that the kernel expects, and the returned descriptor, once
+        // checked, is ours alone.
         let fd = unsafe {
             let fd = check(libc::syscall(libc::SYS_io_uring_setup, SUBMISSIONS, &raw mut parameters))?;
             OwnedFd::from_raw_fd(fd as i32)
@@ -122,7 +123,8 @@ impl Queues {
             map(&fd, OFFSET_RINGS, cq_off.cqes as usize + COMPLETIONS as usize * size_of::<Completion>())?;
         let entries = map(&fd, OFFSET_ENTRIES, SUBMISSIONS as usize * size_of::<Entry>())?;
         let index = register(&fd)?;
-        // SAFETY: the kernel vouches for offsets within the mapping, which is never undone; it accesses the words atomically.
+        // SAFETY: the kernel vouches for offsets within the mapping, which is never undone; it accesses the
+        // words atomically.
         let word = |offset: u32| unsafe { rings.add(offset as usize).cast::<AtomicU32>().as_ref() };
         Ok(Self {
             _fd: fd,
@@ -136,12 +138,14 @@ impl Queues {
         })
     }
 
-    /// Submits `submissions` published entries and waits until there are `wanted` completions. Returns how many it took.
+    /// Submits `submissions` published entries and waits until there are `wanted` completions. Returns how
+    /// many it took.
     #[inline]
     pub(super) fn enter(&self, submissions: u32, wanted: u32) -> io::Result<u32> {
         let flags = ENTER_GETEVENTS | ENTER_REGISTERED_RING;
         let nothing = std::ptr::null::<libc::c_void>();
-        // SAFETY: the call takes no memory but the rings'; whoever publishes an entry vouches for what it refers to.
+        // SAFETY: the call takes no memory but the rings'; whoever publishes an entry vouches for what it
+        // refers to.
         let taken = unsafe {
             libc::syscall(libc::SYS_io_uring_enter, self.index, submissions, wanted, flags, nothing, 0_usize)
         };

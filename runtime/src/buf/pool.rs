@@ -1,0 +1,494 @@
+//! Pools of provided buffers: memory that a receive takes only when bytes arrive.
+//!
+//! Who owns what: a pool owns its memory and keeps it until nobody uses it any more: the [`BufferPool`] handles,
+//! the operations in flight that may take from it, and the [`PoolBuf`]s that are out, each holds a share. Then it
+//! is taken back from the kernel and unmapped.
+//!
+//! A buffer is in one of three places:
+//!
+//! ```text
+//!             offer                  a completion names it
+//!   spare ------------> ready (kernel's) ------------> lent (a PoolBuf's) --\
+//!     ^                                                                     | dropped
+//!     \---------------------------------------------------------------------/
+//! ```
+//!
+//! Spare buffers are offered most recent first, and only so many that a window of them is ready: so a pool with
+//! little traffic keeps touching the same few pages, although the kernel takes what is ready in order. Buffers
+//! are made when there is no spare one, up to a limit.
+//!
+//! A completion says which buffer, and is not trusted: a number that does not exist or is not ready, or a length
+//! that does not fit, is an error of that receive and lends nothing.
+//!
+//! With *bundles* (6.10) one completion covers a row of buffers, in the order in which they were offered. Each
+//! buffer remembers the one that was offered after it; it keeps that until it is offered again, which is not
+//! before the completion was read. With *incremental use* (6.12) the kernel fills a buffer bit by bit, and each
+//! completion starts where the one before has ended. That is only known if they are read in the order in which
+//! they came, so such a pool serves one receive at a time.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io;
+use std::mem::{MaybeUninit, forget};
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use super::ring::BufRing;
+use super::{IoBuf, IoBufMut, Pages, fill};
+use crate::exec::Handle;
+
+/// `IOU_PBUF_RING_INC`.
+const INC: u16 = 2;
+
+/// Sizes and wishes for a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolOptions {
+    /// The bytes of a buffer, 1 to 2^30; 4096 by default.
+    pub buffer_size: u32,
+    /// The buffers that are kept ready for the kernel, rounded up to a power of two, at most 32768; 64 by default.
+    /// More than this cannot be filled between two looks at the ring: what arrives then waits in its socket.
+    pub ready: u16,
+    /// The buffers that there can be, at most 65535, lent ones included; 4096 by default.
+    pub limit: u16,
+    /// Have the kernel fill a buffer with several receives, one behind the other, where it can
+    /// ([`incremental_buffers`](crate::Capabilities::incremental_buffers)). For one stream of many small
+    /// messages: such a pool serves one receive at a time.
+    pub incremental: bool,
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        PoolOptions { buffer_size: 4096, ready: 64, limit: 4096, incremental: false }
+    }
+}
+
+impl PoolOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`buffer_size`](PoolOptions::buffer_size).
+    #[must_use]
+    pub fn buffer_size(mut self, bytes: u32) -> Self {
+        self.buffer_size = bytes;
+        self
+    }
+
+    /// Sets [`ready`](PoolOptions::ready).
+    #[must_use]
+    pub fn ready(mut self, buffers: u16) -> Self {
+        self.ready = buffers;
+        self
+    }
+
+    /// Sets [`limit`](PoolOptions::limit).
+    #[must_use]
+    pub fn limit(mut self, buffers: u16) -> Self {
+        self.limit = buffers;
+        self
+    }
+
+    /// Sets [`incremental`](PoolOptions::incremental).
+    #[must_use]
+    pub fn incremental(mut self, incremental: bool) -> Self {
+        self.incremental = incremental;
+        self
+    }
+
+    /// Makes the pool for the core that runs the caller. Memory is mapped in steps and taken when it is touched.
+    ///
+    /// # Errors
+    /// If the sizes are out of range, the system has no memory, or the ring has 65536 pools already.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn build(self) -> io::Result<BufferPool> {
+        Shared::new(self).map(BufferPool)
+    }
+}
+
+/// A pool of buffers of one size, for receives that take one when bytes arrive. A handle: cloning it shares the
+/// pool. It belongs to one core.
+#[derive(Clone)]
+pub struct BufferPool(pub(crate) Rc<Shared>);
+
+/// Where the buffers of a pool are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolUsage {
+    /// All that were made so far.
+    pub made: usize,
+    /// With the kernel, or in completions that nobody has read yet.
+    pub ready: usize,
+    /// Held by a [`PoolBuf`].
+    pub lent: usize,
+    /// Waiting to be offered to the kernel.
+    pub spare: usize,
+}
+
+impl BufferPool {
+    /// A pool with the default sizes; see [`PoolOptions`].
+    ///
+    /// # Errors
+    /// As [`PoolOptions::build`].
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn new() -> io::Result<BufferPool> {
+        PoolOptions::new().build()
+    }
+
+    /// Where the buffers are now.
+    pub fn usage(&self) -> PoolUsage {
+        let inner = self.0.inner.borrow();
+        let made = inner.buffers.len();
+        let (ready, spare) = (usize::from(inner.ready), inner.spare.len());
+        PoolUsage { made, ready, spare, lent: made - ready - spare }
+    }
+
+    /// Whether the kernel fills buffers bit by bit; see [`PoolOptions::incremental`].
+    pub fn is_incremental(&self) -> bool {
+        self.0.incremental
+    }
+
+    /// Waits until a buffer is ready for the kernel: what to do after a receive has failed with ENOBUFS.
+    ///
+    /// Dropping the future is harmless.
+    pub async fn available(&self) {
+        std::future::poll_fn(|cx| {
+            let mut inner = self.0.inner.borrow_mut();
+            if inner.ready > 0 {
+                return Poll::Ready(());
+            }
+            // A waker's clone may run foreign code.
+            drop(inner);
+            let waker = cx.waker().clone();
+            inner = self.0.inner.borrow_mut();
+            if inner.ready > 0 {
+                return Poll::Ready(());
+            }
+            inner.waiting.push(waker);
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for BufferPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usage = self.usage();
+        write!(f, "BufferPool({} bytes a buffer, {usage:?})", self.0.size)
+    }
+}
+
+pub(crate) struct Shared {
+    core: Handle,
+    group: u16,
+    size: u32,
+    limit: u16,
+    incremental: bool,
+    /// Whether an incremental pool serves a receive.
+    leased: Cell<bool>,
+    inner: RefCell<Inner>,
+}
+
+struct Inner {
+    ring: BufRing,
+    buffers: Vec<Buffer>,
+    steps: Vec<Pages>,
+    spare: Vec<u16>,
+    /// How many are in the ring.
+    ready: u16,
+    /// The one that was offered last.
+    newest: u16,
+    waiting: Vec<Waker>,
+}
+
+struct Buffer {
+    start: NonNull<u8>,
+    /// In the ring: the kernel may write behind `filled`.
+    ready: bool,
+    /// The one that was offered after this one.
+    next: u16,
+    /// What the kernel has filled, as completions told so far; more than 0 only with incremental use.
+    filled: u32,
+    /// How many `PoolBuf`s have a part of it.
+    holders: u32,
+}
+
+impl Shared {
+    fn new(options: PoolOptions) -> io::Result<Rc<Shared>> {
+        let PoolOptions { buffer_size: size, ready, limit, incremental } = options;
+        if !(1..=1 << 30).contains(&size) || !(1..=32_768).contains(&ready) || limit == 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "sizes of a buffer pool"));
+        }
+        let core = Handle::current();
+        let driver = core.driver();
+        let incremental = incremental && driver.ring.capabilities().incremental_buffers();
+        let ring = BufRing::map(ready.next_power_of_two())?;
+        let group = driver.take_group()?;
+        let (address, entries) = (ring.address(), ring.entries());
+        let flags = if incremental { INC } else { 0 };
+        // SAFETY: the ring's memory has that many entries, and is unmapped by `Drop` only after the kernel
+        // has given it up.
+        let registered =
+            unsafe { driver.ring.submitter().register_buf_ring_with_flags(address, entries, group, flags) };
+        if let Err(error) = registered {
+            driver.return_group(group);
+            return Err(error);
+        }
+        let inner = Inner {
+            ring,
+            buffers: Vec::new(),
+            steps: Vec::new(),
+            spare: Vec::new(),
+            ready: 0,
+            newest: 0,
+            waiting: Vec::new(),
+        };
+        let leased = Cell::new(false);
+        let shared = Shared { core, group, size, limit, incremental, leased, inner: RefCell::new(inner) };
+        shared.inner.borrow_mut().top_up(size, limit)?;
+        Ok(Rc::new(shared))
+    }
+
+    pub(crate) fn group(&self) -> u16 {
+        self.group
+    }
+
+    /// The right to receive from an incremental pool, of which there is one; any number for others.
+    pub(crate) fn lease(self: &Rc<Self>) -> Option<Lease> {
+        if !self.incremental {
+            return Some(Lease { _held: None });
+        }
+        let free = !self.leased.replace(true);
+        free.then(|| Lease { _held: Some(Rc::new(Held(self.clone()))) })
+    }
+
+    /// Whether completions may cover several buffers.
+    pub(crate) fn bundles(&self) -> bool {
+        !self.incremental && self.core.driver().ring.capabilities().bundles()
+    }
+
+    /// Takes the `len` bytes that a completion says are in buffer `id`. The kernel goes on in it if `goes_on`.
+    pub(crate) fn take(self: &Rc<Self>, id: u16, len: u32, goes_on: bool) -> io::Result<PoolBuf> {
+        let mut inner = self.inner.borrow_mut();
+        let known = inner.buffers.get_mut(usize::from(id)).filter(|buffer| buffer.ready);
+        let Some(buffer) = known.filter(|buffer| len <= self.size - buffer.filled) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("the kernel reports {len} bytes in buffer {id} of a pool, which is not so"),
+            ));
+        };
+        let from = buffer.filled;
+        buffer.holders += 1;
+        buffer.filled += len;
+        let goes_on = goes_on && self.incremental;
+        // What is lent is written by nobody else: without incremental use all of the buffer.
+        let room = if self.incremental { len } else { self.size };
+        // SAFETY: inside the buffer, checked above.
+        let start = unsafe { buffer.start.add(from as usize) };
+        if !goes_on {
+            buffer.ready = false;
+            inner.ready -= 1;
+            // Without memory the window gets smaller, and receives fail with ENOBUFS.
+            let _ = inner.top_up(self.size, self.limit);
+        }
+        Ok(PoolBuf { of: Some((self.clone(), id)), start, len, room })
+    }
+
+    /// The buffers of a bundle that starts with `id`: the one that follows.
+    pub(crate) fn after(&self, id: u16) -> u16 {
+        self.inner.borrow().buffers.get(usize::from(id)).map_or(u16::MAX, |buffer| buffer.next)
+    }
+
+    pub(crate) fn buffer_size(&self) -> u32 {
+        self.size
+    }
+
+    fn give_back(&self, id: u16) {
+        let mut inner = self.inner.borrow_mut();
+        let buffer = &mut inner.buffers[usize::from(id)];
+        buffer.holders -= 1;
+        if buffer.holders > 0 || buffer.ready {
+            return;
+        }
+        buffer.filled = 0;
+        inner.spare.push(id);
+        let _ = inner.top_up(self.size, self.limit);
+        let waiting = std::mem::take(&mut inner.waiting);
+        drop(inner);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Inner {
+    /// Offers spare buffers until the window is full, making some if need be.
+    fn top_up(&mut self, size: u32, limit: u16) -> io::Result<()> {
+        let before = self.ready;
+        let mut result = Ok(());
+        while self.ready < self.ring.entries() {
+            let id = match self.spare.pop() {
+                Some(id) => id,
+                None => match self.make(size, limit) {
+                    Ok(Some(id)) => id,
+                    Ok(None) => break,
+                    Err(error) => {
+                        result = Err(error);
+                        break;
+                    }
+                },
+            };
+            let newest = usize::from(std::mem::replace(&mut self.newest, id));
+            self.buffers[newest].next = id;
+            let buffer = &mut self.buffers[usize::from(id)];
+            buffer.ready = true;
+            self.ring.add(buffer.start, size, id);
+            self.ready += 1;
+        }
+        if self.ready != before {
+            self.ring.publish();
+        }
+        result
+    }
+
+    /// Makes one buffer, if there may be more.
+    fn make(&mut self, size: u32, limit: u16) -> io::Result<Option<u16>> {
+        let made = self.buffers.len();
+        if made >= usize::from(limit) {
+            return Ok(None);
+        }
+        let step = usize::from(self.ring.entries());
+        if made.is_multiple_of(step) {
+            self.steps.push(Pages::map(step.min(usize::from(limit) - made) * size as usize)?);
+        }
+        let pages = &self.steps[made / step];
+        // SAFETY: the step was mapped for at least as many buffers as are made in it.
+        let start = unsafe { pages.start().add(made % step * size as usize) };
+        self.buffers.push(Buffer { start, ready: false, next: u16::MAX, filled: 0, holders: 0 });
+        Ok(Some(made as u16))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Nobody receives from it: operations in flight hold a share.
+        let driver = self.core.driver();
+        match driver.ring.submitter().unregister_buf_ring(self.group) {
+            Ok(()) => driver.return_group(self.group),
+            Err(_) => {
+                // The kernel may still look at it: leak the memory and the number.
+                let inner = self.inner.get_mut();
+                let empty = BufRing::map(1).expect("a page of memory");
+                forget(std::mem::replace(&mut inner.ring, empty));
+                forget(std::mem::take(&mut inner.steps));
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool {}", self.group)
+    }
+}
+
+/// The right to receive from a pool; shared by the operation and by whoever reads its completions.
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    _held: Option<Rc<Held>>,
+}
+
+#[derive(Debug)]
+struct Held(Rc<Shared>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.leased.set(false);
+    }
+}
+
+/// Bytes in a buffer of a pool. Dropping it gives the buffer back.
+///
+/// It can be given to operations, for example to be sent on as it is. Without incremental use its room is the whole
+/// buffer.
+pub struct PoolBuf {
+    of: Option<(Rc<Shared>, u16)>,
+    start: NonNull<u8>,
+    len: u32,
+    room: u32,
+}
+
+impl PoolBuf {
+    /// No bytes, of no pool.
+    pub(crate) fn empty() -> Self {
+        PoolBuf { of: None, start: NonNull::dangling(), len: 0, room: 0 }
+    }
+
+    /// Sets how many bytes count, at most as many as there is room for. Bytes that were never received are zero,
+    /// or left over from an earlier use.
+    ///
+    /// # Panics
+    /// If there is no room for so many.
+    pub fn set_len(&mut self, len: usize) {
+        assert!(len <= self.room as usize, "{len} bytes in a buffer of {}", self.room);
+        self.len = len as u32;
+    }
+
+    /// The bytes that there is room for.
+    pub fn capacity(&self) -> usize {
+        self.room as usize
+    }
+}
+
+impl Deref for PoolBuf {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the part of the pool's mapping that is lent to this value alone; mapped as long as the share in
+        // the pool lasts, initialised (to zero, or by the kernel), and the kernel is done with it.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len as usize) }
+    }
+}
+
+impl DerefMut for PoolBuf {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len as usize) }
+    }
+}
+
+impl IoBuf for PoolBuf {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+}
+
+impl IoBufMut for PoolBuf {
+    unsafe fn room(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: as in `deref_mut`; all of the room is initialised.
+        fill::as_room(unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.room as usize) })
+    }
+
+    unsafe fn filled(&mut self, n: usize) {
+        self.set_len(n);
+    }
+}
+
+impl Drop for PoolBuf {
+    fn drop(&mut self) {
+        if let Some((pool, id)) = self.of.take() {
+            pool.give_back(id);
+        }
+    }
+}
+
+impl fmt::Debug for PoolBuf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PoolBuf({} of {} bytes)", self.len, self.room)
+    }
+}

@@ -1,0 +1,88 @@
+//! A core as the others see it.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+
+use crate::exec::packet::Packet;
+use crate::exec::remote::{Message, Remote};
+use crate::exec::{Handle, JoinError, JoinHandle};
+
+/// One core of a [`Cores`](crate::Cores), for any thread. Cheap to clone.
+#[derive(Clone)]
+pub struct CoreHandle {
+    all: Arc<[Arc<Remote>]>,
+    index: usize,
+}
+
+impl CoreHandle {
+    pub(super) fn new(all: Arc<[Arc<Remote>]>, index: usize) -> Self {
+        CoreHandle { all, index }
+    }
+
+    pub(super) fn remote(&self) -> &Arc<Remote> {
+        &self.all[self.index]
+    }
+
+    /// Its number, from 0.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// How many cores there are, this one included.
+    pub fn count(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Another core of the same group, or this one.
+    ///
+    /// # Panics
+    /// If there is none of this number.
+    pub fn core(&self, index: usize) -> CoreHandle {
+        assert!(index < self.all.len(), "core {index} of {}", self.all.len());
+        CoreHandle { all: self.all.clone(), index }
+    }
+
+    /// All cores of the group, in the order of their numbers.
+    pub fn cores(&self) -> impl ExactSizeIterator<Item = CoreHandle> + '_ {
+        (0..self.count()).map(|index| self.core(index))
+    }
+
+    /// Has this core make a future and run it as one of its tasks, from wherever this is called. `start` travels,
+    /// the future does not: it may hold what is not `Send`.
+    ///
+    /// A panic, in `start` too, reaches the handle, as [`abort`](JoinHandle::abort) reaches the task. If the core
+    /// has ended, or ends before the task does, the handle gives a cancelled error. A core that is there for
+    /// the others must stay: it ends when the future it was started with does.
+    pub fn spawn<F, Fut>(&self, start: F) -> JoinHandle<Fut::Output>
+    where
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future + 'static,
+        Fut::Output: Send + 'static,
+    {
+        let (packet, sender) = Packet::new();
+        let begun = packet.clone();
+        let call = move |core: &Handle| {
+            if !sender.begin() {
+                return;
+            }
+            let task = core.spawn(async move {
+                let result = AssertUnwindSafe(async { start().await }).catch_unwind().await;
+                sender.send(result.map_err(JoinError::panicked));
+            });
+            begun.begin_as(task.abort_handle());
+        };
+        // A message that is refused is dropped, and with it the sender.
+        let _ = self.remote().send(Message::Call(Box::new(call)));
+        JoinHandle::of_packet(packet)
+    }
+}
+
+impl fmt::Debug for CoreHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CoreHandle({} of {})", self.index, self.all.len())
+    }
+}

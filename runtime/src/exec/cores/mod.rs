@@ -1,0 +1,124 @@
+//! One runtime a core, and messages between them.
+//!
+//! Each thread owns its runtime; what the others know of it is its `Remote`, made before the threads are, so that
+//! a core can be sent to before it runs. A message goes through the remote's queue; if the receiver sleeps, its
+//! bell is rung: by an `IORING_OP_MSG_RING` that goes out with the sender's next submission, or, from a thread
+//! without a ring, by its eventfd. For that the group keeps a second descriptor of each ring until nobody has a
+//! handle or waker of the group any more, so that a message can never reach a stranger's ring.
+
+#[allow(unsafe_code)]
+mod affinity;
+mod handle;
+
+use std::future::Future;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+
+pub use handle::CoreHandle;
+
+use super::blocking::Pool;
+use super::{Builder, Remote};
+
+/// `n` threads with a runtime each, every one pinned to a CPU of its own as long as there are enough.
+pub fn cores(n: NonZeroUsize) -> Cores {
+    Cores { n, builder: Builder::new(), pinned: true }
+}
+
+/// See [`cores`].
+#[derive(Clone, Debug)]
+pub struct Cores {
+    n: NonZeroUsize,
+    builder: Builder,
+    pinned: bool,
+}
+
+impl Cores {
+    /// Builds each core's runtime with these sizes and wishes. The cores share one pool of blocking threads.
+    #[must_use]
+    pub fn builder(mut self, builder: Builder) -> Self {
+        self.builder = builder;
+        self
+    }
+
+    /// Whether each core stays on a CPU of its own. True by default; it needs as many allowed CPUs as there are
+    /// cores, and is not done if there are fewer.
+    #[must_use]
+    pub fn pinned(mut self, pinned: bool) -> Self {
+        self.pinned = pinned;
+        self
+    }
+
+    /// Runs one future a core, made on its thread by `start` from the core's handle, and gives their results in
+    /// the order of the cores' numbers. Returns when all have ended.
+    ///
+    /// # Errors
+    /// If a thread or a runtime cannot be made. The others then still run to their end.
+    ///
+    /// # Panics
+    /// With the panic of a core, after the others have ended.
+    pub fn run<F, T>(&self, start: impl Fn(CoreHandle) -> F + Sync) -> io::Result<Vec<T>>
+    where
+        F: Future<Output = T>,
+        T: Send,
+    {
+        let remotes =
+            (0..self.n.get()).map(|_| Remote::new().map(Arc::new)).collect::<io::Result<Arc<[_]>>>()?;
+        let pool = self.builder.pool();
+        let cpus = if self.pinned { affinity::allowed() } else { Vec::new() };
+        let cpu_of = |core| if cpus.len() >= self.n.get() { Some(cpus[core]) } else { None };
+        let (start, pool) = (&start, &pool);
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..self.n.get())
+                .map(|index| {
+                    let (core, cpu) = (CoreHandle::new(remotes.clone(), index), cpu_of(index));
+                    let body = move || self.run_one(core, cpu, pool.clone(), start);
+                    thread::Builder::new().name(format!("chainring-{index}")).spawn_scoped(scope, body)
+                })
+                .collect();
+            let mut results = Vec::with_capacity(threads.len());
+            let mut panic = None;
+            for (index, thread) in threads.into_iter().enumerate() {
+                match thread.map(thread::ScopedJoinHandle::join) {
+                    Ok(Ok(result)) => results.push(result),
+                    Ok(Err(payload)) => panic = panic.or(Some(payload)),
+                    Err(error) => {
+                        remotes[index].shut();
+                        results.push(Err(error));
+                    }
+                }
+            }
+            if let Some(payload) = panic {
+                std::panic::resume_unwind(payload);
+            }
+            results.into_iter().collect()
+        })
+    }
+
+    fn run_one<F, T>(
+        &self,
+        core: CoreHandle,
+        cpu: Option<usize>,
+        pool: Arc<Pool>,
+        start: &(impl Fn(CoreHandle) -> F + Sync),
+    ) -> io::Result<T>
+    where
+        F: Future<Output = T>,
+    {
+        // Also if there is no runtime in the end: whoever sends must not wait forever.
+        let _shut = Shut(core.remote().clone());
+        cpu.map_or(Ok(()), affinity::pin)?;
+        let runtime = self.builder.build_with(core.remote().clone(), pool)?;
+        runtime.handle().core().join_group()?;
+        Ok(runtime.block_on(async { start(core).await }))
+    }
+}
+
+struct Shut(Arc<Remote>);
+
+impl Drop for Shut {
+    fn drop(&mut self) {
+        self.0.shut();
+    }
+}

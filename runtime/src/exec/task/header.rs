@@ -1,0 +1,247 @@
+//! The part of a task that does not depend on its future: flags, counts, links.
+
+use std::cell::Cell;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker};
+
+use super::scheduler::Scheduler;
+use crate::exec::Remote;
+
+/// In the core's own queue. One that is done keeps the core's reference until the queue has let it go.
+pub(super) const SCHEDULED: u8 = 1;
+/// The future is gone; there is an output unless the handle took it or nobody wants it.
+pub(super) const DONE: u8 = 1 << 1;
+/// A `JoinHandle` exists.
+pub(super) const JOINED: u8 = 1 << 2;
+
+/// A reference in the core's remote queue stands for a wake that the core has not seen yet.
+const NOTIFIED: u64 = 1;
+/// The next run drops the future instead of polling it.
+const ABORTED: u64 = 1 << 1;
+/// The core's count has been added.
+const MERGED: u64 = 1 << 2;
+/// One reference.
+const REFERENCE: u64 = 1 << 3;
+const COUNT_SHIFT: u32 = 3;
+
+/// What a header can do with a future whose type it has forgotten. All are for the core's thread, except `free`.
+pub(super) struct Table {
+    /// Polls the future; true if it is gone and its output is there.
+    pub(super) poll: unsafe fn(NonNull<Header>, &mut Context<'_>) -> bool,
+    /// Drops the future, and leaves the error of a cancelled task as output.
+    pub(super) cancel: unsafe fn(NonNull<Header>),
+    /// Moves the output, if there is one, to where the second pointer points: an `Option` of its type.
+    pub(super) take: unsafe fn(NonNull<Header>, *mut ()),
+    /// Drops the output, if there is one.
+    pub(super) discard: unsafe fn(NonNull<Header>),
+    /// Frees the memory; future and output are gone.
+    pub(super) free: unsafe fn(NonNull<Header>),
+}
+
+pub(super) struct Header {
+    // Of the core's thread:
+    pub(super) flags: Cell<u8>,
+    local: Cell<i64>,
+    pub(super) queue_next: Cell<Option<NonNull<Header>>>,
+    pub(super) list_previous: Cell<Option<NonNull<Header>>>,
+    pub(super) list_next: Cell<Option<NonNull<Header>>>,
+    pub(super) joiner: Cell<Option<Waker>>,
+    // Of everybody:
+    shared: AtomicU64,
+    remote: Arc<Remote>,
+    pub(super) table: &'static Table,
+}
+
+impl Header {
+    /// A task with `references` references, one of them the core's.
+    pub(super) fn new(remote: Arc<Remote>, table: &'static Table, flags: u8, references: i64) -> Header {
+        Header {
+            flags: Cell::new(flags),
+            local: Cell::new(references),
+            queue_next: Cell::new(None),
+            list_previous: Cell::new(None),
+            list_next: Cell::new(None),
+            joiner: Cell::new(None),
+            shared: AtomicU64::new(0),
+            remote,
+            table,
+        }
+    }
+
+    #[inline]
+    pub(super) fn has(&self, flag: u8) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    #[inline]
+    pub(super) fn set(&self, flag: u8) {
+        self.flags.set(self.flags.get() | flag);
+    }
+
+    #[inline]
+    pub(super) fn clear(&self, flag: u8) {
+        self.flags.set(self.flags.get() & !flag);
+    }
+
+    #[inline]
+    pub(super) fn is_aborted(&self) -> bool {
+        self.shared.load(Ordering::Relaxed) & ABORTED != 0
+    }
+
+    pub(super) fn set_aborted(&self) {
+        self.shared.fetch_or(ABORTED, Ordering::Relaxed);
+    }
+
+    /// Whether the task is done, for any thread.
+    pub(super) fn is_merged(&self) -> bool {
+        self.shared.load(Ordering::Acquire) & MERGED != 0
+    }
+
+    /// The core has found the task in its remote queue.
+    pub(super) fn see_notification(&self) {
+        // Acquire: what was written before the wake is visible to the poll. Whoever wakes after this finds the
+        // bit cleared and sends again.
+        self.shared.fetch_and(!NOTIFIED, Ordering::AcqRel);
+    }
+
+    /// The core's thread counts with everybody else from now on.
+    pub(super) fn merge(&self) {
+        let local = self.local.take() as u64;
+        self.shared.fetch_add(local.wrapping_mul(REFERENCE) | MERGED, Ordering::AcqRel);
+    }
+
+    /// One reference more.
+    #[inline]
+    fn retain(&self) {
+        if self.counts_locally() {
+            self.local.set(self.local.get() + 1);
+        } else {
+            self.shared.fetch_add(REFERENCE, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the calling thread may use the core's own count, and that count still applies.
+    #[inline]
+    fn counts_locally(&self) -> bool {
+        // The flags only once it is known whose thread this is.
+        Scheduler::is_current(&self.remote) && !self.has(DONE)
+    }
+}
+
+/// A counted reference to a task, for any thread.
+pub(in crate::exec) struct TaskRef(NonNull<Header>);
+
+// SAFETY:
+// - what a `TaskRef` does on another thread than the core's uses the atomic word, the immutable fields and
+//   the `Arc` only (`wake`, `abort`, `retain`, `drop`);
+// - freeing, wherever it happens, drops no future and no output, since they are gone when a task is done, and
+//   a task that is not done is referenced by its core.
+unsafe impl Send for TaskRef {}
+// SAFETY: as above; those methods take `&self` and are atomic.
+unsafe impl Sync for TaskRef {}
+
+impl TaskRef {
+    /// Takes over a reference that is counted.
+    ///
+    /// # Safety
+    /// The pointer is to a live task, and the caller gives up one counted reference to it.
+    #[inline]
+    pub(super) unsafe fn from_raw(header: NonNull<Header>) -> TaskRef {
+        TaskRef(header)
+    }
+
+    #[inline]
+    pub(super) fn into_raw(self) -> NonNull<Header> {
+        std::mem::ManuallyDrop::new(self).0
+    }
+
+    #[inline]
+    pub(super) fn as_ptr(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    #[inline]
+    pub(super) fn header(&self) -> &Header {
+        // SAFETY: a counted reference keeps the allocation alive, and headers are only used through `&`.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// Has the task run, keeping this reference.
+    #[inline]
+    pub(super) fn wake_by_ref(&self) {
+        let remote = &self.header().remote;
+        Scheduler::with_current(remote, |scheduler| match scheduler {
+            Some(scheduler) => scheduler.schedule(self.0),
+            None if self.notify() => remote.wake_task(self.clone()),
+            None => {}
+        });
+    }
+
+    /// Has the task run, giving this reference up.
+    #[inline]
+    pub(super) fn wake(self) {
+        let header = self.header();
+        let here = Scheduler::with_current(&header.remote, |scheduler| {
+            scheduler.map(|scheduler| scheduler.schedule(self.0)).is_some()
+        });
+        if !here {
+            if self.notify() {
+                let remote = header.remote.clone();
+                remote.wake_task(self);
+            }
+        } else if header.has(DONE) {
+            drop(self);
+        } else {
+            // What `drop` does, without asking again whose thread this is.
+            header.local.set(header.local.get() - 1);
+            std::mem::forget(self);
+        }
+    }
+
+    /// Marks a wake from a thread that does not run the core. True if the core is to be told.
+    fn notify(&self) -> bool {
+        self.header().shared.fetch_or(NOTIFIED, Ordering::AcqRel) & (NOTIFIED | MERGED) == 0
+    }
+
+    /// Has the next run drop the future.
+    pub(super) fn abort(&self) {
+        self.header().set_aborted();
+        self.wake_by_ref();
+    }
+}
+
+impl Clone for TaskRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.header().retain();
+        TaskRef(self.0)
+    }
+}
+
+impl Drop for TaskRef {
+    #[inline]
+    fn drop(&mut self) {
+        let header = self.header();
+        if header.counts_locally() {
+            // The core has a reference itself as long as the task is not done: this is not the last.
+            header.local.set(header.local.get() - 1);
+        } else {
+            release(self.0);
+        }
+    }
+}
+
+/// Gives up a reference that everybody counts.
+fn release(header: NonNull<Header>) {
+    // SAFETY: the reference that is given up still keeps the allocation alive.
+    let (shared, free) = unsafe { (&header.as_ref().shared, header.as_ref().table.free) };
+    // AcqRel: everything that was done with the task happens before it is freed.
+    let before = shared.fetch_sub(REFERENCE, Ordering::AcqRel);
+    if before & MERGED != 0 && (before as i64) >> COUNT_SHIFT == 1 {
+        // SAFETY: that was the last reference, and a task whose counts are merged is done: future and output
+        // are gone, and nobody can reach the allocation.
+        unsafe { free(header) };
+    }
+}

@@ -1,0 +1,170 @@
+//! One turn of a core: what is ready runs, everything is submitted with one enter that also waits, and the
+//! completions are handled; and the last turns, in which the core is drained.
+//!
+//! Nothing of the core is borrowed while foreign code runs, and whatever is handed out (a task, a message, a
+//! timer, a completion) is taken off its queue first. So a panic that comes out of foreign code, a waker's or a
+//! destructor's, costs at most the rest of the turn: it is caught, counted, and the next turn goes on where
+//! this one was. (Panics of tasks do not get that far: they go into their `JoinError`.)
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use super::Handle;
+use super::budget;
+use super::core::Core;
+use super::remote::Message;
+use crate::ring::Wait;
+
+/// Tasks run before the ring is looked at again.
+const TASKS_A_TURN: usize = 256;
+
+impl Core {
+    /// See the module's documentation. It sleeps only if nothing at all is ready.
+    pub(super) fn turn(&self) {
+        self.driver.counters.turns.add(1);
+        let mut next = None;
+        let whole = self.caught(|| {
+            self.run_tasks();
+            self.driver.run_backlog();
+            self.driver.run_ready();
+            self.take_remote();
+            next = self.timers.fire(&self.driver);
+        });
+        let next_cancel = self.driver.ask_cancels();
+
+        if !whole || self.has_ready() {
+            // An enter only if there is something to gain.
+            self.flush();
+        } else {
+            self.sleep([next, next_cancel].into_iter().flatten().min());
+        }
+        self.after_enter();
+    }
+
+    fn run_tasks(&self) {
+        for _ in 0..self.scheduler.ready().min(TASKS_A_TURN) {
+            self.budget.set(budget::FULL);
+            self.driver.counters.polls.add(1);
+            self.scheduler.run_one();
+        }
+    }
+
+    /// Takes what other threads have sent, as much as there is now.
+    fn take_remote(&self) {
+        if self.remote.is_empty() {
+            return;
+        }
+        for message in self.remote.batch() {
+            self.driver.counters.messages.add(1);
+            match message {
+                Message::Wake(task) => self.scheduler.take_remote(task),
+                Message::Call(call) => call(&Handle::current()),
+            }
+        }
+    }
+
+    /// Whether something waits for its turn on this side of the ring.
+    pub(crate) fn has_ready(&self) -> bool {
+        self.main_woken.get() || self.scheduler.ready() > 0 || self.driver.has_ready()
+    }
+
+    /// Tasks that are not done; the one that stands for `block_on`'s future is none.
+    pub(crate) fn tasks(&self) -> usize {
+        self.scheduler.tasks() - self.stand_ins.get()
+    }
+
+    /// Submits and waits, unless something has become ready on another thread meanwhile.
+    fn sleep(&self, limit: Option<Duration>) {
+        self.driver.counters.sleeps.add(1);
+        self.remote.arm_bell(&self.driver);
+        self.remote.fall_asleep();
+        let wait = if self.driver.has_ready() || !self.remote.is_empty() {
+            Wait::No
+        } else {
+            limit.map_or(Wait::Forever, Wait::AtMost)
+        };
+        self.enter(wait);
+        self.remote.get_up();
+    }
+
+    fn enter(&self, wait: Wait) {
+        if let Err(error) = self.driver.ring.submit_and_wait(wait) {
+            // Bad descriptor, bad address: the ring itself is broken, and no operation can complete.
+            panic!("io_uring_enter failed: {error}");
+        }
+    }
+
+    /// Submits what is queued.
+    pub(super) fn flush(&self) {
+        if self.driver.ring.wants_enter() {
+            self.enter(Wait::No);
+        }
+    }
+
+    fn after_enter(&self) {
+        self.caught(|| self.driver.reap());
+        if self.driver.take_bell() {
+            self.driver.counters.bells.add(1);
+            self.remote.bell_rang();
+            self.caught(|| self.signals.look());
+        }
+    }
+
+    /// Runs foreign code; true if it came to its end.
+    fn caught(&self, run: impl FnOnce()) -> bool {
+        let whole = catch_unwind(AssertUnwindSafe(run)).is_ok();
+        if !whole {
+            self.driver.counters.panics.add(1);
+        }
+        whole
+    }
+
+    /// Ends everything and waits until the kernel is done with this core's memory.
+    pub(super) fn drain(&self) {
+        self.caught(|| self.driver.begin_closing());
+        self.drain_tasks();
+        self.drain_ring();
+        self.caught(|| self.driver.forget_owners());
+        self.drain_tasks();
+        self.drain_ring();
+        self.driver.close_door();
+        self.caught(|| self.timers.clear());
+        // Other threads may still send until here, and what they sent refers to the queue it is in.
+        self.remote.close();
+        self.drain_tasks();
+        let pool = self.pool.take();
+        self.caught(|| drop(pool));
+    }
+
+    /// Cancels every task and drops every message. Dropping one may start others, which are cancelled at once.
+    fn drain_tasks(&self) {
+        let mut any = true;
+        while any {
+            let whole = self.caught(|| {
+                any = self.scheduler.cancel_all();
+                while let Some(message) = self.remote.pop() {
+                    any = true;
+                    drop(message);
+                }
+            });
+            any |= !whole;
+        }
+    }
+
+    fn drain_ring(&self) {
+        while !self.driver.is_drained() {
+            let whole = self.caught(|| {
+                self.driver.run_backlog();
+                self.driver.run_ready();
+            });
+            let next_cancel = self.driver.ask_cancels();
+            let wait = match next_cancel {
+                _ if !whole || self.driver.has_ready() => Wait::No,
+                Some(limit) => Wait::AtMost(limit),
+                None => Wait::Forever,
+            };
+            self.enter(wait);
+            self.after_enter();
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! connect: connect a socket to an address (connect(2), `IORING_OP_CONNECT`).
+
+use std::io;
+
+use io_uring::opcode;
+use socket2::SockAddr;
+
+use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::descriptor::Descriptor;
+use crate::ring::{Prepared, Sqe};
+
+/// See [`connect`].
+#[derive(Debug)]
+pub struct Connect {
+    socket: Descriptor,
+    address: Box<SockAddr>,
+}
+
+/// Connects to `address`.
+///
+/// Dropping the future cancels; the socket is then good for nothing but being closed.
+///
+/// # Errors
+/// Those of connect(2).
+pub fn connect(socket: &Descriptor, address: SockAddr) -> Op<Connect> {
+    Op::new(Connect { socket: socket.clone(), address: Box::new(address) })
+}
+
+pub(crate) const FACTS: Facts = Facts {
+    name: "connect",
+    opcode: opcode::Connect::CODE,
+    since: (5, 5),
+    needs: None,
+    returns: Returns::Unit,
+    severs: Severs::Always,
+};
+
+impl Operation for Connect {
+    type Output = io::Result<()>;
+    const FACTS: Facts = FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        Prepared::new(Sqe::new(opcode::Connect::CODE), self.socket.raw()).address(&self.address)
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.unit()
+    }
+}

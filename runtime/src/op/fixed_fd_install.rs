@@ -1,0 +1,53 @@
+//! fixed_fd_install: make a descriptor of a direct descriptor (`IORING_OP_FIXED_FD_INSTALL`).
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use io_uring::opcode;
+
+use super::files_update::DirectFiles;
+use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::ring::capabilities::Capability;
+use crate::ring::sqe::FIXED_FILE;
+use crate::ring::{Prepared, Sqe};
+
+/// See [`fixed_fd_install`].
+#[derive(Debug)]
+pub struct FixedFdInstall {
+    place: u32,
+}
+
+/// Makes a descriptor (close-on-exec) of the file in a place of the table, which stays there.
+///
+/// Linux 6.8; below that it fails with [`Unsupported`](io::ErrorKind::Unsupported).
+///
+/// Dropping the future cancels; a descriptor that was made all the same is closed.
+///
+/// # Errors
+/// EBADF if the place is empty or not in the table.
+pub fn fixed_fd_install(_table: &DirectFiles, place: u32) -> Op<FixedFdInstall> {
+    Op::new(FixedFdInstall { place })
+}
+
+pub(crate) const FACTS: Facts = Facts {
+    name: "fixed_fd_install",
+    opcode: opcode::FixedFdInstall::CODE,
+    since: (6, 8),
+    needs: Some(Capability::FixedFdInstall),
+    returns: Returns::Descriptor,
+    severs: Severs::Always,
+};
+
+impl Operation for FixedFdInstall {
+    type Output = io::Result<OwnedFd>;
+    const FACTS: Facts = FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        let sqe = Sqe { flags: FIXED_FILE, ..Sqe::new(opcode::FixedFdInstall::CODE) };
+        Prepared::new(sqe, self.place as i32)
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.descriptor()
+    }
+}

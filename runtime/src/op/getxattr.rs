@@ -1,0 +1,118 @@
+//! getxattr: read an extended attribute (getxattr(2), fgetxattr(2), `IORING_OP_GETXATTR`,
+//! `IORING_OP_FGETXATTR`).
+
+use std::ffi::CString;
+
+use io_uring::opcode;
+
+use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::buf::{BufResult, IoBufMut, filled};
+use crate::descriptor::Descriptor;
+use crate::ring::{Prepared, Sqe};
+
+/// See [`getxattr`].
+#[derive(Debug)]
+pub struct GetXattr<B> {
+    path: CString,
+    name: CString,
+    value: B,
+    /// The room there was: with none the result is a length and not a count.
+    asked: u32,
+}
+
+/// Reads the attribute `name` of the file at `path` into `value`. Gives its length; asked with no room, the length that it needs.
+///
+/// Dropping the future cancels.
+///
+/// # Errors
+/// Those of getxattr(2), ERANGE among them if the room is too small.
+pub fn getxattr<B: IoBufMut>(path: CString, name: CString, value: B) -> Op<GetXattr<B>> {
+    Op::new(GetXattr { path, name, value, asked: 0 })
+}
+
+pub(crate) const FACTS: Facts = Facts {
+    name: "getxattr",
+    opcode: opcode::GetXattr::CODE,
+    since: (5, 19),
+    needs: None,
+    returns: Returns::Count,
+    severs: Severs::Never,
+};
+
+impl<B: IoBufMut> Operation for GetXattr<B> {
+    type Output = BufResult<usize, B>;
+    const FACTS: Facts = FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        let prepared = Prepared::new(Sqe::new(opcode::GetXattr::CODE), -1)
+            .path(&self.name)
+            .third_path(&self.path)
+            .second_writes(&mut self.value);
+        self.asked = prepared.len();
+        prepared
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        let result = completion.count();
+        let mut value = self.value;
+        if let Ok(n) = result
+            && self.asked > 0
+        {
+            filled(&mut value, n);
+        }
+        (result, value)
+    }
+}
+
+/// See [`fgetxattr`].
+#[derive(Debug)]
+pub struct FGetXattr<B> {
+    file: Descriptor,
+    name: CString,
+    value: B,
+    /// The room there was: with none the result is a length and not a count.
+    asked: u32,
+}
+
+/// Reads the attribute `name` of an open file into `value`. Gives its length; asked with no room, the length that it needs.
+///
+/// Dropping the future cancels.
+///
+/// # Errors
+/// Those of fgetxattr(2), ERANGE among them if the room is too small.
+pub fn fgetxattr<B: IoBufMut>(file: &Descriptor, name: CString, value: B) -> Op<FGetXattr<B>> {
+    Op::new(FGetXattr { file: file.clone(), name, value, asked: 0 })
+}
+
+pub(crate) const F_FACTS: Facts = Facts {
+    name: "fgetxattr",
+    opcode: opcode::FGetXattr::CODE,
+    since: (5, 19),
+    needs: None,
+    returns: Returns::Count,
+    severs: Severs::Never,
+};
+
+impl<B: IoBufMut> Operation for FGetXattr<B> {
+    type Output = BufResult<usize, B>;
+    const FACTS: Facts = F_FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        let prepared = Prepared::new(Sqe::new(opcode::FGetXattr::CODE), self.file.raw())
+            .path(&self.name)
+            .second_writes(&mut self.value);
+        self.asked = prepared.len();
+        prepared
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        let result = completion.count();
+        let mut value = self.value;
+        if let Ok(n) = result
+            && self.asked > 0
+        {
+            filled(&mut value, n);
+        }
+        (result, value)
+    }
+}

@@ -1,0 +1,68 @@
+//! sendmsg: send a message of several parts, to an address, with control messages (sendmsg(2),
+//! `IORING_OP_SENDMSG`).
+
+use io_uring::opcode;
+use socket2::SockAddr;
+
+use super::message::{Control, MsgHdr};
+use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::buf::{BufResult, IoVecBuf, Iovecs};
+use crate::descriptor::Descriptor;
+use crate::ring::{Prepared, Sqe};
+
+/// See [`sendmsg`].
+#[derive(Debug)]
+pub struct SendMsg<B> {
+    socket: Descriptor,
+    buffers: B,
+    iovecs: Iovecs,
+    to: Option<SockAddr>,
+    control: Control,
+    header: MsgHdr,
+    flags: i32,
+}
+
+/// Sends the buffers as one message, to `to` where the socket is not connected, with `control` beside it. Gives
+/// the number of bytes that the socket took, which on a stream may be fewer; with `MSG_WAITALL` the kernel goes
+/// on until all are sent or an error occurs. `MSG_NOSIGNAL` is always set.
+///
+/// Dropping the future cancels the send; it is not known how much was sent before.
+///
+/// # Errors
+/// Those of sendmsg(2).
+pub fn sendmsg<B: IoVecBuf>(
+    socket: &Descriptor,
+    buffers: B,
+    to: Option<SockAddr>,
+    control: Control,
+    flags: i32,
+) -> Op<SendMsg<B>> {
+    let (iovecs, header) = (Iovecs::new(), MsgHdr::new());
+    Op::new(SendMsg { socket: socket.clone(), buffers, iovecs, to, control, header, flags })
+}
+
+pub(crate) const FACTS: Facts = Facts {
+    name: "sendmsg",
+    opcode: opcode::SendMsg::CODE,
+    since: (5, 3),
+    needs: None,
+    returns: Returns::Count,
+    severs: Severs::WithWaitall,
+};
+
+impl<B: IoVecBuf> Operation for SendMsg<B> {
+    type Output = BufResult<usize, B>;
+    const FACTS: Facts = FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        let flags = self.flags | libc::MSG_NOSIGNAL;
+        let sqe = Sqe { op_flags: flags as u32, ..Sqe::new(opcode::SendMsg::CODE) };
+        let parts = self.iovecs.gather(&self.buffers);
+        let header = self.header.sends(self.to.as_ref(), parts, self.control.bytes());
+        Prepared::new(sqe, self.socket.raw()).message(header)
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        (completion.count(), self.buffers)
+    }
+}

@@ -1,0 +1,54 @@
+//! shutdown: end one or both directions of a connection (shutdown(2), `IORING_OP_SHUTDOWN`).
+
+use std::io;
+
+use io_uring::opcode;
+
+use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::descriptor::Descriptor;
+use crate::ring::{Prepared, Sqe};
+
+/// See [`shutdown`].
+#[derive(Debug)]
+pub struct Shutdown {
+    socket: Descriptor,
+    how: std::net::Shutdown,
+}
+
+/// Ends the directions that `how` names. Whoever receives on an ended one sees the end of the stream.
+///
+/// Dropping the future asks for cancellation; the directions may be ended all the same.
+///
+/// # Errors
+/// Those of shutdown(2).
+pub fn shutdown(socket: &Descriptor, how: std::net::Shutdown) -> Op<Shutdown> {
+    Op::new(Shutdown { socket: socket.clone(), how })
+}
+
+pub(crate) const FACTS: Facts = Facts {
+    name: "shutdown",
+    opcode: opcode::Shutdown::CODE,
+    since: (5, 11),
+    needs: None,
+    returns: Returns::Unit,
+    severs: Severs::Never,
+};
+
+impl Operation for Shutdown {
+    type Output = io::Result<()>;
+    const FACTS: Facts = FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        let how = match self.how {
+            std::net::Shutdown::Read => libc::SHUT_RD,
+            std::net::Shutdown::Write => libc::SHUT_WR,
+            std::net::Shutdown::Both => libc::SHUT_RDWR,
+        };
+        let sqe = Sqe { len: how as u32, ..Sqe::new(opcode::Shutdown::CODE) };
+        Prepared::new(sqe, self.socket.raw())
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.unit()
+    }
+}

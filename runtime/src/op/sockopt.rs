@@ -1,0 +1,156 @@
+//! sockopt: set and read the options of a socket (setsockopt(2), getsockopt(2), `IORING_OP_URING_CMD`).
+//!
+//! For options whose value is an int, which nearly all are. Options with structures are left to the `socket2`
+//! crate: some of them hold addresses that the kernel would write to, and none ever waits.
+
+use std::io;
+
+use io_uring::opcode;
+
+use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::descriptor::Descriptor;
+use crate::ring::capabilities::Capability;
+use crate::ring::{Prepared, Sqe};
+
+/// `SOCKET_URING_OP_GETSOCKOPT`.
+const GET: u32 = 2;
+/// `SOCKET_URING_OP_SETSOCKOPT`.
+const SET: u32 = 3;
+
+/// See [`set_option`].
+#[derive(Debug)]
+pub struct SetOption {
+    socket: Descriptor,
+    level: i32,
+    name: i32,
+    value: [u8; 4],
+}
+
+/// Sets the option `name` of `level` (`libc::SOL_SOCKET`, `libc::IPPROTO_TCP`, ...) to `value`.
+///
+/// Linux 6.7; below that setsockopt(2) is called, which does not wait.
+///
+/// Dropping the future asks for cancellation; the option may be set all the same.
+///
+/// # Errors
+/// Those of setsockopt(2).
+pub fn set_option(socket: &Descriptor, level: i32, name: i32, value: i32) -> Op<SetOption> {
+    Op::new(SetOption { socket: socket.clone(), level, name, value: value.to_ne_bytes() })
+}
+
+pub(crate) const SET_FACTS: Facts = Facts {
+    name: "setsockopt",
+    opcode: opcode::UringCmd16::CODE,
+    since: (6, 7),
+    needs: Some(Capability::SocketOptions),
+    returns: Returns::Unit,
+    severs: Severs::Always,
+};
+
+impl Operation for SetOption {
+    type Output = io::Result<()>;
+    const FACTS: Facts = SET_FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        command(&self.socket, SET, self.level, self.name, &mut self.value)
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.unit()
+    }
+
+    fn fallback(&mut self) -> Option<Completion> {
+        // SAFETY: the value is the operation's, four bytes long; no option with addresses in its value is
+        // as short as an int.
+        let result = unsafe {
+            libc::setsockopt(
+                self.socket.raw(),
+                self.level,
+                self.name,
+                self.value.as_ptr().cast(),
+                self.value.len() as libc::socklen_t,
+            )
+        };
+        let done = if result < 0 { Err(io::Error::last_os_error()) } else { Ok(0) };
+        Some(Completion::instead(done))
+    }
+}
+
+/// See [`get_option`].
+#[derive(Debug)]
+pub struct GetOption {
+    socket: Descriptor,
+    name: i32,
+    value: [u8; 4],
+}
+
+/// Reads the option `name` of the level `SOL_SOCKET`, the only one whose options the kernel reads through the
+/// ring.
+///
+/// Linux 6.7; below that getsockopt(2) is called, which does not wait.
+///
+/// Dropping the future cancels.
+///
+/// # Errors
+/// Those of getsockopt(2).
+pub fn get_option(socket: &Descriptor, name: i32) -> Op<GetOption> {
+    Op::new(GetOption { socket: socket.clone(), name, value: [0; 4] })
+}
+
+pub(crate) const GET_FACTS: Facts = Facts {
+    name: "getsockopt",
+    opcode: opcode::UringCmd16::CODE,
+    since: (6, 7),
+    needs: Some(Capability::SocketOptions),
+    returns: Returns::Count,
+    severs: Severs::Always,
+};
+
+impl Operation for GetOption {
+    type Output = io::Result<i32>;
+    const FACTS: Facts = GET_FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        command(&self.socket, GET, libc::SOL_SOCKET, self.name, &mut self.value)
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.count().map(|_| i32::from_ne_bytes(self.value))
+    }
+
+    fn fallback(&mut self) -> Option<Completion> {
+        let mut len = self.value.len() as libc::socklen_t;
+        // SAFETY: the kernel writes at most the four bytes of the value, which the operation owns.
+        let result = unsafe {
+            libc::getsockopt(
+                self.socket.raw(),
+                libc::SOL_SOCKET,
+                self.name,
+                self.value.as_mut_ptr().cast(),
+                &mut len,
+            )
+        };
+        let done = if result < 0 { Err(io::Error::last_os_error()) } else { Ok(len as i32) };
+        Some(Completion::instead(done))
+    }
+}
+
+/// A command on a socket. Two pairs of 32-bit fields lie where other opcodes have a number of 64 bits.
+fn command<'a>(
+    socket: &Descriptor,
+    command: u32,
+    level: i32,
+    name: i32,
+    value: &'a mut [u8; 4],
+) -> Prepared<'a> {
+    let pair = |first: u32, second: u32| {
+        let mut bytes = [0; 8];
+        bytes[..4].copy_from_slice(&first.to_ne_bytes());
+        bytes[4..].copy_from_slice(&second.to_ne_bytes());
+        u64::from_ne_bytes(bytes)
+    };
+    Prepared::new(Sqe::new(opcode::UringCmd16::CODE), socket.raw())
+        .at(pair(command, 0))
+        .number(pair(level as u32, name as u32))
+        .option_value(value)
+}

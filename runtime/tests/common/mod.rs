@@ -1,0 +1,161 @@
+//! What the tests of operations share.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::cell::Cell;
+use std::ffi::CString;
+use std::future::Future;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::{Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use chainring_runtime::buf::{IoBuf, IoBufMut};
+use chainring_runtime::{Builder, Descriptor, Handle, Runtime, yield_now};
+
+/// One test at a time: descriptors are counted for the whole process.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// The open descriptors of this process.
+pub(crate) fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Runs a future in a runtime of its own, checks that it leaves no descriptor behind, and that its end is counted.
+pub(crate) fn run<T>(builder: &Builder, body: impl AsyncFnOnce() -> T) -> T {
+    let _alone = alone();
+    // Descriptors that stay: the pool of bells, and what the standard library opens once.
+    drop(Runtime::new().unwrap());
+    let before = descriptors();
+    let runtime = builder.build().unwrap();
+    let result = runtime.block_on(body());
+    drop(runtime);
+    assert_eq!(descriptors(), before, "descriptors were left open");
+    result
+}
+
+/// Lets the ring settle: every operation that nobody waits for ends.
+pub(crate) async fn settle() {
+    let begin = Instant::now();
+    while Handle::current().metrics().operations > 0 {
+        let metrics = Handle::current().metrics();
+        assert!(begin.elapsed() < Duration::from_secs(10), "operations never end: {metrics:?}");
+        yield_now().await;
+    }
+}
+
+/// Gives the kernel some turns to begin with what was submitted.
+pub(crate) async fn turns(n: usize) {
+    for _ in 0..n {
+        yield_now().await;
+    }
+}
+
+/// Polls a future once, with a waker that does nothing.
+pub(crate) fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// The errno of a result.
+pub(crate) fn errno<T>(result: &io::Result<T>) -> Option<i32> {
+    result.as_ref().err().and_then(io::Error::raw_os_error)
+}
+
+/// A pair of connected TCP sockets: one for the ring, one to be used directly.
+pub(crate) fn tcp() -> (Descriptor, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    there.set_nodelay(true).unwrap();
+    (own(listener.accept().unwrap().0), there)
+}
+
+/// A pipe: the ends to read from and to write to.
+pub(crate) fn pipe() -> (Descriptor, Descriptor) {
+    let (read, write) = io::pipe().unwrap();
+    (own(read), own(write))
+}
+
+pub(crate) fn own(fd: impl Into<OwnedFd>) -> Descriptor {
+    Descriptor::new(fd.into())
+}
+
+pub(crate) fn path(path: impl AsRef<Path>) -> CString {
+    use std::os::unix::ffi::OsStrExt;
+    CString::new(path.as_ref().as_os_str().as_bytes()).unwrap()
+}
+
+/// A directory of its own, removed at the end.
+pub(crate) struct Dir(PathBuf);
+
+impl Dir {
+    pub(crate) fn new() -> Dir {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let next = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let base = option_env!("CARGO_TARGET_TMPDIR").map(PathBuf::from).filter(|base| base.is_dir());
+        let base = base.unwrap_or_else(std::env::temp_dir);
+        let dir = base.join(format!("chainring-{}-{next}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Dir(dir)
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// A new file with these bytes, open for reading and writing.
+    pub(crate) fn file(&self, name: &str, bytes: &[u8]) -> Descriptor {
+        std::fs::write(self.join(name), bytes).unwrap();
+        own(std::fs::File::options().read(true).write(true).open(self.join(name)).unwrap())
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A buffer that counts how many of its kind are alive.
+pub(crate) struct Counted {
+    bytes: Vec<u8>,
+    alive: Rc<Cell<usize>>,
+}
+
+impl Counted {
+    pub(crate) fn new(len: usize, alive: &Rc<Cell<usize>>) -> Counted {
+        alive.set(alive.get() + 1);
+        Counted { bytes: vec![0; len], alive: alive.clone() }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.alive.set(self.alive.get() - 1);
+    }
+}
+
+impl IoBuf for Counted {
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl IoBufMut for Counted {
+    unsafe fn room(&mut self) -> &mut [std::mem::MaybeUninit<u8>] {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.bytes.room() }
+    }
+
+    unsafe fn filled(&mut self, n: usize) {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.bytes.filled(n) }
+    }
+}

@@ -1,0 +1,240 @@
+//! Several cores, and what they send each other.
+
+use std::cell::RefCell;
+use std::future::pending;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use chainring_runtime::op::nop::nop;
+use chainring_runtime::time::{sleep, timeout};
+use chainring_runtime::{Builder, CancellationToken, Capability, CoreHandle, Cores, Handle, cores, spawn};
+use futures::future::join_all;
+
+fn two() -> Cores {
+    cores(NonZeroUsize::new(2).unwrap())
+}
+
+/// Runs `first` on core 0, while the others stay until it is done.
+fn with_company<F: Future<Output = ()>>(cores: Cores, first: impl Fn(CoreHandle) -> F + Sync) {
+    let stop = CancellationToken::new();
+    cores
+        .run(|core| {
+            let (stop, first) = (stop.clone(), &first);
+            async move {
+                if core.index() == 0 {
+                    let _stop = stop.drop_guard();
+                    first(core).await;
+                } else {
+                    stop.cancelled().await;
+                }
+            }
+        })
+        .unwrap();
+}
+
+#[test]
+fn each_core_runs_one_future_made_on_its_own_pinned_thread() {
+    let results = cores(NonZeroUsize::new(2).unwrap())
+        .run(|core| async move {
+            nop().await.unwrap();
+            // Not Send, and need not be.
+            let local = Rc::new(core.index());
+            // SAFETY: a call without arguments.
+            let cpu = unsafe { libc::sched_getcpu() };
+            (*local, core.count(), cpu, thread::current().name().map(str::to_owned))
+        })
+        .unwrap();
+    let cpus = thread::available_parallelism().unwrap().get();
+    assert_eq!(results.len(), 2);
+    for (index, (number, count, _, name)) in results.iter().enumerate() {
+        assert_eq!((*number, *count), (index, 2));
+        assert_eq!(name.as_deref(), Some(format!("chainring-{index}").as_str()));
+    }
+    if cpus >= 2 {
+        assert_ne!(results[0].2, results[1].2);
+    }
+}
+
+#[test]
+fn a_future_is_made_and_run_on_another_core_and_its_result_comes_back() {
+    with_company(two(), |core| async move {
+        let here = thread::current().id();
+        let there = core.core(1).spawn(move || {
+            let local = Rc::new(RefCell::new(0));
+            async move {
+                for _ in 0..3 {
+                    nop().await.unwrap();
+                    *local.borrow_mut() += 1;
+                }
+                (*local.borrow(), thread::current().id())
+            }
+        });
+        let (count, id) = there.await.unwrap();
+        assert_eq!(count, 3);
+        assert_ne!(id, here);
+        // To itself as well.
+        assert_eq!(core.spawn(|| async { thread::current().id() }).await.unwrap(), here);
+    });
+}
+
+#[test]
+fn a_panic_on_another_core_reaches_the_handle_and_an_abort_the_task() {
+    with_company(two(), |core| async move {
+        let other = core.core(1);
+        assert!(other.spawn(|| async { panic!("far away") }).await.unwrap_err().is_panic());
+        let none: Option<u32> = None;
+        assert!(other.spawn(move || std::future::ready(none.unwrap())).await.unwrap_err().is_panic());
+        let endless = other.spawn(pending::<()>);
+        // Whether it has begun by now or not.
+        endless.abort();
+        assert!(endless.await.unwrap_err().is_cancelled());
+        let endless = other.spawn(pending::<()>);
+        sleep(Duration::from_millis(2)).await;
+        endless.abort();
+        assert!(endless.await.unwrap_err().is_cancelled());
+    });
+}
+
+#[test]
+fn what_is_sent_to_a_core_that_has_ended_is_cancelled() {
+    two()
+        .run(|core| async move {
+            if core.index() == 1 {
+                return;
+            }
+            let other = core.core(1);
+            // It ends at some point; from then on, and for what it had not finished, the answer is the same.
+            while other.spawn(|| async {}).await.is_ok() {}
+            assert!(other.spawn(|| async {}).await.unwrap_err().is_cancelled());
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_core_that_cannot_be_built_keeps_nobody_waiting() {
+    let built = AtomicUsize::new(0);
+    let result = two()
+        // More than the kernel gives; it clamps the size, so ask for something it refuses.
+        .builder(Builder::new().sqpoll(Duration::from_millis(1), Some(1_000_000)))
+        .run(|_| async { built.fetch_add(1, Ordering::SeqCst) });
+    assert!(result.is_err());
+    assert_eq!(built.load(Ordering::SeqCst), 0);
+}
+
+fn a_hundred_thousand_messages(builder: Builder) {
+    let sum = AtomicU64::new(0);
+    let bells = Mutex::new(Vec::new());
+    let sum = &sum;
+    let stop = CancellationToken::new();
+    two()
+        .builder(builder)
+        .run(|core| {
+            let (stop, bells) = (stop.clone(), &bells);
+            async move {
+                if core.index() == 1 {
+                    stop.cancelled().await;
+                    bells.lock().unwrap().push(Handle::current().metrics().bells);
+                    return;
+                }
+                let _stop = stop.drop_guard();
+                for batch in 0..100u64 {
+                    let sent = (0..1000).map(|i| core.core(1).spawn(move || async move { batch + i }));
+                    for value in join_all(sent).await {
+                        sum.fetch_add(value.unwrap(), Ordering::Relaxed);
+                    }
+                    if batch % 10 == 0 {
+                        // Time enough for the other to fall asleep.
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                }
+            }
+        })
+        .unwrap();
+    assert_eq!(sum.load(Ordering::Relaxed), (0..100u64).map(|b| 1000 * b + 999 * 500).sum());
+    assert!(bells.lock().unwrap()[0] > 0);
+}
+
+#[test]
+fn messages_to_sleeping_and_busy_cores_all_arrive_by_message_ring() {
+    a_hundred_thousand_messages(Builder::new());
+}
+
+#[test]
+fn messages_to_sleeping_and_busy_cores_all_arrive_without_message_ring() {
+    a_hundred_thousand_messages(Builder::new().mask(Capability::MessageRing));
+}
+
+#[test]
+fn a_core_that_sends_and_then_ends_is_heard() {
+    let heard = AtomicUsize::new(0);
+    let heard = &heard;
+    for _ in 0..20 {
+        let (sender, receiver) = futures::channel::oneshot::channel::<()>();
+        let ends = Mutex::new((Some(sender), Some(receiver)));
+        let ends = &ends;
+        two()
+            .run(|core| async move {
+                if core.index() == 0 {
+                    sleep(Duration::from_millis(1)).await;
+                    // The last thing it does.
+                    ends.lock().unwrap().0.take().unwrap().send(()).unwrap();
+                } else {
+                    let receiver = ends.lock().unwrap().1.take().unwrap();
+                    timeout(Duration::from_secs(10), receiver).await.expect("not heard").unwrap();
+                    heard.fetch_add(1, Ordering::SeqCst);
+                }
+            })
+            .unwrap();
+    }
+    assert_eq!(heard.load(Ordering::SeqCst), 20);
+}
+
+#[test]
+fn a_thread_without_a_ring_sends_to_a_core() {
+    let handle = Mutex::new(None::<CoreHandle>);
+    thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::channel::<CoreHandle>();
+        let outside = scope.spawn(move || {
+            let core = receiver.recv().unwrap();
+            let results: Vec<_> = (0..100).map(|i| core.spawn(move || async move { i })).collect();
+            results.into_iter().map(|r| futures::executor::block_on(r).unwrap()).sum::<u32>()
+        });
+        let sender = Mutex::new(Some(sender));
+        cores(NonZeroUsize::MIN)
+            .run(|core| {
+                sender.lock().unwrap().take().unwrap().send(core.clone()).unwrap();
+                *handle.lock().unwrap() = Some(core);
+                sleep(Duration::from_millis(100))
+            })
+            .unwrap();
+        assert_eq!(outside.join().unwrap(), 4950);
+    });
+    let gone = handle.lock().unwrap().take().unwrap();
+    assert!(futures::executor::block_on(gone.spawn(|| async {})).unwrap_err().is_cancelled());
+}
+
+#[test]
+fn blocking_threads_are_shared_by_the_cores() {
+    let running = AtomicUsize::new(0);
+    let most: &'static AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
+    let running: &'static AtomicUsize = Box::leak(Box::new(running));
+    two()
+        .builder(Builder::new().blocking_threads(2))
+        .run(|_| async {
+            let work = (0..10).map(|_| {
+                chainring_runtime::spawn_blocking(|| {
+                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    thread::sleep(Duration::from_millis(1));
+                    running.fetch_sub(1, Ordering::SeqCst);
+                })
+            });
+            join_all(work).await;
+            spawn(async {}).await.unwrap();
+        })
+        .unwrap();
+    assert!(most.load(Ordering::SeqCst) <= 2);
+}

@@ -1,0 +1,131 @@
+//! Every operation on the real kernel: it succeeds, it fails, it is dropped in flight, it is cancelled while the
+//! kernel waits, and it completes after its future was dropped. Nothing stays behind: no operation in flight, no
+//! descriptor, no buffer.
+
+mod cases;
+mod common;
+
+use cases::{Case, World, cases};
+use chainring_runtime::{Builder, Handle, op};
+use common::{descriptors, errno, poll_once, run, settle, turns};
+use std::io::ErrorKind;
+
+/// One scenario for every case, each in a world of its own.
+fn each(scenario: impl AsyncFn(&Case, &World)) {
+    run(&Builder::new(), async || {
+        for case in cases() {
+            if !case.is_offered().await {
+                continue;
+            }
+            settle().await;
+            let before = descriptors();
+            let world = World::new();
+            // Shown if the test fails.
+            println!("{}", case.name);
+            scenario(&case, &world).await;
+            let pools = world.usage();
+            assert_eq!(pools, 0, "{}: buffers of a pool are missing", case.name);
+            drop(world);
+            settle().await;
+            assert_eq!(descriptors(), before, "{}: descriptors were left open", case.name);
+        }
+    });
+}
+
+#[test]
+fn every_operation_has_its_case() {
+    let names = |mut list: Vec<&'static str>| {
+        list.sort_unstable();
+        list
+    };
+    let all = names(op::ALL.iter().map(|facts| facts.name).collect());
+    assert_eq!(names(cases().iter().map(|case| case.name).filter(|n| !n.contains(' ')).collect()), all);
+}
+
+#[test]
+fn an_operation_succeeds_or_is_refused_with_the_release_it_needs() {
+    run(&Builder::new(), async || {
+        for case in cases() {
+            let world = World::new();
+            let result = (case.good)(&world).await;
+            if let Err(error) = &result {
+                assert_eq!(error.kind(), ErrorKind::Unsupported, "{}: {error}", case.name);
+                assert!(error.to_string().contains(" needs Linux 6."), "{}: {error}", case.name);
+                assert!(!case.is_offered().await);
+            }
+        }
+    });
+}
+
+#[test]
+fn an_operation_fails_with_the_error_of_its_system_call() {
+    each(async |case, world| {
+        let result = (case.bad)(world).await;
+        assert_eq!(errno(&result), Some(case.errno), "{}: {result:?}", case.name);
+    });
+}
+
+#[test]
+fn an_operation_is_dropped_before_the_kernel_saw_it() {
+    each(async |case, world| {
+        let mut act = (case.good)(world);
+        let _ = poll_once(&mut act);
+        drop(act);
+        settle().await;
+    });
+}
+
+#[test]
+fn an_operation_is_cancelled_while_the_kernel_waits() {
+    each(async |case, world| {
+        let Some(stuck) = case.stuck else { return };
+        let mut act = stuck(world);
+        for _ in 0..5 {
+            assert!(poll_once(&mut act).is_pending(), "{}: does not wait", case.name);
+            turns(2).await;
+        }
+        drop(act);
+        // What a zero-copy send has put into the socket is the kernel's until the peer takes it, or goes.
+        if !case.name.contains("_zc") {
+            settle().await;
+        }
+    });
+}
+
+#[test]
+fn an_operation_completes_after_its_future_was_dropped() {
+    each(async |case, world| {
+        let core = Handle::current();
+        let name = case.name.split(' ').next().unwrap();
+        core.injector().delay(name, 50, 1);
+        let mut act = (case.good)(world);
+        let mut polled = poll_once(&mut act);
+        // The kernel completes it, and nobody hears of it yet.
+        while polled.is_pending() && core.injector().held() == 0 {
+            turns(1).await;
+            polled = poll_once(&mut act);
+        }
+        drop(act);
+        settle().await;
+        case.happened(world);
+        assert!(core.injector().is_spent() || polled.is_ready(), "{}", case.name);
+        core.injector().clear();
+    });
+}
+
+#[test]
+fn a_future_is_dropped_when_its_operation_is_complete() {
+    each(async |case, world| {
+        let mut act = (case.good)(world);
+        if poll_once(&mut act).is_pending() {
+            for _ in 0..1000 {
+                turns(1).await;
+                if Handle::current().metrics().operations == 0 {
+                    break;
+                }
+            }
+        }
+        drop(act);
+        settle().await;
+    });
+}

@@ -1,0 +1,305 @@
+//! What a failure, or a short transfer, does to the next member of a chain, for every operation, on the running
+//! kernel.
+//!
+//! An operation is made to fail in front of a nop that is linked to it. If the link was severed the nop is
+//! cancelled; if not, it runs although the operation before it has failed. (Of multishot operations only one
+//! thing is said: nothing should follow them.)
+
+mod cases;
+mod common;
+
+use std::io::{self, Write};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd};
+
+use cases::{Act, World, act, buffer, cases, unit};
+use chainring_runtime::op::close::close;
+use chainring_runtime::op::message::Control;
+use chainring_runtime::op::nop::nop;
+use chainring_runtime::op::poll::poll;
+use chainring_runtime::op::raw::{Entry, RawOperation, raw};
+use chainring_runtime::op::read::read_at;
+use chainring_runtime::op::read_fixed::read_fixed_at;
+use chainring_runtime::op::read_vectored::read_vectored_at;
+use chainring_runtime::op::recv::recv;
+use chainring_runtime::op::recvmsg::recvmsg;
+use chainring_runtime::op::send::send;
+use chainring_runtime::op::send_zc::send_zc;
+use chainring_runtime::op::sendmsg::sendmsg;
+use chainring_runtime::op::splice::splice;
+use chainring_runtime::op::tee::tee;
+use chainring_runtime::op::write::write_at;
+use chainring_runtime::op::write_fixed::write_fixed_at;
+use chainring_runtime::op::write_vectored::write_vectored_at;
+use chainring_runtime::op::{ALL, Completion, Facts, Returns, Severs};
+use chainring_runtime::{Builder, Descriptor, Handle};
+use common::{errno, own, pipe, poll_once, run, tcp, turns};
+use futures::future::join;
+
+/// Runs `first`, linked to a nop. Says whether the link was severed.
+async fn severs(first: Act) -> (io::Result<()>, bool) {
+    Handle::current().injector().link(1);
+    let (result, next) = join(first, nop()).await;
+    let severed = match errno(&next) {
+        None => false,
+        Some(libc::ECANCELED) => true,
+        Some(other) => panic!("the nop failed with {other}"),
+    };
+    Handle::current().injector().clear();
+    (result, severed)
+}
+
+/// An entry that fails once the kernel works on it, for opcodes whose safe form does not.
+macro_rules! bad {
+    ($type:ident, $opcode:literal) => {
+        struct $type(Entry, #[allow(dead_code, reason = "keeps the descriptor open")] Option<Descriptor>);
+
+        // SAFETY: the entries below point to no memory.
+        unsafe impl RawOperation for $type {
+            type Output = io::Result<()>;
+            const FACTS: Facts = Facts {
+                name: stringify!($type),
+                opcode: $opcode,
+                since: (6, 1),
+                needs: None,
+                returns: Returns::Unit,
+                severs: Severs::Always,
+            };
+
+            fn entry(&mut self) -> Entry {
+                self.0
+            }
+
+            fn complete(self, completion: Completion) -> Self::Output {
+                completion.unit()
+            }
+        }
+    };
+}
+
+bad!(BadNop, 0);
+bad!(BadMadvise, 25);
+bad!(BadMessage, 40);
+
+/// Lowers a limit of this process until it is dropped.
+struct Limit(u32, libc::rlimit);
+
+impl Limit {
+    fn new(resource: u32, to: u64) -> Limit {
+        let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+        // SAFETY: a structure of this frame.
+        assert_eq!(unsafe { libc::getrlimit(resource, &mut before) }, 0);
+        let after = libc::rlimit { rlim_cur: to, ..before };
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::setrlimit(resource, &after) }, 0);
+        Limit(resource, before)
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        // SAFETY: a structure that `new` filled.
+        unsafe { libc::setrlimit(self.0, &self.1) };
+    }
+}
+
+/// A way to fail in the operation itself, where that of the cases is made up or is found before it starts.
+/// `None`: it cannot fail.
+fn failing(name: &str, world: &World) -> Option<Act> {
+    let full = || own(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let fixed = || {
+        let mut bytes = world.fixed().get().unwrap();
+        bytes.set_len(10);
+        bytes
+    };
+    Some(match name {
+        // IORING_NOP_INJECT_RESULT, 6.10; a nop of older kernels cannot fail.
+        "nop" if !Handle::current().capabilities().bundles() => return None,
+        "nop" => unit(raw(BadNop(Entry { op_flags: 1, len: -libc::EIO as u32, ..Entry::default() }, None))),
+        "madvise" => unit(raw(BadMadvise(Entry { addr: 1, len: 1, ..Entry::default() }, None))),
+        "msg_ring" => {
+            let file = own(std::fs::File::open("/dev/null").unwrap());
+            let fd = file.as_fd().as_raw_fd();
+            unit(raw(BadMessage(Entry { fd, ..Entry::default() }, Some(file))))
+        }
+        "futex_wake" => return None,
+        "close" => {
+            let file = std::fs::File::open("/dev/null").unwrap();
+            // SAFETY: this is what the test is about. Nobody else opens files meanwhile.
+            unsafe { libc::close(file.as_raw_fd()) };
+            unit(close(file.into()))
+        }
+        "write" => buffer(write_at(&full(), "hello", 0)),
+        "write_vectored" => buffer(write_vectored_at(&full(), ["hello"], 0)),
+        "write_fixed" => buffer(write_fixed_at(&full(), fixed(), 0)),
+        "pipe" => {
+            world.hold(Limit::new(libc::RLIMIT_NOFILE, 3));
+            unit(chainring_runtime::op::pipe::pipe(0))
+        }
+        "poll" => {
+            // It only fails when it is cancelled.
+            let (read, write) = pipe();
+            world.keep(&write);
+            act(async move {
+                let mut wait = poll(&read, libc::POLLIN as u32);
+                assert!(poll_once(&mut wait).is_pending());
+                turns(2).await;
+                drop(wait);
+                Err(io::Error::from_raw_os_error(libc::ECANCELED))
+            })
+        }
+        _ => (cases().into_iter().find(|case| case.name == name).unwrap().bad)(world),
+    })
+}
+
+#[test]
+fn a_failure_severs_as_the_facts_say() {
+    run(&Builder::new(), async || {
+        let mut wrong = Vec::new();
+        for facts in ALL.iter().filter(|facts| !facts.name.ends_with("_multi")) {
+            let capabilities = Handle::current().capabilities();
+            if !facts.needs.is_none_or(|needed| capabilities.has(needed)) {
+                println!("{:18} not on this kernel", facts.name);
+                continue;
+            }
+            let world = World::new();
+            let Some(act) = failing(facts.name, &world) else {
+                println!("{:18} cannot fail", facts.name);
+                continue;
+            };
+            let (result, severed) = severs(act).await;
+            drop(world);
+            assert!(result.is_err(), "{} was to fail", facts.name);
+            println!(
+                "{:18} {:10} {}",
+                facts.name,
+                if severed { "severs" } else { "goes on" },
+                result.unwrap_err()
+            );
+            if severed != (facts.severs != Severs::Never) {
+                wrong.push(facts.name);
+            }
+        }
+        assert!(wrong.is_empty(), "the facts are wrong about {wrong:?}");
+    });
+}
+
+/// A socket with five bytes in it and the end of the stream behind them.
+fn five() -> Descriptor {
+    let (here, mut there) = tcp();
+    there.write_all(b"hello").unwrap();
+    there.shutdown(Shutdown::Write).unwrap();
+    here
+}
+
+/// A pipe with five bytes in it and the end behind them, and one to move them to.
+fn pipes(world: &World) -> (Descriptor, Descriptor) {
+    let (read, mut write) = io::pipe().unwrap();
+    write.write_all(b"hello").unwrap();
+    let (other, to) = pipe();
+    world.keep(&other);
+    (own(read), to)
+}
+
+#[test]
+fn a_short_transfer_severs_as_the_facts_say() {
+    type Short = (&'static str, bool, fn(&World) -> Act);
+    let shorts: &[Short] = &[
+        ("read", true, |w| buffer(read_at(&w.dir.file("f", b"hello"), vec![0; 10], 0))),
+        ("read_vectored", true, |w| {
+            buffer(read_vectored_at(&w.dir.file("f", b"hello"), [[0u8; 5], [0; 5]], 0))
+        }),
+        ("read_fixed", true, |w| {
+            buffer(read_fixed_at(&w.dir.file("f", b"hello"), w.fixed().get().unwrap(), 0))
+        }),
+        ("write", true, |w| {
+            let file = w.dir.file("f", b"");
+            w.hold(Limit::new(libc::RLIMIT_FSIZE, 5));
+            buffer(write_at(&file, vec![0; 10], 0))
+        }),
+        ("write_vectored", true, |w| {
+            let file = w.dir.file("f", b"");
+            w.hold(Limit::new(libc::RLIMIT_FSIZE, 5));
+            buffer(write_vectored_at(&file, [vec![0; 10]], 0))
+        }),
+        ("write_fixed", true, |w| {
+            let file = w.dir.file("f", b"");
+            let mut bytes = w.fixed().get().unwrap();
+            bytes.set_len(10);
+            w.hold(Limit::new(libc::RLIMIT_FSIZE, 5));
+            buffer(write_fixed_at(&file, bytes, 0))
+        }),
+        ("recv", false, |_| buffer(recv(&five(), vec![0; 10], 0))),
+        ("recv with MSG_WAITALL", true, |_| buffer(recv(&five(), vec![0; 10], libc::MSG_WAITALL))),
+        ("recvmsg", false, |_| buffer(recvmsg(&five(), [[0u8; 10]], Control::new(), 0))),
+        ("recvmsg with MSG_WAITALL", true, |_| {
+            buffer(recvmsg(&five(), [[0u8; 10]], Control::new(), libc::MSG_WAITALL))
+        }),
+        ("send", false, |w| {
+            let (here, there) = tcp();
+            w.hold(there);
+            buffer(send(&here, vec![0; 64 << 20], 0))
+        }),
+        ("sendmsg", false, |w| {
+            let (here, there) = tcp();
+            w.hold(there);
+            buffer(sendmsg(&here, [vec![0; 64 << 20]], None, Control::new(), 0))
+        }),
+        ("splice", true, |w| {
+            let (from, to) = pipes(w);
+            unit(splice(&from, None, &to, None, 10, 0))
+        }),
+        ("tee", true, |w| {
+            let (from, to) = pipes(w);
+            unit(tee(&from, &to, 10, 0))
+        }),
+    ];
+    run(&Builder::new(), async || {
+        for (name, expected, short) in shorts {
+            let world = World::new();
+            let (result, severed) = severs(short(&world)).await;
+            assert!(result.is_ok(), "{name}: {result:?}");
+            println!("{name:26} {}", if severed { "severs" } else { "goes on" });
+            assert_eq!(severed, *expected, "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_send_that_is_cut_off_severs_only_with_msg_waitall() {
+    run(&Builder::new(), async || {
+        type Send = fn(&Descriptor, Vec<u8>) -> Act;
+        let sends: [(&str, Send); 2] = [
+            ("send", |socket, bytes| buffer(send(socket, bytes, libc::MSG_WAITALL))),
+            ("send_zc", |socket, bytes| buffer(send_zc(socket, bytes, libc::MSG_WAITALL))),
+        ];
+        for (name, send) in sends {
+            let (here, there) = tcp();
+            let closing = std::thread::spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(30));
+                drop(there);
+            });
+            let (result, severed) = severs(send(&here, vec![0; 64 << 20])).await;
+            closing.join().unwrap();
+            println!("{name}: {result:?}");
+            assert!(severed, "{name}");
+        }
+    });
+}
+
+#[test]
+fn a_success_severs_nothing() {
+    run(&Builder::new(), async || {
+        for facts in ALL.iter().filter(|facts| !facts.name.ends_with("_multi")) {
+            let case = cases().into_iter().find(|case| case.name == facts.name).unwrap();
+            // Not those whose success is short, and not those that take several operations.
+            let others = ["read", "read_vectored", "read_fixed", "futex_wait", "futex_waitv"];
+            if !case.is_offered().await || others.contains(&facts.name) {
+                continue;
+            }
+            let world = World::new();
+            let (result, severed) = severs((case.good)(&world)).await;
+            assert!(result.is_ok() && !severed, "{}: {result:?}", facts.name);
+        }
+    });
+}
