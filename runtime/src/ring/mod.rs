@@ -281,8 +281,10 @@ impl Reservation<'_> {
         }
         let queues = &self.ring.queues;
         if self.aside {
-            // SAFETY: the caller's promise.
-            return unsafe { self.commit_aside() };
+            // SAFETY: `make_room` has set the room aside, in `Ring::aside`, and the caller has written it; one
+            // reservation exists at a time, because no user code runs while it is held. There is room in the
+            // queue, which was checked when the reservation was made; the tail has not moved since.
+            unsafe { queues.copy_in(std::slice::from_raw_parts(self.first.as_ptr(), self.n as usize)) };
         }
         // SAFETY: the room was checked, and the entries are written; the rest is the caller's promise.
         unsafe { queues.publish(self.n) };
@@ -290,24 +292,5 @@ impl Reservation<'_> {
             // The tail has gone past the end of the row that was known.
             queues.look_for_room();
         }
-    }
-
-    /// As [`commit`](Reservation::commit), for a list that goes round the end of the queue.
-    ///
-    /// # Safety
-    /// As for `commit`.
-    #[cold]
-    unsafe fn commit_aside(self) {
-        let queues = &self.ring.queues;
-        // SAFETY: `make_room` has set the room aside, in `Ring::aside`, and the caller has written it; one
-        // reservation exists at a time, because no user code runs while it is held. There is room in the queue,
-        // which was checked when the reservation was made; the tail has not moved since. The rest is the caller's
-        // promise.
-        unsafe {
-            queues.copy_in(std::slice::from_raw_parts(self.first.as_ptr(), self.n as usize));
-            queues.publish(self.n);
-        }
-        // The row of vacant places that was known ended at the end of the queue, which now lies behind the tail.
-        queues.look_for_room();
     }
 }
