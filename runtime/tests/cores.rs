@@ -86,8 +86,8 @@ fn a_panic_on_another_core_reaches_the_handle_and_an_abort_the_task() {
     with_company(two(), |core| async move {
         let other = core.core(1);
         assert!(other.spawn(|| async { panic!("far away") }).await.unwrap_err().is_panic());
-        let none: Option<u32> = None;
-        assert!(other.spawn(move || std::future::ready(none.unwrap())).await.unwrap_err().is_panic());
+        let no_future = || -> std::future::Ready<()> { panic!("before there is a future") };
+        assert!(other.spawn(no_future).await.unwrap_err().is_panic());
         let endless = other.spawn(pending::<()>);
         // Whether it has begun by now or not.
         endless.abort();
