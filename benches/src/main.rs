@@ -1,2 +1,81 @@
 //! Side-by-side comparison of chainring with hand-written loops and other runtimes.
-fn main() {}
+//!
+//! The parts and who owns what:
+//!
+//! - [`workload`]: the client's bytes of each protocol;
+//! - [`competitor`]: the servers, each a file, listed in `competitor::ALL`;
+//! - [`serve`]: one competitor's server, which owns its whole process;
+//! - [`load`]: the load generator, likewise a process of its own, so that it can be pinned and accounted for;
+//! - [`compare`] and [`instructions`]: the two referees. They own nothing but child processes and the figures
+//!   read from them: the first measures time, the second counts user-space instructions under callgrind;
+//! - [`process`]: child processes and what is read from outside them; [`sys`]: the system calls that std
+//!   lacks.
+
+mod compare;
+mod competitor;
+mod instructions;
+mod load;
+mod process;
+mod progress;
+mod serve;
+mod stats;
+mod sys;
+mod table;
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Any failure, told to a person.
+type Error = Box<dyn std::error::Error + Send + Sync>;
+type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Compares chainring with hand-written loops and other runtimes.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Options),
+    Load(load::Options),
+    Compare(compare::Options),
+    Instructions(instructions::Options),
+    /// Names the competitors and the workloads
+    List,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve(options) => serve::run(&options),
+        Command::Load(options) => load::run(&options),
+        Command::Compare(options) => compare::run(&options),
+        Command::Instructions(options) => instructions::run(&options),
+        Command::List => {
+            list();
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chainring-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list() {
+    println!("Competitors:");
+    for competitor in competitor::ALL {
+        println!("  {:<16} {}", competitor.name, competitor.about);
+    }
+    println!("Workloads:");
+    for workload in workload::ALL {
+        println!("  {:<16} {}", workload.name, workload.about);
+    }
+}

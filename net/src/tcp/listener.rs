@@ -43,6 +43,15 @@ impl TcpListener {
         TcpListener(Descriptor::new(OwnedFd::from(listener)))
     }
 
+    /// The socket as one of the standard library; a duplicate of it, if operations on it are still in flight.
+    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
+        let fd = match self.0.try_into_owned() {
+            Ok(fd) => fd,
+            Err(shared) => shared.as_fd().try_clone_to_owned()?,
+        };
+        Ok(fd.into())
+    }
+
     /// The address it listens on.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let address = socket2::SockRef::from(&self.0).local_addr()?;
@@ -60,7 +69,7 @@ impl TcpListener {
     /// Takes connections with one multishot submission (kernel 5.19), which is renewed as long as it is polled.
     /// After an error the next poll tries again.
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { listener: self, accepting: None }
+        Incoming { listener: self, accepting: None, paused: false }
     }
 }
 
@@ -77,25 +86,44 @@ impl AsFd for TcpListener {
 pub struct Incoming<'l> {
     listener: &'l TcpListener,
     accepting: Option<Multishot<AcceptMulti>>,
+    paused: bool,
+}
+
+impl Incoming<'_> {
+    /// Accepts no more until [`resume`](Incoming::resume). Connections that the kernel has accepted until it
+    /// hears of it are still given out; then the stream is pending.
+    pub fn pause(&mut self) {
+        if !self.paused {
+            self.paused = true;
+            if let Some(accepting) = &mut self.accepting {
+                accepting.stop();
+            }
+        }
+    }
+
+    /// Accepts again.
+    pub fn resume(&mut self) {
+        self.paused = false;
+    }
 }
 
 impl Stream for Incoming<'_> {
     type Item = io::Result<TcpStream>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
         loop {
-            let listener = &self.listener.0;
-            let accepting = match &mut self.accepting {
+            let accepting = match &mut this.accepting {
                 Some(accepting) => accepting,
-                None => {
-                    let fresh = accept_multi(listener);
-                    self.accepting.insert(fresh)
-                }
+                None if this.paused => return Poll::Pending,
+                vacant => vacant.insert(accept_multi(&this.listener.0)),
             };
             match std::task::ready!(Pin::new(accepting).poll_next(cx)) {
+                // Our own `stop`; what follows is the end of the multishot.
+                Some(Err(error)) if this.paused && error.raw_os_error() == Some(libc::ECANCELED) => {}
                 Some(accepted) => return Poll::Ready(Some(accepted.map(TcpStream::from_owned))),
                 // The kernel has ended the multishot: start another.
-                None => self.accepting = None,
+                None => this.accepting = None,
             }
         }
     }

@@ -90,6 +90,13 @@ fn internet(address: socket2::SockAddr) -> io::Result<SocketAddr> {
     address.as_socket().ok_or_else(|| io::Error::other("not an internet address"))
 }
 
+/// Takes over a descriptor, which should be that of a TCP connection: on others every operation fails.
+impl From<OwnedFd> for TcpStream {
+    fn from(fd: OwnedFd) -> Self {
+        TcpStream::from_owned(fd)
+    }
+}
+
 impl AsFd for TcpStream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

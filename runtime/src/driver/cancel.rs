@@ -43,10 +43,13 @@ impl Cancels {
 
 impl Driver {
     /// Asks the kernel for every cancellation that is due. Returns how long the next one may wait.
+    #[inline]
     pub(crate) fn ask_cancels(&self) -> Option<Duration> {
-        if !self.cancels.any.get() {
-            return None;
-        }
+        if self.cancels.any.get() { self.ask_standing() } else { None }
+    }
+
+    #[cold]
+    fn ask_standing(&self) -> Option<Duration> {
         // Taken out, because asking looks at frames and slots; what is added meanwhile is appended.
         let mut standing = self.cancels.standing.take();
         let now = Instant::now();

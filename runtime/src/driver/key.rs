@@ -83,7 +83,19 @@ impl Key {
     #[inline]
     pub(crate) fn with_step(self, step: u32) -> u64 {
         debug_assert!(step < MAX_STEPS);
-        self.0 | u64::from(step) << STEP_SHIFT
+        self.0 | Key::step_bits(step)
+    }
+
+    /// A step where `user_data` has it.
+    #[inline]
+    pub(crate) fn step_bits(step: u32) -> u64 {
+        u64::from(step) << STEP_SHIFT
+    }
+
+    /// The `user_data` of the member behind that of `user_data`.
+    #[inline]
+    pub(crate) fn next_step(user_data: u64) -> u64 {
+        user_data.wrapping_add(1 << STEP_SHIFT)
     }
 
     /// Takes a completion's `user_data` apart.

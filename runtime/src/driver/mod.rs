@@ -15,9 +15,10 @@ mod cancel;
 pub(crate) mod key;
 mod slot;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::collections::VecDeque;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
@@ -28,10 +29,11 @@ use key::{Kind, MAX_OWNERS};
 use slot::{Outcome, Slots};
 
 use crate::exec::message;
+use crate::frame::Region;
 use crate::metrics::CoreCounters;
 use crate::op::close::Close;
 use crate::op::{Completion, Operation};
-use crate::ring::{Ring, Sqe};
+use crate::ring::{Cqe, Ring, Sqe};
 
 /// Whoever owns frames: told of their completions. Implemented by the frames' region together with the runner of
 /// its program.
@@ -55,6 +57,9 @@ pub(crate) trait Owner {
 
     /// Frames that are not yet free.
     fn live(&self) -> u32;
+
+    /// The frames' region, which lives as long as the owner.
+    fn region(&self) -> &Region;
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,6 +77,8 @@ pub(crate) struct Driver {
     slots: Slots,
     cancels: cancel::Cancels,
     owners: RefCell<Slab<Rc<dyn Owner>>>,
+    /// The regions of `owners`, by the same number.
+    regions: UnsafeCell<Vec<Option<NonNull<Region>>>>,
     /// Operations that are in a slot but did not fit into the queue, oldest first.
     backlog: RefCell<VecDeque<Key>>,
     /// Frames that go on in a later turn: out of fuel, or refused by a full queue.
@@ -89,6 +96,7 @@ impl Driver {
             slots: Slots::new(),
             cancels: cancel::Cancels::default(),
             owners: RefCell::new(Slab::new()),
+            regions: UnsafeCell::new(Vec::new()),
             backlog: RefCell::new(VecDeque::new()),
             ready: RefCell::new(VecDeque::new()),
             phase: Cell::new(Phase::Open),
@@ -129,12 +137,12 @@ impl Driver {
 
     /// Queues one entry that was prepared by a slot, or that points to no memory; false if there is no room.
     pub(crate) fn push(&self, sqe: Sqe) -> bool {
-        let Ok(mut reservation) = self.ring.reserve(1) else { return false };
-        // SAFETY: the place is inside the queue and reserved; it is written in full before the commit. What
+        let Ok(reservation) = self.ring.reserve(1) else { return false };
+        // SAFETY: the place is reserved; it is written in full before the commit. What
         // the entry points to belongs to an operation in a slot, which stays there until the last
         // completion; entries of other origin (cancel, bell) point to no memory.
         unsafe {
-            reservation.place(0).write(sqe);
+            reservation.first().write(sqe);
             reservation.commit();
         }
         true
@@ -184,8 +192,9 @@ impl Driver {
         }
     }
 
-    /// Wants a frame cancelled: asked from the next turn on, until nothing of it is in flight.
-    pub(crate) fn cancel_frame(&self, key: Key) {
+    /// Wants a slot's or a frame's operations cancelled: asked from the next turn on, until nothing of it is
+    /// in flight.
+    pub(crate) fn cancel(&self, key: Key) {
         self.cancels.add(key);
     }
 
@@ -203,14 +212,25 @@ impl Driver {
             return Err(TooManyOwners);
         }
         let owner = make(number as u32);
+        self.set_region(number, Some(NonNull::from(owner.region())));
         let inserted = self.owners.borrow_mut().insert(owner);
         assert_eq!(inserted, number, "an owner was registered by the making of another");
         Ok(())
     }
 
     pub(crate) fn remove_owner(&self, number: u32) {
+        self.set_region(number as usize, None);
         let removed = self.owners.borrow_mut().try_remove(number as usize);
         drop(removed);
+    }
+
+    fn set_region(&self, number: usize, region: Option<NonNull<Region>>) {
+        // SAFETY: one thread, and nobody keeps a reference into the vector: `reap` copies a pointer out of it.
+        let regions = unsafe { &mut *self.regions.get() };
+        if regions.len() <= number {
+            regions.resize(number + 1, None);
+        }
+        regions[number] = region;
     }
 
     fn owner(&self, key: Key) -> Option<Rc<dyn Owner>> {
@@ -223,35 +243,56 @@ impl Driver {
     /// those after one whose waker or destructor panics.
     pub(crate) fn reap(&self) {
         let queues = self.ring.queues();
+        self.ring.counters.completions.add(u64::from(queues.waiting()));
         if queues.overflowed() {
             self.ring.counters.overflows.add(1);
         }
         let until = queues.cq_tail();
-        while let Some(cqe) = queues.take(until) {
-            self.ring.counters.completions.add(1);
-            let (key, step) = Key::split(cqe.user_data);
-            match key.kind() {
-                Kind::Frame => match self.owner(key) {
-                    Some(owner) => {
-                        no_unwinding(|| owner.completed(key, step, Completion::new(cqe.res, cqe.flags)));
-                    }
-                    None => self.ring.counters.strays.add(1),
-                },
-                Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
-                Kind::Cancel => {}
-                Kind::Bell => self.bell.set(true),
-                // The enter has ended, which is all it was for.
-                Kind::Heard => self.counters.bells.add(1),
-                Kind::Unheard if cqe.res < 0 => crate::exec::ring(key.index() as RawFd),
-                Kind::Unheard => {}
-                Kind::Unknown => self.ring.counters.strays.add(1),
+        while let Some(cqe) = queues.peek(until) {
+            if let Some(region) = self.region(cqe.user_data) {
+                // SAFETY: a region is listed exactly as long as its owner is registered, which keeps it alive;
+                // `advance` runs no foreign code.
+                unsafe { region.as_ref() }.advance(queues, until);
             }
+            let Some(&cqe) = queues.peek(until) else { break };
+            queues.consume();
+            self.dispatch(cqe);
         }
+        queues.publish_head();
     }
 
     /// Whether the bell has rung since this was last asked.
     pub(crate) fn take_bell(&self) -> bool {
         self.bell.replace(false)
+    }
+
+    /// The region whose frame a completion belongs to, if it is a frame's.
+    fn region(&self, user_data: u64) -> Option<NonNull<Region>> {
+        let (key, _) = Key::split(user_data);
+        // SAFETY: one thread, and the vector changes in `set_region` only, which runs no foreign code.
+        let regions = unsafe { &*self.regions.get() };
+        *regions.get(key.owner() as usize).filter(|_| key.kind() == Kind::Frame)?
+    }
+
+    /// Hands a completion to whom it belongs.
+    fn dispatch(&self, cqe: Cqe) {
+        let (key, step) = Key::split(cqe.user_data);
+        match key.kind() {
+            Kind::Frame => match self.owner(key) {
+                Some(owner) => {
+                    no_unwinding(|| owner.completed(key, step, Completion::new(cqe.res, cqe.flags)));
+                }
+                None => self.ring.counters.strays.add(1),
+            },
+            Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
+            Kind::Cancel => {}
+            Kind::Bell => self.bell.set(true),
+            // The enter has ended, which is all it was for.
+            Kind::Heard => self.counters.bells.add(1),
+            Kind::Unheard if cqe.res < 0 => crate::exec::ring(key.index() as RawFd),
+            Kind::Unheard => {}
+            Kind::Unknown => self.ring.counters.strays.add(1),
+        }
     }
 
     fn complete_slot(&self, key: Key, res: i32, flags: u32) {
@@ -274,8 +315,15 @@ impl Driver {
     }
 
     /// Lets frames go on that were put off, at most as many as were waiting when this was called.
+    #[inline]
     pub(crate) fn run_ready(&self) {
         let waiting = self.ready.borrow().len();
+        if waiting > 0 {
+            self.run_some_ready(waiting);
+        }
+    }
+
+    fn run_some_ready(&self, waiting: usize) {
         for _ in 0..waiting {
             let Some(key) = self.ready.borrow_mut().pop_front() else { break };
             if let Some(owner) = self.owner(key) {
@@ -285,7 +333,15 @@ impl Driver {
     }
 
     /// Submits operations that did not fit earlier.
+    #[inline]
     pub(crate) fn run_backlog(&self) {
+        if !self.backlog.borrow().is_empty() {
+            self.submit_backlog();
+        }
+    }
+
+    #[cold]
+    fn submit_backlog(&self) {
         loop {
             let Some(key) = self.backlog.borrow().front().copied() else { return };
             if !self.submit_slot(key) {
@@ -326,6 +382,7 @@ impl Driver {
     /// Lets go of the frames' owners once their frames are free. What they own may need closing: drain again.
     pub(crate) fn forget_owners(&self) {
         let owners = std::mem::take(&mut *self.owners.borrow_mut());
+        owners.iter().for_each(|(number, _)| self.set_region(number, None));
         drop(owners);
     }
 

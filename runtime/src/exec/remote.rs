@@ -23,6 +23,8 @@ pub(super) enum Message {
 /// Shared by a core with every waker of its tasks, wherever they are.
 pub(crate) struct Remote {
     queue: ConcurrentQueue<Message>,
+    /// Set behind a push, cleared before the queue is emptied: spares the core a look at the queue each turn.
+    pushed: AtomicBool,
     asleep: AtomicBool,
     /// Whether the ring watches the bell; used by the core's thread only.
     armed: AtomicBool,
@@ -35,6 +37,7 @@ impl Remote {
     pub(crate) fn new() -> io::Result<Remote> {
         Ok(Remote {
             queue: ConcurrentQueue::unbounded(),
+            pushed: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             armed: AtomicBool::new(false),
             bell: Bell::lease()?,
@@ -55,6 +58,7 @@ impl Remote {
     /// Puts a message into the queue, from any thread; gives it back if the core has ended.
     pub(super) fn send(&self, message: Message) -> Result<(), Message> {
         self.queue.push(message).map_err(|refused| refused.into_inner())?;
+        self.pushed.store(true, Ordering::Release);
         self.wake();
         Ok(())
     }
@@ -89,14 +93,16 @@ impl Remote {
         self.queue.pop().ok()
     }
 
-    /// Messages that are there now.
-    #[inline]
-    pub(super) fn len(&self) -> usize {
-        self.queue.len()
+    /// The messages that are there now. Dropped halfway, as when a message panics, it leaves the rest for later.
+    pub(super) fn batch(&self) -> Batch<'_> {
+        self.pushed.swap(false, Ordering::Acquire);
+        Batch { remote: self, left: self.queue.len() }
     }
 
+    /// Whether nothing has been pushed since the last batch.
+    #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
+        !self.pushed.load(Ordering::Relaxed)
     }
 
     /// Announces that the core is about to sleep. Look at the queue once more afterwards.
@@ -132,6 +138,29 @@ impl Remote {
         self.close();
         while let Some(message) = self.pop() {
             drop(message);
+        }
+    }
+}
+
+/// See [`Remote::batch`].
+pub(super) struct Batch<'r> {
+    remote: &'r Remote,
+    left: usize,
+}
+
+impl Iterator for Batch<'_> {
+    type Item = Message;
+
+    fn next(&mut self) -> Option<Message> {
+        self.left = self.left.checked_sub(1)?;
+        self.remote.pop()
+    }
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if self.left > 0 {
+            self.remote.pushed.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -54,8 +54,10 @@ impl Core {
 
     /// Takes what other threads have sent, as much as there is now.
     fn take_remote(&self) {
-        for _ in 0..self.remote.len() {
-            let Some(message) = self.remote.pop() else { return };
+        if self.remote.is_empty() {
+            return;
+        }
+        for message in self.remote.batch() {
             self.driver.counters.messages.add(1);
             match message {
                 Message::Wake(task) => self.scheduler.take_remote(task),

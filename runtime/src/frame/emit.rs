@@ -1,70 +1,192 @@
 //! From a template to the submission queue: the hot path.
 //!
-//! For every member: copy 64 bytes, then patch descriptor, address, length and `user_data`. Words and spans
-//! were checked against the layout when the template was made (`plan.rs`), so registers are read without
+//! For every member: eight words, most of them from the template; descriptor, address, length and `user_data` are
+//! patched in on the way. Words and spans were checked against the layout when the template was made (`plan.rs`), so registers are read without
 //! checking them again; a length from a register is the one thing that is new each time, and is compared with
 //! the bound that was checked.
 //!
 //! A span of no bytes becomes a nop with the same flags: a recv of nothing would wait for data to come, which is
 //! not what an exact transfer of nothing means.
 
-use super::memory::{PARTIAL, Record};
-use super::plan::{Member, NO_WORD};
-use super::token::Frame;
-use crate::op::nop;
-use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
+use std::ptr::NonNull;
 
 use super::frames::Region;
+use super::memory::{PARTIAL, Record};
+use super::plan::{Member, NONE};
+use super::token::Frame;
+use crate::driver::Key;
+use crate::op::nop;
+use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
+use crate::ring::{Queues, Sqe};
 
-/// A length in a register that does not fit its span.
+/// Why a segment was not submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong {
-    /// The member.
-    pub member: u8,
-    /// What the register says.
-    pub len: u64,
-    /// What fits.
-    pub max: u32,
+pub enum NotSubmitted {
+    /// The queue takes nothing at the moment: park the frame and submit again in a later turn.
+    Busy,
+    /// A length in a register does not fit its span.
+    TooLong {
+        /// The member.
+        member: u8,
+        /// What the register says.
+        len: u64,
+        /// What fits.
+        max: u32,
+    },
+}
+
+#[cold]
+fn too_long(member: &Member, number: u8, added: u64) -> NotSubmitted {
+    let (plus, room) = (u64::from(member.plus()), member.room as u32);
+    NotSubmitted::TooLong { member: number, len: added.saturating_add(plus), max: member.plus() + room }
 }
 
 impl Region {
-    /// The length of a member as the registers say now.
+    /// Handles completions before `until` for as long as each is the success of a whole segment of this region whose
+    /// successor is known, by submitting that one. This is all that happens between two requests of a connection
+    /// whose chain needs no computation. The first completion that wants more is left where it is.
     ///
-    /// An over-long length gives the bound: only a submission of it is an error.
-    #[inline]
+    /// A function of its own, and its lines in this order, for the sake of registers: a third of the instructions
+    /// went into spilling them before.
+    #[inline(never)]
+    pub(crate) fn advance(&self, queues: &Queues, until: u32) {
+        while let Some(cqe) = queues.peek(until) {
+            let (user_data, result) = (cqe.user_data, cqe.res);
+            let index = Key::split(user_data).0.index() as usize;
+            if index >= self.memory.accessible() {
+                return;
+            }
+            let record = self.memory.record(index);
+            let header = record.header();
+            if header.expect.get() != user_data || result <= 0 {
+                return;
+            }
+            let segment = header.segment.get();
+            // SAFETY: the segment was submitted, so it is one of the templates.
+            let template = unsafe { self.templates.get_unchecked(usize::from(segment)) };
+            let (missing, then) = (header.want.get().wrapping_sub(result as u32), template.then);
+            if missing > template.slack || then == NONE {
+                return;
+            }
+            // SAFETY: a template's words were checked against the layout of this region.
+            unsafe { record.word(usize::from(template.into)) }.set(result as u64);
+            // SAFETY: a template's successor was checked to be one of the templates.
+            let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
+            let Some(place) = queues.vacant(next.members.len() as u32) else { return };
+            // The completion has come, and is accounted for by expecting the next one in its place.
+            let first = header.key.get().with_step(0);
+            header.expect.set(first | next.last_step);
+            header.segment.set(then);
+            // SAFETY: the places are vacant, and ours until they are published: nothing below runs foreign code.
+            match unsafe { self.write::<false>(record, index, first, &next.members, place, 0) } {
+                Ok(want) => header.want.set(want),
+                Err(_) => {
+                    header.expect.set(cqe.user_data);
+                    header.segment.set(segment);
+                    return;
+                }
+            }
+            // SAFETY: the entries were written in full; the spans are inside this frame's buffer, which is not
+            // reused, unmapped or lent before the completion has come that is expected from here on.
+            unsafe { queues.publish(next.members.len() as u32) };
+            self.advanced.add(1);
+            queues.consume();
+        }
+    }
+
+    /// Writes the entries of `members` to the places from `place` on. Of the first, `done` bytes have been
+    /// transferred already (if `PARTIAL`). Gives the length of the last one.
+    ///
+    /// # Safety
+    /// As many places as there are members must be valid for writes.
+    #[inline(always)]
+    unsafe fn write<const PARTIAL: bool>(
+        &self,
+        record: Record,
+        index: usize,
+        mut user_data: u64,
+        members: &[Member],
+        mut place: NonNull<Sqe>,
+        done: u32,
+    ) -> Result<u32, NotSubmitted> {
+        let buffer = self.memory.buffer(index).as_ptr() as u64;
+        let mut want = 0;
+        // SAFETY: a checked segment has members.
+        unsafe { std::hint::assert_unchecked(!members.is_empty()) };
+        for (i, member) in members.iter().enumerate() {
+            // SAFETY: a template's words were checked against the layout of this region.
+            let (fd, added) = unsafe {
+                (record.word(usize::from(member.descriptor)).get(), record.word(usize::from(member.length)).get())
+            };
+            if added > member.room {
+                return Err(too_long(member, Key::split(user_data).1 as u8, added));
+            }
+            let (mut offset, mut flags_len) = (member.offset, member.flags_len + added);
+            if PARTIAL && i == 0 {
+                let before = u64::from(done).min(flags_len & 0xffff_ffff);
+                offset += before;
+                flags_len -= before;
+            }
+            let address = buffer.wrapping_add(offset);
+            let words = [member.head | fd, member.off, address, flags_len, user_data, member.index, 0, 0];
+            // SAFETY: the place is one of the caller's, and an entry is eight words. The span lies inside the
+            // frame's buffer: offset + length does, and what is done was a part of it.
+            unsafe { place.cast::<[u64; 8]>().write(words) };
+            want = flags_len as u32;
+            if want == 0 {
+                // SAFETY: as above.
+                unsafe { nothing(place.as_ptr()) };
+            }
+            user_data = Key::next_step(user_data);
+            // SAFETY: one past the last place at the most.
+            place = unsafe { place.add(1) };
+        }
+        if PARTIAL {
+            // SAFETY: the place that was written last. The last entry of a list must not link to what comes next.
+            unsafe { (*place.as_ptr().sub(1)).flags &= !(IO_LINK | CQE_SKIP_SUCCESS) };
+        }
+        Ok(want)
+    }
+
+    /// The length of a member of the current segment, as the registers say now. An over-long register counts as
+    /// the most that it may be: only a submission of it is an error.
     pub(super) fn wanted(&self, record: Record, member: u8) -> u32 {
         let (segment, member) = (usize::from(record.header().segment.get()), usize::from(member));
         let member = &self.templates[segment].members[member];
-        self.length(record, member).min(u64::from(member.max)) as u32
-    }
-
-    #[inline]
-    fn length(&self, record: Record, member: &Member) -> u64 {
-        if member.length == NO_WORD {
-            u64::from(member.sqe.len)
-        } else {
-            // SAFETY: a template's words were checked against the layout of this region.
-            unsafe { record.word(usize::from(member.length)) }.get()
-        }
+        // SAFETY: a template's words were checked against the layout of this region.
+        let length = unsafe { record.word(usize::from(member.length)) }.get();
+        member.plus() + length.min(member.room) as u32
     }
 }
 
 impl<'f> Frame<'f> {
-    /// Submits a whole segment. Gives the frame back if a length does not fit.
-    ///
-    /// If the queue takes nothing at the moment, the frame is parked; `Resume::unparked` then has to
-    /// submit again.
+    /// Submits a whole segment, or gives the frame back.
     ///
     /// # Panics
     /// If there is no such segment.
-    #[inline]
-    pub fn submit(self, segment: u16) -> Result<(), (Frame<'f>, TooLong)> {
-        let template = &self.region.templates[usize::from(segment)];
-        self.emit(segment, &template.members, 0, 0, template.completions, 0)
+    pub fn submit(self, segment: u16) -> Result<(), (Frame<'f>, NotSubmitted)> {
+        let Frame { region, record, .. } = self;
+        let template = &region.templates[usize::from(segment)];
+        let header = record.header();
+        let want = match self.emit::<false>(&template.members, 0, 0) {
+            Ok(want) => want,
+            Err(refused) => return Err((self, refused)),
+        };
+        if template.completions == 1 && header.flags.get() == 0 {
+            header.expect.set(header.key.get().with_step(0) | template.last_step);
+            header.segment.set(segment);
+            header.want.set(want);
+        } else {
+            region.await_counted(record, segment, template.completions);
+        }
+        Ok(())
     }
 
-    /// Submits the members of a segment from `from` on, of which the first has already transferred `done`
-    /// bytes; only that one if `alone`.
+    /// Submits the members of a segment from `from` on, of which the first has already transferred `done` bytes;
+    /// only that one if `alone`.
+    ///
+    /// # Panics
+    /// If there is no such segment or member.
     #[cold]
     pub fn submit_from(
         self,
@@ -72,69 +194,38 @@ impl<'f> Frame<'f> {
         from: u8,
         done: u32,
         alone: bool,
-    ) -> Result<(), (Frame<'f>, TooLong)> {
-        let template = &self.region.templates[usize::from(segment)];
+    ) -> Result<(), (Frame<'f>, NotSubmitted)> {
+        let Frame { region, record, .. } = self;
+        let template = &region.templates[usize::from(segment)];
         let to = if alone { from + 1 } else { template.last + 1 };
         let members = &template.members[usize::from(from)..usize::from(to)];
-        let completions = template.completions.min(members.len() as u16);
-        let header = self.record.header();
+        if let Err(refused) = self.emit::<true>(members, from, done) {
+            return Err((self, refused));
+        }
+        let header = record.header();
         header.from.set(from);
         header.to.set(to);
         header.done.set(done);
-        self.emit(segment, members, from, done, completions, PARTIAL)
+        header.raise(PARTIAL);
+        region.await_counted(record, segment, template.completions.min(members.len() as u16));
+        Ok(())
     }
 
-    #[inline(always)]
-    fn emit(
-        self,
-        segment: u16,
-        members: &[Member],
-        from: u8,
-        done: u32,
-        completions: u16,
-        flags: u8,
-    ) -> Result<(), (Frame<'f>, TooLong)> {
-        let (region, record) = (self.region, self.record);
-        let count = members.len() as u32;
-        let Ok(mut reservation) = region.core.driver().ring.reserve(count) else {
-            self.park();
-            return Ok(());
-        };
-        let key = record.header().key.get();
-        let buffer = region.memory.buffer(self.index);
-        let mut want = 0;
-        for (i, member) in members.iter().enumerate() {
-            let len = region.length(record, member);
-            if len > u64::from(member.max) {
-                let member = TooLong { member: from + i as u8, len, max: member.max };
-                return Err((self, member));
-            }
-            let before = if i == 0 { done } else { 0 };
-            want = len as u32 - before.min(len as u32);
-            let place = reservation.place(i as u32).as_ptr();
-            // SAFETY: the place is reserved for us alone; the words were checked against the layout; the
-            // span lies inside the frame's buffer, because offset + max does and before <= len <= max.
-            unsafe {
-                *place = member.sqe;
-                (*place).fd = record.word(usize::from(member.descriptor)).get() as i32;
-                (*place).addr = buffer.add((member.offset + before) as usize).as_ptr() as u64;
-                (*place).len = want;
-                (*place).user_data = key.with_step(u32::from(from) + i as u32);
-                if want == 0 {
-                    nothing(place);
-                }
-            }
+    /// Writes and publishes the entries of `members`, of which the first is number `from` of its segment.
+    fn emit<const PARTIAL: bool>(&self, members: &[Member], from: u8, done: u32) -> Result<u32, NotSubmitted> {
+        let Frame { region, record, index } = *self;
+        let reservation = region.core.driver().ring.reserve(members.len() as u32);
+        let reservation = reservation.map_err(|_| NotSubmitted::Busy)?;
+        let user_data = record.header().key.get().with_step(u32::from(from));
+        // SAFETY: the places are reserved for us alone.
+        unsafe {
+            let want =
+                region.write::<PARTIAL>(record, index, user_data, members, reservation.first(), done)?;
+            // SAFETY: every place was written in full; the spans are inside this frame's buffer, which is not
+            // reused, unmapped or lent before the completions have come that the caller awaits from here on.
+            reservation.commit();
+            Ok(want)
         }
-        if flags & PARTIAL != 0 {
-            let last = reservation.place(count - 1).as_ptr();
-            // SAFETY: as above. The last entry of a list must not link to whatever comes next.
-            unsafe { (*last).flags &= !(IO_LINK | CQE_SKIP_SUCCESS) };
-        }
-        // SAFETY: every place was written in full; the spans are inside this frame's buffer, which is not
-        // reused, unmapped or lent until `completions` completions have come, counted from here on.
-        unsafe { reservation.commit() };
-        self.in_flight(segment, completions, want, flags);
-        Ok(())
     }
 }
 
@@ -143,12 +234,10 @@ impl<'f> Frame<'f> {
 /// # Safety
 /// `place` must be valid for writes.
 #[cold]
-unsafe fn nothing(place: *mut crate::ring::Sqe) {
+unsafe fn nothing(place: *mut Sqe) {
     // SAFETY: the caller's promise.
     unsafe {
         let (flags, user_data) = ((*place).flags, (*place).user_data);
-        *place = nop::TEMPLATE;
-        (*place).flags = flags;
-        (*place).user_data = user_data;
+        *place = Sqe { flags, user_data, ..nop::TEMPLATE };
     }
 }

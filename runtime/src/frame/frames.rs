@@ -6,12 +6,14 @@ use std::io;
 use std::rc::Rc;
 
 use super::layout::Layout;
-use super::memory::{ASKED, BAD, CANCELLING, FREE, HELD, Memory, PARKED, PARTIAL, Record};
-use super::plan::{Plan, PlanError, Template};
+use super::emit::NotSubmitted;
+use super::memory::{ASKED, BAD, CANCELLING, FREE, Memory, PARKED, PARTIAL, Record, VACANT};
+use super::plan::{self, Plan, PlanError, Template};
 use super::token::{Frame, Stop};
 use crate::driver::key::MAX_INDEX;
 use crate::driver::{Key, Owner};
 use crate::exec::Handle;
+use crate::metrics::Counter;
 use crate::op::{Completion, cancel};
 
 /// What goes on when a frame's segment has completed.
@@ -19,8 +21,11 @@ use crate::op::{Completion, cancel};
 /// Each method is given the frame, with nothing of it in flight, and ends by submitting, parking or freeing it. A
 /// panic in one of them aborts the process: whoever runs foreign code in them catches its panics.
 pub trait Resume: 'static {
-    /// The whole segment has succeeded. `count` is the result of its last member.
-    fn advanced(&self, frame: Frame<'_>, segment: u16, count: u32);
+    /// The whole segment has succeeded, and has no successor of its own.
+    fn advanced(&self, frame: Frame<'_>, segment: u16);
+
+    /// The segment was to follow one that has succeeded, and could not be submitted.
+    fn refused(&self, frame: Frame<'_>, segment: u16, reason: NotSubmitted);
 
     /// A member has failed or come short, a part of a segment has succeeded, or the frame is being cancelled.
     fn stopped(&self, frame: Frame<'_>, stop: Stop);
@@ -58,12 +63,14 @@ impl fmt::Display for FramesError {
 
 impl std::error::Error for FramesError {}
 
-pub(super) struct Region {
+pub(crate) struct Region {
     pub(super) core: Handle,
     owner: u32,
     pub(super) layout: Layout,
     pub(super) memory: Memory,
     pub(super) templates: Box<[Template]>,
+    /// Segments that have succeeded as a whole.
+    pub(super) advanced: Counter,
     free: Cell<u32>,
     live: Cell<u32>,
     /// Nobody will allocate any more: forget the owner with the last frame.
@@ -87,21 +94,16 @@ impl<R: Resume> Frames<R> {
         let core = Handle::current();
         let ring = &core.driver().ring;
         let skip = ring.capabilities().skip_success();
-        let templates = plans
-            .iter()
-            .enumerate()
-            .map(|(segment, plan)| {
-                Template::check(plan, &layout, ring.longest_list(), skip)
-                    .map_err(|error| FramesError::Plan { segment, error })
-            })
-            .collect::<Result<Box<[_]>, _>>()?;
+        let templates = plan::check(plans, &layout, ring.longest_list(), skip)
+            .map_err(|(segment, error)| FramesError::Plan { segment, error })?;
         let memory = Memory::reserve(&layout, limit.clamp(1, MAX_INDEX)).map_err(FramesError::Memory)?;
         let mut made = None;
         core.driver()
             .add_owner(|owner| {
                 let (free, live, retired) = (Cell::new(NONE), Cell::new(0), Cell::new(false));
                 let core = core.clone();
-                let region = Region { core, owner, layout, memory, templates, free, live, retired };
+                let advanced = Counter::default();
+                let region = Region { core, owner, layout, memory, templates, advanced, free, live, retired };
                 let frames = Rc::new(Frames { region, runner });
                 made = Some(frames.clone());
                 frames
@@ -131,6 +133,11 @@ impl<R: Resume> Frames<R> {
         self.region.live.get()
     }
 
+    /// Segments that have succeeded as a whole.
+    pub fn advanced(&self) -> u64 {
+        self.region.advanced.get()
+    }
+
     /// Cancels the frame `key`: what it has in flight is cancelled, and it is resumed with a [`Stop`]
     /// that says so. Nothing happens if that use of the frame is over.
     pub fn cancel(&self, key: Key) {
@@ -155,27 +162,27 @@ impl Region {
             return None;
         }
         let index = self.free.get();
-        let record = self.memory.record(index);
+        let record = self.memory.record(index as usize);
         let header = record.header();
         self.free.set(header.next.get());
         self.live.set(self.live.get() + 1);
         let next = header.key.get().generation().wrapping_add(1);
         header.key.set(Key::frame(self.owner, index, next));
-        header.flags.set(HELD);
+        header.flags.set(0);
         header.done.set(0);
         for word in 0..self.layout.words() {
             let vacant = word < usize::from(self.layout.descriptors);
             // SAFETY: below the words of the layout.
-            unsafe { record.word(word) }.set(if vacant { u64::MAX } else { 0 });
+            unsafe { record.word(word) }.set(if vacant { VACANT } else { 0 });
         }
-        Some(Frame::new(self, record, index))
+        Some(Frame::new(self, record, index as usize))
     }
 
     #[cold]
     fn grow(&self) -> bool {
         let Ok(fresh) = self.memory.grow() else { return false };
         for index in fresh.rev() {
-            let header = self.memory.record(index).header();
+            let header = self.memory.record(index as usize).header();
             header.flags.set(FREE);
             header.next.set(self.free.get());
             self.free.set(index);
@@ -186,18 +193,23 @@ impl Region {
     /// The record of the frame that `key` names, if it is still the same use of it.
     #[inline]
     pub(super) fn find(&self, key: Key) -> Option<Record> {
-        if key.index() >= self.memory.accessible() {
+        let index = key.index() as usize;
+        if index >= self.memory.accessible() {
             return None;
         }
-        let record = self.memory.record(key.index());
+        let record = self.memory.record(index);
         let header = record.header();
-        (header.key.get() == key && header.flags.get() & FREE == 0).then_some(record)
+        (header.key.get() == key && !header.has(FREE)).then_some(record)
     }
 
     fn cancel(&self, record: Record) {
         let header = record.header();
-        header.flags.set(header.flags.get() | CANCELLING);
-        if header.in_flight.get() > 0 {
+        header.raise(CANCELLING);
+        if header.in_flight() {
+            // No completion is plain from here on.
+            if header.expect.replace(0) != 0 {
+                header.counted.set(1);
+            }
             self.ask(record);
         }
     }
@@ -205,20 +217,32 @@ impl Region {
     /// Makes the driver ask the kernel, once for as long as the frame has something in flight.
     pub(super) fn ask(&self, record: Record) {
         let header = record.header();
-        if header.flags.get() & ASKED == 0 {
-            header.flags.set(header.flags.get() | ASKED);
-            self.core.driver().cancel_frame(header.key.get());
+        if !header.has(ASKED) {
+            header.raise(ASKED);
+            self.core.driver().cancel(header.key.get());
+        }
+    }
+
+    /// `completions` are to come, each of which needs a closer look.
+    pub(super) fn await_counted(&self, record: Record, segment: u16, completions: u16) {
+        let header = record.header();
+        header.segment.set(segment);
+        header.counted.set(completions);
+        if header.has(CANCELLING) {
+            // Cancelled between two segments: what was just submitted is cancelled in turn.
+            self.ask(record);
         }
     }
 
     /// Gives a frame back. Its descriptors have been taken out.
-    pub(super) fn free(&self, record: Record, index: u32) {
+    pub(super) fn free(&self, record: Record, index: usize) {
         let header = record.header();
-        debug_assert_eq!(header.in_flight.get(), 0);
+        debug_assert!(!header.in_flight());
         header.flags.set(FREE);
+        header.expect.set(0);
         // The key is over: a late completion finds nothing.
         header.next.set(self.free.get());
-        self.free.set(index);
+        self.free.set(index as u32);
         self.live.set(self.live.get() - 1);
         self.memory.discard(index);
         self.forget_if_unused();
@@ -232,40 +256,28 @@ impl Region {
 }
 
 impl<R: Resume> Owner for Frames<R> {
-    #[inline]
     fn completed(&self, key: Key, step: u32, completion: Completion) {
-        let region = &self.region;
-        let Some(record) = region.find(key).filter(|record| record.header().in_flight.get() > 0) else {
-            return region.core.driver().ring.counters.strays.add(1);
-        };
-        let header = record.header();
-        let left = header.in_flight.get() - 1;
-        header.in_flight.set(left);
-        let template = &region.templates[usize::from(header.segment.get())];
-        let result = completion.result();
-        // The one path that matters: the whole segment, by the completion of its last member.
-        if header.flags.get() == 0 && left == 0 && step == u32::from(template.last) {
-            let success = if template.exact { result as u32 == header.want.get() } else { result > 0 };
-            if success && result >= 0 {
-                header.flags.set(HELD);
-                let frame = Frame::new(region, record, key.index());
-                return self.runner.advanced(frame, header.segment.get(), result as u32);
-            }
+        match self.region.find(key).filter(|record| record.header().in_flight()) {
+            Some(record) => self.settle(record, step, completion.result()),
+            None => self.region.core.driver().ring.counters.strays.add(1),
         }
-        self.settle(record, step, result);
+    }
+
+    fn region(&self) -> &Region {
+        &self.region
     }
 
     fn ready(&self, key: Key) {
         let Some(record) = self.region.find(key) else { return };
         let header = record.header();
-        if header.flags.get() & PARKED != 0 {
-            header.flags.set(header.flags.get() & !PARKED | HELD);
-            self.runner.unparked(Frame::new(&self.region, record, key.index()));
+        if header.has(PARKED) {
+            header.flags.set(header.flags.get() & !PARKED);
+            self.runner.unparked(Frame::new(&self.region, record, key.index() as usize));
         }
     }
 
     fn in_flight(&self, key: Key) -> bool {
-        self.region.find(key).is_some_and(|record| record.header().in_flight.get() > 0)
+        self.region.find(key).is_some_and(|record| record.header().in_flight())
     }
 
     fn ask_cancel(&self, key: Key) -> bool {
@@ -274,7 +286,7 @@ impl<R: Resume> Owner for Frames<R> {
         let mut asked = None;
         template.members.iter().all(|member| {
             // SAFETY: a template's words were checked against the layout.
-            let fd = unsafe { record.word(usize::from(member.descriptor)) }.get() as i32;
+            let fd = (unsafe { record.word(usize::from(member.descriptor)) }.get() >> 32) as i32;
             // One request finds every member on the descriptor, which is this frame's alone.
             asked == Some(fd) || {
                 asked = Some(fd);
@@ -286,7 +298,7 @@ impl<R: Resume> Owner for Frames<R> {
     fn shut_down(&self) {
         for index in 0..self.region.memory.accessible() {
             let record = self.region.memory.record(index);
-            if record.header().flags.get() & FREE == 0 {
+            if !record.header().has(FREE) {
                 self.region.cancel(record);
             }
         }
@@ -298,60 +310,72 @@ impl<R: Resume> Owner for Frames<R> {
 }
 
 impl<R: Resume> Frames<R> {
-    /// Everything that is not a plain success: a failure, a short transfer, a cancellation, a submission that was
-    /// not the whole segment, and rings on which every member posts a completion.
-    #[cold]
+    /// Everything that [`Region::advance`] leaves: a success that a computation follows, a failure, a short
+    /// transfer, a cancellation, a submission that was not the whole segment, and rings on which every member posts
+    /// a completion.
     fn settle(&self, record: Record, step: u32, result: i32) {
         let header = record.header();
-        let template = &self.region.templates[usize::from(header.segment.get())];
-        let partial = header.flags.get() & PARTIAL != 0;
-        let first = if partial { u32::from(header.from.get()) } else { 0 };
-        let last = if partial { u32::from(header.to.get()) - 1 } else { u32::from(template.last) };
-        if step < first || step > last {
+        let segment = header.segment.get();
+        let template = &self.region.templates[usize::from(segment)];
+        let partial = header.has(PARTIAL);
+        let first = if partial { header.from.get() } else { 0 };
+        let last = if partial { header.to.get() - 1 } else { template.last };
+        if step < u32::from(first) || step > u32::from(last) {
             return self.region.core.driver().ring.counters.strays.add(1);
         }
+        let step = step as u8;
         if step == last {
             header.last_result.set(result);
         }
-        let member = &template.members[step as usize];
-        let want = self.region.wanted(record, step as u8) - if step == first { header.done.get() } else { 0 };
-        let success =
-            if member.exact || want == 0 { result >= 0 && result as u32 == want } else { result > 0 };
+        let member = &template.members[usize::from(step)];
+        let before = |member: u8| if member == first { header.done.get() } else { 0 };
+        let want = self.region.wanted(record, step) - before(step);
+        let success = if member.exact || want == 0 { result >= 0 && result as u32 == want } else { result > 0 };
         // Members complete in any order; what severed the link is the first of them that failed.
-        if !success && (header.flags.get() & BAD == 0 || step < u32::from(header.bad_member.get())) {
-            header.flags.set(header.flags.get() | BAD);
-            header.bad_member.set(step as u8);
+        if !success && (!header.has(BAD) || step < header.bad_member.get()) {
+            header.raise(BAD);
+            header.bad_member.set(step);
             header.bad_result.set(result);
         }
-        if header.in_flight.get() > 0 {
-            return;
+        if header.expect.replace(0) == 0 {
+            header.counted.set(header.counted.get() - 1);
+            if header.counted.get() > 0 {
+                return;
+            }
         }
 
-        let flags = header.flags.get();
-        let segment = header.segment.get();
-        let (member, result) = if flags & BAD != 0 {
+        let succeeded = !header.has(BAD);
+        let cancelling = header.has(CANCELLING);
+        let (member, result) = if succeeded {
+            (last, header.last_result.get())
+        } else {
             (header.bad_member.get(), header.bad_result.get())
-        } else {
-            (last as u8, header.last_result.get())
         };
-        let before = if u32::from(member) == first { header.done.get() } else { 0 };
-        let stop = Stop {
-            segment,
-            member,
-            result,
-            done: before + result.max(0) as u32,
-            want: self.region.wanted(record, member),
-            succeeded: flags & BAD == 0,
-            whole: last == u32::from(template.last),
-            cancelling: flags & CANCELLING != 0,
-        };
+        let done = before(member) + result.max(0) as u32;
         header.done.set(0);
-        header.flags.set(flags & CANCELLING | HELD);
-        let frame = Frame::new(&self.region, record, header.key.get().index());
-        if stop.succeeded && stop.whole && !stop.cancelling {
-            self.runner.advanced(frame, segment, stop.done);
-        } else {
-            self.runner.stopped(frame, stop);
+        header.flags.set(header.flags.get() & CANCELLING);
+        let frame = Frame::new(&self.region, record, header.key.get().index() as usize);
+        if succeeded && last == template.last && !cancelling {
+            return self.follow(frame, segment, done);
+        }
+        let want = self.region.wanted(record, member);
+        let alone = first == last;
+        self.runner.stopped(frame, Stop { segment, member, result, done, want, succeeded, alone, cancelling });
+    }
+
+    /// The segment has succeeded: on to what follows it.
+    fn follow(&self, frame: Frame<'_>, segment: u16, count: u32) {
+        self.region.advanced.add(1);
+        let template = &self.region.templates[usize::from(segment)];
+        // SAFETY: a template's words were checked against the layout of this region.
+        unsafe { frame.record.word(usize::from(template.into)) }.set(u64::from(count));
+        match template.then {
+            plan::NONE => self.runner.advanced(frame, segment),
+            then => {
+                if let Err((frame, reason)) = frame.submit(then) {
+                    self.runner.refused(frame, then, reason);
+                }
+            }
         }
     }
 }

@@ -12,7 +12,8 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The word of a control record that holds descriptor `i`.
+    /// The word of a control record that holds descriptor `i`, in its upper half: where word 0 of an entry wants
+    /// it.
     #[inline]
     pub(super) fn descriptor_word(&self, i: u16) -> usize {
         usize::from(i)
@@ -24,8 +25,19 @@ impl Layout {
         usize::from(self.descriptors) + usize::from(i)
     }
 
-    pub(super) fn words(&self) -> usize {
+    /// The word of a control record that is never written and always zero: a length that adds nothing.
+    pub(super) fn zero_word(&self) -> usize {
         usize::from(self.descriptors) + usize::from(self.registers)
+    }
+
+    /// The word of a control record that takes counts which nobody reads.
+    pub(super) fn discard_word(&self) -> usize {
+        self.zero_word() + 1
+    }
+
+    /// Descriptors, registers, and the two words above.
+    pub(super) fn words(&self) -> usize {
+        self.discard_word() + 1
     }
 
     /// Bytes from one frame's buffer to the next: whole cache lines.

@@ -17,12 +17,17 @@ const STEP: u32 = 64;
 /// The head of a control record.
 #[repr(C)]
 pub(super) struct Header {
+    /// The `user_data` of the one completion that is awaited, if that is how the submission ends; 0 else, and 0
+    /// wherever the completion needs a closer look (a part of a segment, a frame that is being cancelled).
+    pub(super) expect: Cell<u64>,
+    /// The length that the member of the expected completion was submitted with.
+    pub(super) want: Cell<u32>,
     /// This use of the frame; compared with every completion.
     pub(super) key: Cell<Key>,
-    /// Completions to come.
-    pub(super) in_flight: Cell<u16>,
     /// The segment that was submitted last.
     pub(super) segment: Cell<u16>,
+    /// Completions to come, if they are counted and not expected.
+    pub(super) counted: Cell<u16>,
     pub(super) flags: Cell<u8>,
     /// The first member whose result was not a success, where every member reports.
     pub(super) bad_member: Cell<u8>,
@@ -30,8 +35,6 @@ pub(super) struct Header {
     pub(super) from: Cell<u8>,
     /// The member after the last of the current submission.
     pub(super) to: Cell<u8>,
-    /// The length that the last member was submitted with.
-    pub(super) want: Cell<u32>,
     /// Bytes that an interrupted member had transferred before its current submission.
     pub(super) done: Cell<u32>,
     /// The result of `bad_member`.
@@ -42,20 +45,36 @@ pub(super) struct Header {
     pub(super) next: Cell<u32>,
 }
 
+impl Header {
+    /// Whether a completion is to come.
+    pub(super) fn in_flight(&self) -> bool {
+        self.expect.get() != 0 || self.counted.get() > 0
+    }
+
+    pub(super) fn has(&self, flag: u8) -> bool {
+        self.flags.get() & flag != 0
+    }
+
+    pub(super) fn raise(&self, flag: u8) {
+        self.flags.set(self.flags.get() | flag);
+    }
+}
+
+/// A word without a descriptor.
+pub(super) const VACANT: u64 = 0xffff_ffff_0000_0000;
+
 /// The frame has no use at the moment.
 pub(super) const FREE: u8 = 1 << 0;
-/// A `Frame` token is out.
-pub(super) const HELD: u8 = 1 << 1;
 /// The frame is being cancelled.
-pub(super) const CANCELLING: u8 = 1 << 2;
+pub(super) const CANCELLING: u8 = 1 << 1;
 /// The current submission is not the whole segment (see `Header::from`, `Header::to`).
-pub(super) const PARTIAL: u8 = 1 << 3;
+pub(super) const PARTIAL: u8 = 1 << 2;
 /// A member of the current submission failed while others have yet to report.
-pub(super) const BAD: u8 = 1 << 4;
+pub(super) const BAD: u8 = 1 << 3;
 /// The frame waits in the ready queue.
-pub(super) const PARKED: u8 = 1 << 5;
+pub(super) const PARKED: u8 = 1 << 4;
 /// A cancel request stands.
-pub(super) const ASKED: u8 = 1 << 6;
+pub(super) const ASKED: u8 = 1 << 5;
 
 /// The control record of an accessible frame: a header, then the words of its layout.
 #[derive(Clone, Copy)]
@@ -86,7 +105,7 @@ pub(super) struct Memory {
     buffers: Reserved,
     record_size: usize,
     stride: usize,
-    accessible: Cell<u32>,
+    accessible: Cell<usize>,
     limit: u32,
 }
 
@@ -108,36 +127,36 @@ impl Memory {
 
     /// How many frames are accessible: every index below is one.
     #[inline]
-    pub(super) fn accessible(&self) -> u32 {
+    pub(super) fn accessible(&self) -> usize {
         self.accessible.get()
     }
 
     /// Makes more frames accessible; gives their indices.
     pub(super) fn grow(&self) -> io::Result<std::ops::Range<u32>> {
-        let old = self.accessible.get();
+        let old = self.accessible.get() as u32;
         let new = old.saturating_add(old.clamp(STEP, 4096)).min(self.limit);
         if new == old {
             return Err(io::ErrorKind::OutOfMemory.into());
         }
         self.records.make_accessible(new as usize * self.record_size)?;
         self.buffers.make_accessible(new as usize * self.stride)?;
-        self.accessible.set(new);
+        self.accessible.set(new as usize);
         Ok(old..new)
     }
 
     /// The control record of an accessible frame.
     #[inline]
-    pub(super) fn record(&self, index: u32) -> Record {
+    pub(super) fn record(&self, index: usize) -> Record {
         debug_assert!(index < self.accessible.get());
         // SAFETY: inside the reservation for every index below the limit.
-        Record(unsafe { self.records.start.add(index as usize * self.record_size) })
+        Record(unsafe { self.records.start.add(index * self.record_size) })
     }
 
     /// The first byte of an accessible frame's buffer.
     #[inline]
-    pub(super) fn buffer(&self, index: u32) -> NonNull<u8> {
+    pub(super) fn buffer(&self, index: usize) -> NonNull<u8> {
         // SAFETY: inside the reservation for every index below the limit.
-        unsafe { self.buffers.start.add(index as usize * self.stride) }
+        unsafe { self.buffers.start.add(index * self.stride) }
     }
 
     /// Never unmaps: the kernel may still write.
@@ -147,7 +166,7 @@ impl Memory {
     }
 
     /// Gives the pages of a frame's buffer back to the system, as far as it has pages of its own.
-    pub(super) fn discard(&self, index: u32) {
+    pub(super) fn discard(&self, index: usize) {
         let start = self.buffer(index).addr().get();
         let (first, end) = (start.next_multiple_of(PAGE), (start + self.stride) & !(PAGE - 1));
         if first < end {

@@ -24,9 +24,10 @@ mod plan;
 mod token;
 mod views;
 
-pub use emit::TooLong;
+pub use emit::NotSubmitted;
+pub(crate) use frames::Region;
 pub use frames::{Frames, FramesError, Resume};
 pub use layout::Layout;
 pub use plan::{Len, Plan, PlanError, Transfer, Verb};
-pub use token::{Frame, Stop};
+pub use token::{Frame, Registers, Stop};
 pub use views::Views;

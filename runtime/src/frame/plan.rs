@@ -7,6 +7,7 @@
 use std::fmt;
 
 use super::layout::Layout;
+use crate::driver::Key;
 use crate::driver::key::MAX_STEPS;
 use crate::op::{Facts, Severs, recv, send};
 use crate::ring::Sqe;
@@ -61,11 +62,13 @@ impl Verb {
 pub enum Len {
     /// Known when the program was built.
     Fixed(u32),
-    /// Read from a register when the segment is submitted; more than `max` is an error of that frame.
+    /// Computed when the segment is submitted: a register and a constant.
     Register {
         /// The register.
         index: u16,
-        /// The longest span that fits.
+        /// Added to it.
+        plus: u32,
+        /// The longest span that fits; a greater sum is an error of that frame.
         max: u32,
     },
 }
@@ -96,6 +99,11 @@ pub struct Transfer {
 pub struct Plan {
     /// The members, in order.
     pub members: Vec<Transfer>,
+    /// The register that takes the count of the last member.
+    pub into: Option<u16>,
+    /// The segment to submit when this one has succeeded, if nothing needs to be computed in between. Its frame is
+    /// then not resumed.
+    pub then: Option<u16>,
 }
 
 /// Why a plan was refused.
@@ -111,7 +119,7 @@ pub enum PlanError {
         /// How many there may be.
         limit: usize,
     },
-    /// A member names a register or descriptor that the layout does not have.
+    /// A register, descriptor or segment is named that is not there.
     NoSuchHandle,
     /// A member's span does not lie inside the frame's bytes.
     OutOfBounds,
@@ -130,7 +138,7 @@ impl fmt::Display for PlanError {
                 write!(f, "a segment has {members} members, and this ring takes {limit}")
             }
             PlanError::NoSuchHandle => {
-                write!(f, "a member uses a register or descriptor outside of the layout")
+                write!(f, "a register, descriptor or segment is named that is not there")
             }
             PlanError::OutOfBounds => write!(f, "a member's span lies outside of the frame"),
             PlanError::DoesNotSever { member } => {
@@ -142,20 +150,40 @@ impl fmt::Display for PlanError {
 
 impl std::error::Error for PlanError {}
 
-/// Stands for "the length is in the template".
-pub(super) const NO_WORD: u16 = u16::MAX;
+/// Stands for "no segment".
+pub(super) const NONE: u16 = u16::MAX;
 
-/// A member, checked: a template and what to patch into it.
+/// A member, checked: a template and what to patch into it. As large as an entry, and most of it the entry's words
+/// (see [`Sqe::words`]) with holes where something is patched in.
+#[repr(C, align(64))]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
-    pub(super) sqe: Sqe,
+    /// Word 0 without the descriptor.
+    pub(super) head: u64,
+    /// Word 1.
+    pub(super) off: u64,
+    /// Where the span starts in the frame's bytes: word 2 without the frame's address.
+    pub(super) offset: u64,
+    /// Word 3, with the fixed part of the length.
+    pub(super) flags_len: u64,
+    /// Word 5.
+    pub(super) index: u64,
+    /// The most that the register may add to the length.
+    pub(super) room: u64,
     /// The word of the control record with the descriptor.
     pub(super) descriptor: u16,
-    /// The word of the control record with the length, or `NO_WORD`.
+    /// The word of the control record that is added to the length: a register, or the word that is always zero.
     pub(super) length: u16,
-    pub(super) max: u32,
-    pub(super) offset: u32,
     pub(super) exact: bool,
+}
+
+const _: () = assert!(size_of::<Member>() == size_of::<Sqe>());
+
+impl Member {
+    /// The fixed part of the length.
+    pub(super) fn plus(&self) -> u32 {
+        self.flags_len as u32
+    }
 }
 
 /// A segment, checked.
@@ -166,13 +194,34 @@ pub(super) struct Template {
     pub(super) completions: u16,
     /// The step of the last member.
     pub(super) last: u8,
-    /// Whether only the whole span counts as success of the last member.
-    pub(super) exact: bool,
+    /// The same, as bits of a `user_data`.
+    pub(super) last_step: u64,
+    /// How much may be missing from the last member's span for a success: nothing if it is exact.
+    pub(super) slack: u32,
+    /// The word of the control record that takes the last member's count: a register, or the word that nobody reads.
+    pub(super) into: u16,
+    /// The segment that follows without a computation, or `NONE`.
+    pub(super) then: u16,
+}
+
+/// Checks all segments of a program against its layout, and lowers them for a ring that takes lists of `limit`
+/// entries. The error names the segment at fault.
+pub(super) fn check(
+    plans: &[Plan],
+    layout: &Layout,
+    limit: u32,
+    skip: bool,
+) -> Result<Box<[Template]>, (usize, PlanError)> {
+    let check = |(i, plan): (usize, &Plan)| -> Result<Template, (usize, PlanError)> {
+        let template = Template::check(plan, layout, limit, skip).map_err(|error| (i, error))?;
+        let then = usize::from(template.then);
+        if template.then != NONE && then >= plans.len() { Err((i, PlanError::NoSuchHandle)) } else { Ok(template) }
+    };
+    plans.iter().enumerate().map(check).collect()
 }
 
 impl Template {
-    /// Checks `plan` against `layout`, and lowers it for a ring that takes lists of `limit` entries.
-    pub(super) fn check(plan: &Plan, layout: &Layout, limit: u32, skip: bool) -> Result<Template, PlanError> {
+    fn check(plan: &Plan, layout: &Layout, limit: u32, skip: bool) -> Result<Template, PlanError> {
         let count = plan.members.len();
         let limit = limit.min(MAX_STEPS) as usize;
         if count > limit {
@@ -184,22 +233,28 @@ impl Template {
             if i < last && !transfer.verb.severs() {
                 return Err(PlanError::DoesNotSever { member: i });
             }
-            let mut member = check_transfer(transfer, layout)?;
-            if i < last {
-                member.sqe.flags = IO_LINK | if skip { CQE_SKIP_SUCCESS } else { 0 };
-            }
-            members.push(member);
+            let skip = if skip { CQE_SKIP_SUCCESS } else { 0 };
+            members.push(check_transfer(transfer, layout, if i < last { IO_LINK | skip } else { 0 })?);
         }
+        let into = plan.into.map_or(Ok(layout.discard_word() as u16), |index| register(index, layout))?;
         Ok(Template {
             completions: if skip { 1 } else { count as u16 },
             last: last as u8,
-            exact: members[last].exact,
+            last_step: Key::step_bits(last as u32),
+            slack: if members[last].exact { 0 } else { u32::MAX },
             members: members.into(),
+            into,
+            then: plan.then.unwrap_or(NONE),
         })
     }
 }
 
-fn check_transfer(transfer: &Transfer, layout: &Layout) -> Result<Member, PlanError> {
+/// The word of a register, which must be there.
+fn register(index: u16, layout: &Layout) -> Result<u16, PlanError> {
+    if index < layout.registers { Ok(layout.register_word(index) as u16) } else { Err(PlanError::NoSuchHandle) }
+}
+
+fn check_transfer(transfer: &Transfer, layout: &Layout, flags: u8) -> Result<Member, PlanError> {
     if transfer.descriptor >= layout.descriptors {
         return Err(PlanError::NoSuchHandle);
     }
@@ -207,21 +262,24 @@ fn check_transfer(transfer: &Transfer, layout: &Layout) -> Result<Member, PlanEr
     if end.is_none_or(|end| end > layout.bytes) || transfer.len.max() > i32::MAX as u32 {
         return Err(PlanError::OutOfBounds);
     }
-    let mut sqe = transfer.verb.template();
-    let length = match transfer.len {
-        Len::Fixed(len) => {
-            sqe.len = len;
-            NO_WORD
+    let (plus, length, room) = match transfer.len {
+        Len::Fixed(len) => (len, layout.zero_word() as u16, 0),
+        Len::Register { index, plus, max } => {
+            (plus, register(index, layout)?, max.checked_sub(plus).ok_or(PlanError::OutOfBounds)?)
         }
-        Len::Register { index, .. } if index < layout.registers => layout.register_word(index) as u16,
-        Len::Register { .. } => return Err(PlanError::NoSuchHandle),
     };
+    let sqe = Sqe { flags, fd: 0, len: plus, ..transfer.verb.template() };
+    let [head, off, _, flags_len, _, index, addr3, _] = sqe.words();
+    debug_assert_eq!(addr3, 0, "word 6 is always written as zero");
     Ok(Member {
-        sqe,
+        head,
+        off,
+        offset: u64::from(transfer.offset),
+        flags_len,
+        index,
+        room: u64::from(room),
         descriptor: layout.descriptor_word(transfer.descriptor) as u16,
         length,
-        max: transfer.len.max(),
-        offset: transfer.offset,
         exact: transfer.verb.is_exact(),
     })
 }

@@ -1,9 +1,11 @@
 //! The token for a frame that has nothing in flight.
 
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::cell::Cell;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
 use super::frames::Region;
-use super::memory::{ASKED, CANCELLING, HELD, PARKED, Record};
+use super::layout::Layout;
+use super::memory::{CANCELLING, PARKED, Record, VACANT};
 use super::views::Views;
 use crate::driver::Key;
 
@@ -22,8 +24,8 @@ pub struct Stop {
     pub want: u32,
     /// Whether everything that was submitted has succeeded.
     pub succeeded: bool,
-    /// Whether the segment's last member was among it.
-    pub whole: bool,
+    /// Whether it was a single member.
+    pub alone: bool,
     /// Whether the frame is being cancelled.
     pub cancelling: bool,
 }
@@ -33,13 +35,13 @@ pub struct Stop {
 pub struct Frame<'f> {
     pub(super) region: &'f Region,
     pub(super) record: Record,
-    pub(super) index: u32,
+    pub(super) index: usize,
 }
 
 impl<'f> Frame<'f> {
-    /// The caller has just set `HELD`.
+    /// The caller has just found out that nothing of the frame is in flight, and that it is not parked.
     #[inline]
-    pub(super) fn new(region: &'f Region, record: Record, index: u32) -> Self {
+    pub(super) fn new(region: &'f Region, record: Record, index: usize) -> Self {
         Frame { region, record, index }
     }
 
@@ -52,29 +54,13 @@ impl<'f> Frame<'f> {
     /// Whether the frame is being cancelled: it must end, and cannot submit.
     #[inline]
     pub fn is_cancelled(&self) -> bool {
-        self.record.header().flags.get() & CANCELLING != 0
+        self.record.header().has(CANCELLING)
     }
 
-    /// The value of a register.
-    ///
-    /// # Panics
-    /// If the layout has no such register.
+    /// The frame's registers.
     #[inline]
-    pub fn register(&self, i: u16) -> u64 {
-        assert!(i < self.region.layout.registers);
-        // SAFETY: the register was just checked to be one of the layout's.
-        unsafe { self.record.word(self.region.layout.register_word(i)) }.get()
-    }
-
-    /// Sets a register.
-    ///
-    /// # Panics
-    /// If the layout has no such register.
-    #[inline]
-    pub fn set_register(&self, i: u16, value: u64) {
-        assert!(i < self.region.layout.registers);
-        // SAFETY: the register was just checked to be one of the layout's.
-        unsafe { self.record.word(self.region.layout.register_word(i)) }.set(value);
+    pub fn registers(&self) -> Registers<'_> {
+        Registers { layout: &self.region.layout, record: self.record }
     }
 
     /// Gives the frame a descriptor; it owns it until it is taken out.
@@ -85,9 +71,8 @@ impl<'f> Frame<'f> {
         assert!(i < self.region.layout.descriptors);
         // SAFETY: the place was just checked to be one of the layout's.
         let word = unsafe { self.record.word(self.region.layout.descriptor_word(i)) };
-        assert!(word.get() == u64::MAX, "a descriptor is already there");
-        word.set(fd.as_raw_fd() as u64);
-        let _ = fd.into_raw_fd();
+        assert!(word.get() == VACANT, "a descriptor is already there");
+        word.set((fd.into_raw_fd() as u64) << 32);
     }
 
     /// Takes a descriptor out of the frame.
@@ -97,27 +82,36 @@ impl<'f> Frame<'f> {
     pub fn take_descriptor(&mut self, i: u16) -> Option<OwnedFd> {
         assert!(i < self.region.layout.descriptors);
         // SAFETY: the place was just checked to be one of the layout's.
-        let word = unsafe { self.record.word(self.region.layout.descriptor_word(i)) }.replace(u64::MAX);
-        if word == u64::MAX {
+        let word = unsafe { self.record.word(self.region.layout.descriptor_word(i)) }.replace(VACANT);
+        if word == VACANT {
             return None;
         }
         // SAFETY: `put_descriptor` took ownership of it, and it is given away only here.
-        Some(unsafe { OwnedFd::from_raw_fd(word as i32) })
+        Some(unsafe { OwnedFd::from_raw_fd((word >> 32) as i32) })
     }
 
-    /// The frame's bytes, to be borrowed in disjoint parts.
+    /// All the frame's bytes.
     #[inline]
-    pub fn views(&mut self) -> Views<'_> {
-        let bytes = self.region.layout.bytes as usize;
+    pub fn bytes(&self) -> &[u8] {
+        let (start, len) = (self.region.memory.buffer(self.index), self.region.layout.bytes as usize);
+        // SAFETY: nothing of the frame is in flight while its token exists, and mutable views borrow the
+        // token mutably; the buffer of an accessible frame has that many bytes, initialised to zero.
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), len) }
+    }
+
+    /// The frame's bytes, to be borrowed in disjoint parts, and its registers.
+    #[inline]
+    pub fn parts(&mut self) -> (Views<'_>, Registers<'_>) {
+        let (start, len) = (self.region.memory.buffer(self.index), self.region.layout.bytes as usize);
         // SAFETY: nothing of the frame is in flight while its token exists, the token is borrowed for as
         // long as the views, and the buffer of an accessible frame has that many bytes, initialised to zero.
-        unsafe { Views::new(self.region.memory.buffer(self.index), bytes) }
+        (unsafe { Views::new(start, len) }, Registers { layout: &self.region.layout, record: self.record })
     }
 
     /// The frame goes on in a later turn: [`Resume::unparked`](super::Resume::unparked).
     pub fn park(self) {
         let header = self.record.header();
-        header.flags.set(header.flags.get() & !HELD | PARKED);
+        header.raise(PARKED);
         self.region.core.driver().make_ready(header.key.get());
     }
 
@@ -130,21 +124,45 @@ impl<'f> Frame<'f> {
         }
         self.region.free(self.record, self.index);
     }
+}
 
-    /// Counts what was submitted and hands the frame over to the kernel.
+/// The registers of a frame whose token is borrowed.
+#[derive(Clone, Copy)]
+pub struct Registers<'f> {
+    layout: &'f Layout,
+    record: Record,
+}
+
+impl Registers<'_> {
+    /// The value of a register.
+    ///
+    /// # Panics
+    /// If the layout has no such register.
     #[inline]
-    pub(super) fn in_flight(self, segment: u16, completions: u16, want: u32, flags: u8) {
-        let header = self.record.header();
-        header.segment.set(segment);
-        header.in_flight.set(completions);
-        header.want.set(want);
-        let cancelling = header.flags.get() & CANCELLING;
-        header.flags.set(flags | cancelling);
-        if cancelling != 0 {
-            // Cancelled between two segments: what was just submitted is cancelled in turn.
-            header.flags.set(header.flags.get() & !ASKED);
-            self.region.ask(self.record);
-        }
+    pub fn get(&self, i: u16) -> u64 {
+        self.cell(i).get()
+    }
+
+    /// Sets a register.
+    ///
+    /// # Panics
+    /// If the layout has no such register.
+    #[inline]
+    pub fn set(&self, i: u16, value: u64) {
+        self.cell(i).set(value);
+    }
+
+    #[inline]
+    fn cell(&self, i: u16) -> &Cell<u64> {
+        assert!(i < self.layout.registers);
+        // SAFETY: the register was just checked to be one of the layout's.
+        unsafe { self.record.word(self.layout.register_word(i)) }
+    }
+}
+
+impl std::fmt::Debug for Registers<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries((0..self.layout.registers).map(|i| self.get(i))).finish()
     }
 }
 

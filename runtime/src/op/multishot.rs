@@ -39,6 +39,18 @@ impl<T: Repeats> Multishot<T> {
     }
 }
 
+impl<T: Repeats> Multishot<T> {
+    /// Asks the kernel to end it. What has completed until then is still given out, and then the stream ends,
+    /// with an item of the error ECANCELED unless it had ended by itself.
+    pub fn stop(&mut self) {
+        match &self.state {
+            State::Unsubmitted(_) => self.state = State::Ended,
+            State::InFlight(held) => held.core.driver().cancel(held.key),
+            State::Ended => {}
+        }
+    }
+}
+
 impl<T: Repeats> Unpin for Multishot<T> {}
 
 impl<T: Repeats> Stream for Multishot<T> {

@@ -16,7 +16,7 @@ mod queue;
 pub(crate) mod setup;
 pub(crate) mod sqe;
 
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
@@ -28,8 +28,11 @@ use crate::events;
 use crate::metrics::RingCounters;
 use capabilities::Capabilities;
 use enter::EnterAs;
-use queue::Queues;
+pub(crate) use queue::{Cqe, Queues};
 pub(crate) use sqe::Sqe;
+
+/// The longest list that can be reserved.
+const LONGEST_LIST: usize = 16;
 
 /// How long an enter may block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub(crate) struct Ring {
     capabilities: Capabilities,
     enter_as: EnterAs,
     wait_flags: u32,
+    /// Where a list is written that goes round the end of the queue.
+    aside: UnsafeCell<[Sqe; LONGEST_LIST]>,
     /// With a poller: the tail up to which submissions are counted.
     polled: Option<Cell<u32>>,
     /// An enter failed in a way that says "reap first"; cleared by the next enter that succeeds.
@@ -79,6 +84,7 @@ impl Ring {
             capabilities,
             enter_as: enter_as.unwrap_or(EnterAs::descriptor(io.as_raw_fd())),
             wait_flags: enter::GETEVENTS | no_iowait,
+            aside: UnsafeCell::new([Sqe::new(0); LONGEST_LIST]),
             polled: polled.then(Cell::default),
             congested: Cell::new(false),
             counters: RingCounters::default(),
@@ -104,35 +110,39 @@ impl Ring {
         &self.queues
     }
 
-    /// Room for a list of `n` entries, all or none. The queue is flushed if it has to be.
+    /// Room for a list of `n` entries in a row, all or none. The queue is flushed if it has to be.
     #[inline]
     pub(crate) fn reserve(&self, n: u32) -> Result<Reservation<'_>, Refused> {
-        if !self.queues.fits(n) {
-            self.make_room(n)?;
+        match self.queues.vacant(n) {
+            Some(first) => Ok(Reservation { ring: self, first, n, aside: false }),
+            None => self.make_room(n),
         }
-        Ok(Reservation { ring: self, n })
     }
 
     #[cold]
-    fn make_room(&self, n: u32) -> Result<(), Refused> {
-        if n > self.queues.sq_entries() {
+    fn make_room(&self, n: u32) -> Result<Reservation<'_>, Refused> {
+        if n > self.longest_list() {
             return Err(Refused::TooLong);
         }
-        // The head that `fits` compares with may be old: look before entering.
-        if self.queues.unsubmitted() + n <= self.queues.sq_entries() {
-            return Ok(());
-        }
-        if !self.congested.get() {
+        // What is known of the kernel's head may be old: look before entering.
+        if self.queues.look_for_room() < n && !self.congested.get() {
             self.counters.flushes.add(1);
             // An error shows as entries left in the queue.
             let _ = if self.polled.is_some() { self.wait_for_room() } else { self.enter(0, 0, None) };
         }
-        if self.queues.unsubmitted() + n <= self.queues.sq_entries() { Ok(()) } else { Err(Refused::Later) }
+        if self.queues.look_for_room() < n {
+            return Err(Refused::Later);
+        }
+        Ok(match self.queues.vacant(n) {
+            Some(first) => Reservation { ring: self, first, n, aside: false },
+            // The list goes round the end of the queue: it is written aside and copied in.
+            None => Reservation { ring: self, first: NonNull::from(&self.aside).cast(), n, aside: true },
+        })
     }
 
     /// The longest list that [`reserve`](Ring::reserve) can ever grant.
     pub(crate) fn longest_list(&self) -> u32 {
-        self.queues.sq_entries()
+        self.queues.sq_entries().min(LONGEST_LIST as u32)
     }
 
     /// Submits everything that is queued, then waits as told. Signals, a full CQ and a lack of kernel memory
@@ -166,6 +176,7 @@ impl Ring {
 
     fn enter(&self, want: u32, flags: u32, limit: Option<Duration>) -> io::Result<()> {
         self.counters.enters.add(1);
+        self.queues.publish_head();
         // SAFETY: every published entry was vouched for by `Reservation::commit`.
         let entered = unsafe { self.enter_as.enter(self.queues.unsubmitted(), want, flags, limit) };
         match entered {
@@ -203,29 +214,38 @@ impl std::fmt::Debug for Ring {
 /// Room for `n` entries behind the tail. Dropping it without a commit gives the room back.
 pub(crate) struct Reservation<'r> {
     ring: &'r Ring,
+    first: NonNull<Sqe>,
     n: u32,
+    /// Whether the entries are written beside the queue.
+    aside: bool,
 }
 
 impl Reservation<'_> {
-    /// The place of entry `i`, to be written in full before the commit.
-    ///
-    /// # Panics
-    /// If `i` is not below the number reserved (in debug builds; the place is inside the queue in any case).
+    /// The place of the first entry; those of the others follow it. To be written in full before the commit.
     #[inline]
-    pub(crate) fn place(&mut self, i: u32) -> NonNull<Sqe> {
-        debug_assert!(i < self.n);
-        self.ring.queues.vacant(i)
+    pub(crate) fn first(&self) -> NonNull<Sqe> {
+        self.first
     }
 
     /// Publishes all `n` entries at once.
     ///
     /// # Safety
-    /// - every place below `n` has been written completely;
+    /// - every place has been written completely;
     /// - what the entries point to stays valid until the last completion of each.
     #[inline]
     pub(crate) unsafe fn commit(self) {
-        // SAFETY: the room was checked when the reservation was made and the tail has not moved since,
-        // because no user code runs while it is held; the rest is the caller's promise.
-        unsafe { self.ring.queues.publish(self.n) };
+        let queues = &self.ring.queues;
+        if self.aside {
+            // SAFETY: `make_room` has set the room aside, in `Ring::aside`, and the caller has written it; one
+            // reservation exists at a time, because no user code runs while it is held. There is room in the
+            // queue, which was checked when the reservation was made; the tail has not moved since.
+            unsafe { queues.copy_in(std::slice::from_raw_parts(self.first.as_ptr(), self.n as usize)) };
+        }
+        // SAFETY: the room was checked, and the entries are written; the rest is the caller's promise.
+        unsafe { queues.publish(self.n) };
+        if self.aside {
+            // The tail has gone past the end of the row that was known.
+            queues.look_for_room();
+        }
     }
 }

@@ -84,10 +84,12 @@ pub(crate) struct Queues {
     sq_tail: NonNull<AtomicU32>,
     sq_flags: NonNull<AtomicU32>,
     sq_entries: u32,
+    sq_mask: u32,
     /// Next SQE to write; equals the published tail except inside a reservation.
     tail: Cell<u32>,
-    /// The kernel's head when it was last looked at: never ahead of the real one.
-    seen_head: Cell<u32>,
+    /// Where the vacant places behind the tail end, as known from the last look: at a head no newer than the
+    /// kernel's, or at the end of the queue.
+    row_end: Cell<u32>,
     cqes: NonNull<Cqe>,
     cq_head: NonNull<AtomicU32>,
     cq_tail: NonNull<AtomicU32>,
@@ -118,8 +120,9 @@ impl Queues {
             sq_tail: rings.at(p.sq_off.tail, 1),
             sq_flags: rings.at(p.sq_off.flags, 1),
             sq_entries: p.sq_entries,
+            sq_mask: p.sq_entries - 1,
             tail: Cell::new(0),
-            seen_head: Cell::new(0),
+            row_end: Cell::new(0),
             cqes: rings.at(p.cq_off.cqes, p.cq_entries),
             cq_head: rings.at(p.cq_off.head, 1),
             cq_tail: rings.at(p.cq_off.tail, 1),
@@ -130,7 +133,7 @@ impl Queues {
             _sqes: sqes,
         };
         queues.tail.set(queues.load(queues.sq_tail));
-        queues.seen_head.set(queues.load(queues.sq_head));
+        queues.look_for_room();
         queues.head.set(queues.load(queues.cq_head));
         Ok(queues)
     }
@@ -155,28 +158,45 @@ impl Queues {
     /// How many published SQEs the kernel has not taken yet.
     #[inline]
     pub(crate) fn unsubmitted(&self) -> u32 {
-        let head = self.load(self.sq_head);
-        self.seen_head.set(head);
-        self.tail.get().wrapping_sub(head)
+        // Never more than the queue holds, whatever the head says.
+        self.tail.get().wrapping_sub(self.load(self.sq_head)).min(self.sq_entries)
     }
 
-    /// Whether `n` SQEs fit behind the tail, by the last known head.
+    /// `n` vacant places in a row behind the tail, if by the last known head there are so many before the end of
+    /// the queue.
     #[inline]
-    pub(crate) fn fits(&self, n: u32) -> bool {
-        self.sq_entries - self.tail.get().wrapping_sub(self.seen_head.get()) >= n
+    pub(crate) fn vacant(&self, n: u32) -> Option<NonNull<Sqe>> {
+        if self.row_end.get().wrapping_sub(self.tail.get()) < n {
+            return None;
+        }
+        Some(self.place(self.tail.get()))
     }
 
-    /// The place of the `i`th SQE behind the published tail.
-    ///
-    /// The pointer is always inside the queue. It may be written only for `i` below an `n` that [`fits`],
-    /// and until it is published; a single thread makes sure that nobody else does.
-    ///
-    /// [`fits`]: Queues::fits
     #[inline]
-    pub(crate) fn vacant(&self, i: u32) -> NonNull<Sqe> {
-        let index = self.tail.get().wrapping_add(i) & (self.sq_entries - 1);
+    fn place(&self, index: u32) -> NonNull<Sqe> {
+        let index = index & self.sq_mask;
         // SAFETY: the index is masked to the size of the mapped queue.
         unsafe { self.sqes.add(index as usize) }
+    }
+
+    /// Looks at the kernel's head again. Gives the number of vacant places, in a row or not.
+    pub(crate) fn look_for_room(&self) -> u32 {
+        let room = self.sq_entries - self.unsubmitted();
+        let to_the_end = self.sq_entries - (self.tail.get() & self.sq_mask);
+        self.row_end.set(self.tail.get().wrapping_add(room.min(to_the_end)));
+        room
+    }
+
+    /// Copies a list that was written elsewhere behind the tail, round the end of the queue if need be.
+    ///
+    /// # Safety
+    /// There must be room for it.
+    pub(crate) unsafe fn copy_in(&self, list: &[Sqe]) {
+        for (i, sqe) in list.iter().enumerate() {
+            let place = self.place(self.tail.get().wrapping_add(i as u32));
+            // SAFETY: inside the queue, and vacant by the caller's promise.
+            unsafe { place.write(*sqe) };
+        }
     }
 
     /// Hands the next `n` SQEs to the kernel with one store of the tail.
@@ -186,6 +206,7 @@ impl Queues {
     /// - whatever they point to must stay valid until the last completion of each.
     #[inline]
     pub(crate) unsafe fn publish(&self, n: u32) {
+        debug_assert!(self.tail.get().wrapping_add(n).wrapping_sub(self.load(self.sq_head)) <= self.sq_entries);
         let tail = self.tail.get().wrapping_add(n);
         self.tail.set(tail);
         self.store(self.sq_tail, tail);
@@ -203,21 +224,36 @@ impl Queues {
         self.head.get() != self.cq_tail()
     }
 
-    /// Takes the next completion before `until`, giving its entry back to the kernel at once: whoever
-    /// handles it may flush the submission queue, and the kernel may need the room.
+    /// How many completions are waiting to be taken.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.cq_tail().wrapping_sub(self.head.get())
+    }
+
+    /// Gives the entries of all completions that were taken back to the kernel. Done before every enter: whoever
+    /// handles a completion may have to flush the submission queue, and the kernel then needs the room.
     #[inline]
-    pub(crate) fn take(&self, until: u32) -> Option<Cqe> {
+    pub(crate) fn publish_head(&self) {
+        self.store(self.cq_head, self.head.get());
+    }
+
+    /// The next completion before `until`. What it refers to is the kernel's again with the next enter after it was
+    /// consumed: copy what is needed before anything that may enter.
+    #[inline]
+    pub(crate) fn peek(&self, until: u32) -> Option<&Cqe> {
         let head = self.head.get();
         if head == until {
             return None;
         }
         // SAFETY: the index is masked to the size of the mapped queue, and the entry lies before a tail
-        // that was loaded with Acquire, so the kernel has written it and will not touch it until the
-        // head passes it, which happens below, after the copy.
-        let cqe = unsafe { self.cqes.add((head & self.cq_mask) as usize).read() };
-        self.head.set(head.wrapping_add(1));
-        self.store(self.cq_head, head.wrapping_add(1));
-        Some(cqe)
+        // that was loaded with Acquire, so the kernel has written it and will not touch it until
+        // `publish_head` lets the head pass it.
+        Some(unsafe { self.cqes.add((head & self.cq_mask) as usize).as_ref() })
+    }
+
+    /// Goes on to the next completion.
+    #[inline]
+    pub(crate) fn consume(&self) {
+        self.head.set(self.head.get().wrapping_add(1));
     }
 
     /// Whether the kernel holds completions back until the next enter with GETEVENTS.

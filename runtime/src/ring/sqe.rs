@@ -37,6 +37,9 @@ pub(crate) struct Sqe {
     pub(crate) pad: u64,
 }
 
+#[cfg(target_endian = "big")]
+compile_error!("chainring writes submission queue entries as little-endian words");
+
 const _: () = assert!(size_of::<Sqe>() == 64 && size_of::<io_uring::squeue::Entry>() == 64);
 const _: () = assert!(std::mem::offset_of!(Sqe, user_data) == 32 && std::mem::offset_of!(Sqe, addr3) == 48);
 
@@ -59,6 +62,19 @@ impl Sqe {
             addr3: 0,
             pad: 0,
         }
+    }
+
+    /// The entry as eight words:
+    ///
+    /// ```text
+    /// 0  opcode 8 | flags 8 | ioprio 16 | fd 32      4  user_data
+    /// 1  off                                        5  buf_index 16 | personality 16 | file_index 32
+    /// 2  addr                                       6  addr3
+    /// 3  len 32 | op_flags 32                       7  (reserved)
+    /// ```
+    pub(crate) fn words(self) -> [u64; 8] {
+        // SAFETY: both are 64 bytes of plain integers.
+        unsafe { std::mem::transmute(self) }
     }
 }
 

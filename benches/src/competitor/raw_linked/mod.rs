@@ -1,0 +1,49 @@
+//! The baseline: an io_uring loop as a good engineer writes it by hand with the io-uring crate.
+//!
+//! Each turn of a connection is one linked list and ends in exactly one completion: all members but the last
+//! are silent on success, and a member that fails or comes up short speaks for its silent successors, which
+//! never run. So a slot is in flight exactly once, and its index alone, with the kind of the member, is all
+//! that a completion has to carry.
+
+mod echo;
+mod framed;
+
+use super::{Competitor, Server};
+use crate::workload::{ECHO, FRAMED};
+
+pub(super) static COMPETITOR: Competitor = Competitor {
+    name: "raw-linked",
+    about: "io_uring by hand: linked send and receive, one completion a turn",
+    servers: &[(&ECHO, Server::Here(echo::serve)), (&FRAMED, Server::Here(framed::serve))],
+};
+
+/// The member that a completion speaks for, in the low bits of its user data; the connection's index stands
+/// above them.
+#[repr(u64)]
+#[derive(Clone, Copy)]
+enum Member {
+    Accept,
+    Send,
+    Receive,
+    ReceiveBody,
+}
+
+const MEMBER_BITS: u32 = 2;
+
+impl Member {
+    #[inline]
+    fn of(self, index: u32) -> u64 {
+        u64::from(index) << MEMBER_BITS | self as u64
+    }
+
+    #[inline]
+    fn split(user_data: u64) -> (Self, u32) {
+        let member = match user_data & ((1 << MEMBER_BITS) - 1) {
+            0 => Member::Accept,
+            1 => Member::Send,
+            2 => Member::Receive,
+            _ => Member::ReceiveBody,
+        };
+        (member, (user_data >> MEMBER_BITS) as u32)
+    }
+}

@@ -1,0 +1,65 @@
+//! tokio on its current-thread scheduler: one task a connection, written as its guide teaches it.
+
+use std::future::Future;
+use std::io;
+use std::net::TcpListener;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+use super::{Competitor, Server};
+use crate::workload::{ECHO, FRAMED, HEAD, LARGEST_BODY};
+
+pub(super) static COMPETITOR: Competitor = Competitor {
+    name: "tokio",
+    about: "tokio, current_thread, one task a connection",
+    servers: &[
+        (&ECHO, Server::Here(|listener| serve(listener, echo))),
+        (&FRAMED, Server::Here(|listener| serve(listener, framed))),
+    ],
+};
+
+fn serve<F>(listener: TcpListener, connection: fn(TcpStream) -> F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>> + Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async move {
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        loop {
+            let (stream, _) = listener.accept().await?;
+            tokio::spawn(connection(stream));
+        }
+    })
+}
+
+async fn echo(mut stream: TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; 4096];
+    loop {
+        match stream.read(&mut buffer).await? {
+            0 => return Ok(()),
+            received => stream.write_all(&buffer[..received]).await?,
+        }
+    }
+}
+
+async fn framed(stream: TcpStream) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut frame = Vec::with_capacity(HEAD + LARGEST_BODY);
+    loop {
+        let length = match stream.read_u32().await {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        if length as usize > LARGEST_BODY {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        frame.clear();
+        frame.extend_from_slice(&length.to_be_bytes());
+        frame.resize(HEAD + length as usize, 0);
+        stream.read_exact(&mut frame[HEAD..]).await?;
+        stream.get_mut().write_all(&frame).await?;
+    }
+}

@@ -1,0 +1,25 @@
+//! Length-prefixed messages: four bytes of big-endian length, then the body; the whole frame comes back.
+
+use super::{Exchange, STAMP, Stamp, Workload, noise};
+
+/// The bytes of a frame's head.
+pub(crate) const HEAD: usize = size_of::<u32>();
+
+/// The longest body that a server accepts; a longer one closes the connection.
+pub(crate) const LARGEST_BODY: usize = 64 << 10;
+
+/// One frame asked, the same frame answered, and only once all of it has arrived.
+pub(crate) static FRAMED: Workload = Workload {
+    name: "framed",
+    about: "a 4-byte length and a body of at most 64 KiB, sent back whole",
+    sizes: 0..=LARGEST_BODY,
+    exchange,
+};
+
+fn exchange(size: usize, seed: u64) -> Exchange {
+    let length = u32::try_from(size).expect("the size is within `sizes`");
+    let mut request = length.to_be_bytes().to_vec();
+    request.extend(noise(size, seed));
+    let stamp = (size >= STAMP).then_some(Stamp { request: HEAD, reply: HEAD });
+    Exchange { reply: request.clone(), request, stamp }
+}

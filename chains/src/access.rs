@@ -1,0 +1,220 @@
+//! What a `call` may touch: declared beforehand, lent for its duration.
+//!
+//! The access of a call is a tuple of [`read`], [`write`], [`reg`] and [`value`]; the closure gets a tuple of the
+//! views in the same order. `build()` makes sure that nothing is lent twice if one of the two may write.
+
+use std::fmt;
+
+use chainring_runtime::frame::{Frame, Registers, Views};
+
+use crate::handle::{Reg, Span, SpanLen};
+
+/// How many registers one call can borrow.
+const REGISTERS: usize = 8;
+
+/// Lends a span as `&[u8]`.
+pub fn read(span: Span) -> Read {
+    Read(span)
+}
+
+/// Lends a span as `&mut [u8]`.
+pub fn write(span: Span) -> Write {
+    Write(span)
+}
+
+/// Lends a register as `&mut u64`. One that was never written is zero.
+pub fn reg(reg: Reg) -> RegMut {
+    RegMut(reg)
+}
+
+/// Passes the value of a register.
+pub fn value(reg: Reg) -> Value {
+    Value(reg)
+}
+
+/// See [`read`].
+#[derive(Clone, Copy, Debug)]
+pub struct Read(Span);
+/// See [`write`].
+#[derive(Clone, Copy, Debug)]
+pub struct Write(Span);
+/// See [`reg`].
+#[derive(Clone, Copy, Debug)]
+pub struct RegMut(Reg);
+/// See [`value`].
+#[derive(Clone, Copy, Debug)]
+pub struct Value(Reg);
+
+/// One thing that a call touches, as the compiler sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum Touch {
+    Read(Span),
+    Write(Span),
+    RegMut(Reg),
+    Value(Reg),
+}
+
+/// A span whose length, read from a register, does not fit.
+#[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
+pub struct OutOfBounds {
+    pub(crate) len: u64,
+    pub(crate) max: u32,
+}
+
+/// The parts of a frame that a call's views are cut from.
+#[doc(hidden)]
+pub struct Parts<'f> {
+    views: Views<'f>,
+    registers: Registers<'f>,
+    locals: std::slice::IterMut<'f, u64>,
+}
+
+impl Parts<'_> {
+    fn range(&self, span: Span) -> Result<std::ops::Range<u32>, OutOfBounds> {
+        let max = span.room();
+        let len = match span.len {
+            SpanLen::Fixed(len) => u64::from(len),
+            SpanLen::Reg(reg) => self.registers.get(reg.index),
+        };
+        if len > u64::from(max) {
+            return Err(OutOfBounds { len, max });
+        }
+        let start = span.buf.start + span.from;
+        Ok(start..start + len as u32)
+    }
+}
+
+impl fmt::Debug for Parts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Parts").finish_non_exhaustive()
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// Something that a call can be lent. Implemented by what [`read`], [`write`], [`reg`] and [`value`] return.
+pub trait Item: sealed::Sealed + Copy + Send + Sync + 'static {
+    /// What the closure gets.
+    type View<'f>;
+    #[doc(hidden)]
+    fn touch(self) -> Touch;
+    #[doc(hidden)]
+    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<Self::View<'f>, OutOfBounds>;
+}
+
+impl sealed::Sealed for Read {}
+impl Item for Read {
+    type View<'f> = &'f [u8];
+
+    fn touch(self) -> Touch {
+        Touch::Read(self.0)
+    }
+
+    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f [u8], OutOfBounds> {
+        let range = parts.range(self.0)?;
+        Ok(parts.views.read(range).expect("a span that fits its buffer lies inside the frame"))
+    }
+}
+
+impl sealed::Sealed for Write {}
+impl Item for Write {
+    type View<'f> = &'f mut [u8];
+
+    fn touch(self) -> Touch {
+        Touch::Write(self.0)
+    }
+
+    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f mut [u8], OutOfBounds> {
+        let range = parts.range(self.0)?;
+        Ok(parts.views.write(range).expect("a span that fits its buffer lies inside the frame"))
+    }
+}
+
+impl sealed::Sealed for RegMut {}
+impl Item for RegMut {
+    type View<'f> = &'f mut u64;
+
+    fn touch(self) -> Touch {
+        Touch::RegMut(self.0)
+    }
+
+    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f mut u64, OutOfBounds> {
+        let local = parts.locals.next().expect("build() has counted the registers");
+        *local = parts.registers.get(self.0.index);
+        Ok(local)
+    }
+}
+
+impl sealed::Sealed for Value {}
+impl Item for Value {
+    type View<'f> = u64;
+
+    fn touch(self) -> Touch {
+        Touch::Value(self.0)
+    }
+
+    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<u64, OutOfBounds> {
+        Ok(parts.registers.get(self.0.index))
+    }
+}
+
+/// The access of a call: a tuple of up to eight [`Item`]s.
+pub trait Access: sealed::Sealed + Copy + Send + Sync + 'static {
+    /// What the closure gets.
+    type Views<'f>;
+    #[doc(hidden)]
+    fn touches(self) -> Vec<Touch>;
+    #[doc(hidden)]
+    fn views<'f>(self, parts: &mut Parts<'f>) -> Result<Self::Views<'f>, OutOfBounds>;
+}
+
+macro_rules! tuples {
+    ($(($($item:ident $field:tt),*))+) => {
+        $(impl<$($item: Item),*> sealed::Sealed for ($($item,)*) {}
+        impl<$($item: Item),*> Access for ($($item,)*) {
+            type Views<'f> = ($($item::View<'f>,)*);
+
+            fn touches(self) -> Vec<Touch> {
+                vec![$(self.$field.touch()),*]
+            }
+
+            #[allow(unused_variables, clippy::unused_unit)]
+            fn views<'f>(self, parts: &mut Parts<'f>) -> Result<Self::Views<'f>, OutOfBounds> {
+                Ok(($(self.$field.view(parts)?,)*))
+            }
+        })+
+    };
+}
+
+tuples! {
+    ()
+    (A 0)
+    (A 0, B 1)
+    (A 0, B 1, C 2)
+    (A 0, B 1, C 2, D 3)
+    (A 0, B 1, C 2, D 3, E 4)
+    (A 0, B 1, C 2, D 3, E 4, F 5)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6)
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7)
+}
+
+/// Cuts the views of `access` out of `frame`, runs `body` with them, and writes the registers back.
+pub(crate) fn lend<A: Access, T>(
+    access: A,
+    written: &[Reg],
+    frame: &mut Frame<'_>,
+    body: impl FnOnce(A::Views<'_>) -> T,
+) -> Result<T, OutOfBounds> {
+    let mut locals = [0; REGISTERS];
+    let (views, registers) = frame.parts();
+    let mut parts = Parts { views, registers, locals: locals.iter_mut() };
+    let result = body(access.views(&mut parts)?);
+    for (reg, value) in written.iter().zip(locals) {
+        registers.set(reg.index, value);
+    }
+    Ok(result)
+}

@@ -1,0 +1,144 @@
+//! The builder: records what its methods are told. It checks nothing; `build()` does.
+
+mod steps;
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+pub use steps::{TransferStep, WhenStep};
+
+use crate::compile;
+use crate::error::BuildError;
+use crate::handle::{Buf, BuilderId, Reg, Socket};
+use crate::native::Native;
+use crate::program::Program;
+use crate::tree::{Block, Kind, Step};
+
+/// A chain under construction, for connections with a session of type `S`.
+///
+/// The methods that add a step may be called in any order and nested through the closures of blocks; a handle is
+/// valid in the builder that made it. `build()` compiles the chain into a [`Program`].
+pub struct Chain<S> {
+    pub(crate) id: BuilderId,
+    pub(crate) name: Arc<str>,
+    /// The blocks that are open, the outermost first.
+    pub(crate) blocks: Vec<Block>,
+    pub(crate) steps: u32,
+    pub(crate) sockets: u16,
+    pub(crate) accepted: Option<Socket>,
+    pub(crate) regs: u16,
+    pub(crate) params: Vec<Reg>,
+    pub(crate) bufs: Vec<Buf>,
+    pub(crate) natives: Vec<Native<S>>,
+    pub(crate) lowering: Lowering,
+    session: PhantomData<fn(S)>,
+}
+
+/// How segments are lowered to submissions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lowering {
+    /// As the compiler sees fit.
+    #[default]
+    Chosen,
+    /// Every step by itself, with a round trip through the loop between any two.
+    Single,
+}
+
+impl<S: 'static> Chain<S> {
+    /// An empty chain. The name is for messages.
+    pub fn new(name: &str) -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        Chain {
+            id: BuilderId(NEXT.fetch_add(1, Ordering::Relaxed)),
+            name: name.into(),
+            blocks: vec![Block::new()],
+            steps: 0,
+            sockets: 0,
+            accepted: None,
+            regs: 0,
+            params: Vec::new(),
+            bufs: Vec::new(),
+            natives: Vec::new(),
+            lowering: Lowering::Chosen,
+            session: PhantomData,
+        }
+    }
+
+    /// The socket of the connection: the one that was accepted when the program is served.
+    pub fn accepted(&mut self) -> Socket {
+        match self.accepted {
+            Some(socket) => socket,
+            None => {
+                let socket = self.socket();
+                *self.accepted.insert(socket)
+            }
+        }
+    }
+
+    /// A further socket of each frame, to be given when the frame is spawned.
+    pub fn socket(&mut self) -> Socket {
+        let index = self.sockets;
+        self.sockets = self.sockets.saturating_add(1);
+        Socket { builder: self.id, index }
+    }
+
+    /// A register of each frame. It must be written before it is read.
+    pub fn reg(&mut self) -> Reg {
+        let index = self.regs;
+        self.regs = self.regs.saturating_add(1);
+        Reg { builder: self.id, index }
+    }
+
+    /// A register that is given when the frame is spawned, and zero otherwise.
+    pub fn param(&mut self) -> Reg {
+        let reg = self.reg();
+        self.params.push(reg);
+        reg
+    }
+
+    /// A buffer of `len` bytes of each frame. Buffers lie behind each other in the order in which they are made, so
+    /// spans of neighbours can be transferred as one.
+    pub fn buffer(&mut self, len: u32) -> Buf {
+        let start = self.bufs.last().map_or(0, |last| last.start.saturating_add(last.len));
+        let index = u16::try_from(self.bufs.len()).unwrap_or(u16::MAX);
+        let buf = Buf { builder: self.id, index, start, len };
+        self.bufs.push(buf);
+        buf
+    }
+
+    /// Forces a lowering, for comparing them.
+    pub fn lowering(&mut self, lowering: Lowering) {
+        self.lowering = lowering;
+    }
+
+    /// Compiles the chain.
+    ///
+    /// # Errors
+    /// If a handle is another builder's, a span or load can never fit, a register or buffer is read before it is
+    /// written on some path, or a step can never be reached. The error names chain and step.
+    pub fn build(self) -> Result<Program<S>, BuildError> {
+        compile::compile(self)
+    }
+
+    fn push(&mut self, name: &'static str, kind: Kind) -> &mut Step {
+        self.steps += 1;
+        let number = self.steps;
+        let block = self.blocks.last_mut().expect("the outermost block stays open");
+        block.push(Step { number, name, kind });
+        block.last_mut().expect("a step was just pushed")
+    }
+
+    /// Records what `body` adds as a block of its own.
+    fn block(&mut self, body: impl FnOnce(&mut Self)) -> Block {
+        self.blocks.push(Block::new());
+        body(self);
+        self.blocks.pop().expect("a block that was opened is still there")
+    }
+}
+
+impl<S> std::fmt::Debug for Chain<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Chain").field("name", &self.name).field("steps", &self.steps).finish_non_exhaustive()
+    }
+}

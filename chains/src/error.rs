@@ -1,0 +1,176 @@
+//! What can go wrong: with a chain that is being built, and with a frame that runs it.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// Why a frame ended early: the step at which it did, and what happened there.
+#[derive(Debug)]
+pub struct ChainError {
+    pub(crate) chain: Arc<str>,
+    pub(crate) step: u32,
+    pub(crate) name: &'static str,
+    pub(crate) kind: ErrorKind,
+}
+
+impl ChainError {
+    /// The number of the step, as `explain()` shows it.
+    pub fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// The name of the step: `recv`, `call`, ...
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// What happened.
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+}
+
+/// What happened to a frame.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The kernel answered with this errno.
+    Errno(i32),
+    /// The stream ended in the middle of an exact transfer.
+    Short {
+        /// Bytes transferred.
+        done: u32,
+        /// Bytes wanted.
+        want: u32,
+    },
+    /// A length in a register was more than the span has.
+    Bounds {
+        /// What the register said.
+        len: u64,
+        /// What fits.
+        max: u32,
+    },
+    /// An `ensure` was false.
+    Ensure(i32),
+    /// A `call` returned [`Flow::Fail`](crate::Flow::Fail).
+    Call(Box<dyn Error + Send + Sync>),
+    /// The frame was cancelled.
+    Cancelled {
+        /// Bytes that the interrupted transfer had done.
+        done: u32,
+    },
+    /// A `call` panicked, with this message.
+    Panic(String),
+}
+
+impl fmt::Display for ChainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "chain {}, step {} ({}): ", self.chain, self.step, self.name)?;
+        match &self.kind {
+            ErrorKind::Errno(errno) => write!(f, "{}", io::Error::from_raw_os_error(*errno)),
+            ErrorKind::Short { done, want } => write!(f, "the stream ended after {done} of {want} bytes"),
+            ErrorKind::Bounds { len, max } => write!(f, "a span of {len} bytes does not fit into {max}"),
+            ErrorKind::Ensure(code) => {
+                write!(f, "a condition does not hold: {}", io::Error::from_raw_os_error(*code))
+            }
+            ErrorKind::Call(error) => write!(f, "{error}"),
+            ErrorKind::Cancelled { done } => write!(f, "cancelled after {done} bytes"),
+            ErrorKind::Panic(message) => write!(f, "panicked: {message}"),
+        }
+    }
+}
+
+impl Error for ChainError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.kind {
+            ErrorKind::Call(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
+
+/// Why a chain cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildError {
+    pub(crate) chain: Arc<str>,
+    /// The step at fault, where it is a step's.
+    pub(crate) step: Option<(u32, &'static str)>,
+    pub(crate) reason: Reason,
+}
+
+impl BuildError {
+    /// The number of the step at fault.
+    pub fn step(&self) -> Option<u32> {
+        self.step.map(|(number, _)| number)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Foreign,
+    SpanTooLong { from: u32, len: u32, capacity: u32 },
+    LoadOutside { offset: u32, width: u8, capacity: u32 },
+    EmptySpan,
+    RegUnwritten(u16),
+    BufUnwritten(u16),
+    Unreachable,
+    NoLoop,
+    Overlap,
+    TooMuch(&'static str),
+    Empty,
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "chain {}", self.chain)?;
+        if let Some((number, name)) = self.step {
+            write!(f, ", step {number} ({name})")?;
+        }
+        write!(f, ": ")?;
+        match &self.reason {
+            Reason::Foreign => write!(f, "a handle was made by another builder"),
+            Reason::SpanTooLong { from, len: u32::MAX, .. } => {
+                write!(f, "a range that starts at {from} ends before it starts")
+            }
+            Reason::SpanTooLong { from, len, capacity } => {
+                write!(f, "a span of {len} bytes at {from} can never fit into a buffer of {capacity}")
+            }
+            Reason::LoadOutside { offset, width, capacity } => {
+                write!(f, "a load of {width} bytes at {offset} lies outside of a buffer of {capacity}")
+            }
+            Reason::EmptySpan => write!(f, "it can never transfer a byte: the span is empty"),
+            Reason::RegUnwritten(reg) => write!(f, "register r{reg} is read before it is written"),
+            Reason::BufUnwritten(buf) => write!(f, "buffer b{buf} is read before it is written"),
+            Reason::Unreachable => write!(f, "the step can never be reached"),
+            Reason::NoLoop => write!(f, "it must stand inside of a repeat"),
+            Reason::Overlap => write!(f, "it borrows the same bytes or register twice, once to write"),
+            Reason::TooMuch(what) => write!(f, "too many {what}"),
+            Reason::Empty => write!(f, "there is no step"),
+        }
+    }
+}
+
+impl Error for BuildError {}
+
+/// Why a program cannot be started on a core.
+#[derive(Debug)]
+pub struct StartError(pub(crate) chainring_runtime::frame::FramesError);
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the program cannot be started here: {}", self.0)
+    }
+}
+
+impl Error for StartError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl From<StartError> for io::Error {
+    fn from(error: StartError) -> Self {
+        io::Error::other(error)
+    }
+}

@@ -1,0 +1,153 @@
+//! How a program was compiled, for people.
+
+use std::fmt;
+
+use chainring_runtime::frame::{Layout, Verb};
+
+use crate::compile::HIDDEN;
+use crate::compile::flow::{Flow, Inst, Move, Pc};
+use crate::compile::segment::{Lowered, Segment, member};
+use crate::handle::{Span, SpanLen};
+use crate::tree::OnEnd;
+
+/// A report that prints as text: each segment with its members, its submissions and completions, why it ends
+/// where it does, and what runs before the next one.
+///
+/// `s0` is a socket, `r0` a register, `b0` a buffer, `#1` the number of a step.
+pub struct Explain<'p> {
+    name: &'p str,
+    flow: &'p Flow,
+    layout: Layout,
+    lowered: Lowered,
+    /// Whether the ring skips the completions of members that succeed.
+    skips: bool,
+}
+
+impl<'p> Explain<'p> {
+    pub(crate) fn new(name: &'p str, flow: &'p Flow, layout: Layout, lowered: Lowered, skips: bool) -> Self {
+        Explain { name, flow, layout, lowered, skips }
+    }
+
+    /// How many segments there are.
+    pub fn segments(&self) -> usize {
+        self.lowered.segments.len()
+    }
+
+    fn segment(&self, f: &mut fmt::Formatter<'_>, number: usize, segment: &Segment) -> fmt::Result {
+        let count = segment.members.len();
+        let lowering = if count > 1 { "linked" } else { "single" };
+        let completions = if self.skips { 1 } else { count };
+        writeln!(
+            f,
+            "\n  segment {number}: {lowering}, {} submitted at once, {}",
+            amount(count, "SQE"),
+            amount(completions, "completion"),
+        )?;
+        for (i, pc) in segment.members.iter().enumerate() {
+            let line = &self.flow.lines[*pc];
+            let moved = member(self.flow, *pc).expect("members are transfers");
+            let step = format!("{} #{}", line.name, line.step);
+            writeln!(f, "    {step:<16} {:<32} {}", transfer(moved), self.flags(moved, i + 1 == count))?;
+        }
+        writeln!(f, "    ends because {}", segment.boundary)?;
+        writeln!(f, "    then {}", self.code(segment.next, &mut Vec::new()))
+    }
+
+    /// What the kernel and the runner are told about a member.
+    fn flags(&self, moved: &Move, last: bool) -> String {
+        let mut flags = Vec::new();
+        if !last {
+            flags.push("link");
+            if self.skips {
+                flags.push("skip");
+            }
+        }
+        if moved.verb.is_exact() {
+            flags.push("waitall");
+        }
+        if moved.on_end == OnEnd::Finish {
+            flags.push("or_finish");
+        }
+        flags.join(" ")
+    }
+
+    /// What runs from `pc` on, up to the next segments.
+    fn code(&self, pc: Pc, seen: &mut Vec<Pc>) -> String {
+        if seen.contains(&pc) {
+            return "again".to_owned();
+        }
+        seen.push(pc);
+        let line = &self.flow.lines[pc];
+        let number = line.step;
+        let here = match &line.inst {
+            Inst::Move(_) => {
+                let segment = self.lowered.starts[pc].expect("a segment starts wherever the flow arrives");
+                seen.pop();
+                return format!("segment {segment}");
+            }
+            Inst::Finish => {
+                seen.pop();
+                return "finish".to_owned();
+            }
+            Inst::Jump(to) => {
+                let text = self.code(*to, seen);
+                seen.pop();
+                return text;
+            }
+            Inst::Unless(cond, to) => {
+                let (then, otherwise) = (self.code(pc + 1, seen), self.code(*to, seen));
+                seen.pop();
+                return format!("when {cond} #{number} {{ {then} }} otherwise {{ {otherwise} }}");
+            }
+            Inst::Set(reg, value) => format!("r{} = {value} #{number}", reg.index),
+            Inst::Ensure(cond, code) => format!("ensure {cond} else errno {code} #{number}"),
+            Inst::Call(..) => format!("call #{number}"),
+        };
+        let rest = self.code(pc + 1, seen);
+        seen.pop();
+        format!("{here}; {rest}")
+    }
+}
+
+fn amount(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+fn transfer(moved: &Move) -> String {
+    let arrow = if moved.verb == Verb::SendAll { "<-" } else { "->" };
+    let spans: Vec<_> = moved.spans.iter().map(span).collect();
+    let into = moved.into.map(|reg| format!(", count -> r{}", reg.index)).unwrap_or_default();
+    format!("s{} {arrow} {}{into}", moved.socket.index, spans.join(" "))
+}
+
+fn span(span: &Span) -> String {
+    let from = span.from;
+    match span.len {
+        SpanLen::Fixed(len) => format!("b{}[{from}..{}]", span.buf.index, from + len),
+        SpanLen::Reg(reg) if from == 0 => format!("b{}[0..r{}]", span.buf.index, reg.index),
+        SpanLen::Reg(reg) => format!("b{}[{from}..{from}+r{}]", span.buf.index, reg.index),
+    }
+}
+
+impl fmt::Display for Explain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Layout { registers, descriptors, bytes } = self.layout;
+        writeln!(f, "chain {}: {}", self.name, amount(self.lowered.segments.len(), "segment"))?;
+        writeln!(
+            f,
+            "  each frame has {}, {} and {} of buffers",
+            amount(descriptors.into(), "socket"),
+            amount((registers - HIDDEN).into(), "register"),
+            amount(bytes as usize, "byte"),
+        )?;
+        writeln!(f, "  starts with {}", self.code(0, &mut Vec::new()))?;
+        let mut segments = self.lowered.segments.iter().enumerate();
+        segments.try_for_each(|(number, segment)| self.segment(f, number, segment))
+    }
+}
+
+impl fmt::Debug for Explain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

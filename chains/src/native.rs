@@ -1,0 +1,65 @@
+//! Native calls: closures with their access, the types forgotten.
+
+use std::error::Error;
+use std::fmt;
+
+use chainring_runtime::frame::Frame;
+
+use crate::access::{Access, OutOfBounds, Touch, lend};
+use crate::handle::Reg;
+
+/// What a chain does after a call.
+#[derive(Debug)]
+pub enum Flow {
+    /// The next step.
+    Next,
+    /// The frame ends with success.
+    Finish,
+    /// The frame ends with [`ErrorKind::Call`](crate::ErrorKind::Call).
+    Fail(Box<dyn Error + Send + Sync>),
+}
+
+impl Flow {
+    /// Ends the frame with this error, or message.
+    pub fn fail(error: impl Into<Box<dyn Error + Send + Sync>>) -> Flow {
+        Flow::Fail(error.into())
+    }
+}
+
+type Body<S> = dyn Fn(&mut S, &mut Frame<'_>) -> Result<Flow, OutOfBounds> + Send + Sync;
+
+/// A closure that is given a session and views of a frame.
+pub(crate) struct Native<S> {
+    body: Box<Body<S>>,
+}
+
+impl<S: 'static> Native<S> {
+    pub(crate) fn new<A, F>(access: A, body: F) -> Self
+    where
+        A: Access,
+        F: Fn(&mut S, A::Views<'_>) -> Flow + Send + Sync + 'static,
+    {
+        let touches = access.touches().into_iter();
+        let written: Vec<Reg> = touches
+            .filter_map(|touch| match touch {
+                Touch::RegMut(reg) => Some(reg),
+                _ => None,
+            })
+            .collect();
+        let body = move |session: &mut S, frame: &mut Frame<'_>| {
+            lend(access, &written, frame, |views| body(session, views))
+        };
+        Native { body: Box::new(body) }
+    }
+
+    /// Runs the closure.
+    pub(crate) fn run(&self, session: &mut S, frame: &mut Frame<'_>) -> Result<Flow, OutOfBounds> {
+        (self.body)(session, frame)
+    }
+}
+
+impl<S> fmt::Debug for Native<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Native")
+    }
+}

@@ -1,0 +1,80 @@
+//! A compiled chain: data, shared by all cores.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chainring_runtime::Handle;
+use chainring_runtime::frame::Layout;
+
+use crate::build::Lowering;
+use crate::compile::flow::Flow;
+use crate::compile::segment::{self, LONGEST, Lowered};
+use crate::error::StartError;
+use crate::explain::Explain;
+use crate::handle::{BuilderId, Socket};
+use crate::native::Native;
+use crate::run::Spawner;
+
+/// A compiled chain for connections with a session of type `S`. Cheap to clone, and the same on every core.
+///
+/// A program does nothing by itself: [`serve`](Program::serve) runs it for the connections of a listener,
+/// [`start`](Program::start) for whatever is spawned.
+pub struct Program<S>(pub(crate) Arc<Inner<S>>);
+
+pub(crate) struct Inner<S> {
+    pub(crate) name: Arc<str>,
+    pub(crate) flow: Flow,
+    pub(crate) layout: Layout,
+    pub(crate) lowering: Lowering,
+    pub(crate) accepted: Option<Socket>,
+    pub(crate) id: BuilderId,
+    pub(crate) natives: Vec<Native<S>>,
+}
+
+impl<S: 'static> Program<S> {
+    /// The name it was given.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How it was compiled: segments, their submissions and completions, and why each ends where it does. On a ring
+    /// of default size; see [`Spawner::explain`] for a particular one.
+    pub fn explain(&self) -> Explain<'_> {
+        self.explain_for(LONGEST, true)
+    }
+
+    /// Starts the program on the core that runs the caller, for up to `limit` frames at a time.
+    ///
+    /// # Errors
+    /// If there is no address space for that many frames, or the ring serves too many programs already.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub fn start(&self, limit: u32) -> Result<Spawner<S>, StartError> {
+        let ring = Handle::current();
+        let lowered = self.lower(LONGEST.min(ring.longest_list() as usize));
+        Spawner::new(self.clone(), lowered, limit)
+    }
+
+    /// How the program is lowered for a particular ring.
+    pub(crate) fn explain_for(&self, longest_list: usize, skips: bool) -> Explain<'_> {
+        let lowered = self.lower(LONGEST.min(longest_list));
+        Explain::new(&self.0.name, &self.0.flow, self.0.layout, lowered, skips)
+    }
+
+    fn lower(&self, limit: usize) -> Lowered {
+        segment::lower(&self.0.flow, self.0.lowering, limit)
+    }
+}
+
+impl<S> Clone for Program<S> {
+    fn clone(&self) -> Self {
+        Program(self.0.clone())
+    }
+}
+
+impl<S> fmt::Debug for Program<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("name", &self.0.name).finish_non_exhaustive()
+    }
+}

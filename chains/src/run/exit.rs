@@ -1,0 +1,126 @@
+//! How a frame ends, and who learns of it.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::task::Waker;
+
+use chainring_net::TcpStream;
+use chainring_runtime::frame::Frame;
+
+use super::runner::Runner;
+use crate::error::ChainError;
+use crate::handle::{BuilderId, Socket};
+
+/// What a frame that was spawned leaves behind.
+#[derive(Debug)]
+pub struct Exit<S> {
+    /// Its session.
+    pub session: S,
+    /// The sockets that it owned.
+    pub sockets: Sockets,
+    /// Success, or the step that failed and why.
+    pub result: Result<(), ChainError>,
+}
+
+/// The sockets of a frame that has ended. Those that are not taken are closed.
+pub struct Sockets {
+    pub(super) builder: BuilderId,
+    pub(super) fds: Vec<Option<OwnedFd>>,
+}
+
+impl Sockets {
+    /// Takes one. `None` if the frame had none there, or it was taken before.
+    pub fn take(&mut self, socket: Socket) -> Option<TcpStream> {
+        let own = socket.builder == self.builder;
+        let fd = self.fds.get_mut(usize::from(socket.index)).filter(|_| own)?;
+        fd.take().map(TcpStream::from)
+    }
+}
+
+impl fmt::Debug for Sockets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.fds).finish()
+    }
+}
+
+impl Drop for Sockets {
+    fn drop(&mut self) {
+        // Through the ring, as all sockets of the core are closed.
+        self.fds.drain(..).flatten().for_each(|fd| drop(TcpStream::from(fd)));
+    }
+}
+
+/// The side table's entry of a frame.
+pub(super) struct Entry<S> {
+    pub(super) session: S,
+    pub(super) goes_to: GoesTo<S>,
+}
+
+/// Who learns of a frame's end.
+pub(super) enum GoesTo<S> {
+    /// A `ChainHandle`, if it is still there.
+    Handle(Rc<Awaited<S>>),
+    /// The `serve` that accepted the connection.
+    Server(Rc<Server<S>>),
+}
+
+/// Between a frame and its `ChainHandle`.
+pub(super) struct Awaited<S> {
+    pub(super) exit: RefCell<Option<Exit<S>>>,
+    pub(super) waker: Cell<Option<Waker>>,
+    pub(super) detached: Cell<bool>,
+}
+
+pub(super) type OnExit<S> = dyn Fn(S, Result<(), ChainError>);
+
+/// Between the frames of a `serve` and its accepting side.
+pub(super) struct Server<S> {
+    pub(super) on_exit: Option<Box<OnExit<S>>>,
+    /// Waits for room.
+    pub(super) waker: Cell<Option<Waker>>,
+}
+
+/// Runs foreign code whose panic nobody waits for: it ends here, after the panic hook has had its say.
+pub(super) fn quietly(body: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
+        // The payload may panic again when it is dropped.
+        std::mem::forget(panic);
+    }
+}
+
+impl<S: 'static> Runner<S> {
+    /// The frame ends: it is freed first, so that whoever learns of it finds the room.
+    pub(super) fn end(&self, mut frame: Frame<'_>, result: Result<(), ChainError>) {
+        let program = &self.program.0;
+        let Some(Entry { session, goes_to }) = self.sessions.take(frame.key().index()) else {
+            return frame.free();
+        };
+        match goes_to {
+            GoesTo::Server(server) => {
+                frame.free();
+                quietly(|| match &server.on_exit {
+                    Some(on_exit) => on_exit(session, result),
+                    None => drop(session),
+                });
+                if let Some(waker) = server.waker.take() {
+                    quietly(|| waker.wake());
+                }
+            }
+            GoesTo::Handle(awaited) => {
+                let fds = (0..program.layout.descriptors).map(|i| frame.take_descriptor(i)).collect();
+                frame.free();
+                let exit = Exit { session, sockets: Sockets { builder: program.id, fds }, result };
+                if awaited.detached.get() {
+                    return quietly(|| drop(exit));
+                }
+                awaited.exit.replace(Some(exit));
+                if let Some(waker) = awaited.waker.take() {
+                    quietly(|| waker.wake());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A program run for every connection of a listener.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::{Future, IntoFuture, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use chainring_net::TcpListener;
+use chainring_net::TcpStream;
+use chainring_net::tcp::Incoming;
+use chainring_runtime::time::sleep;
+use futures::Stream;
+
+use super::exit::{Entry, GoesTo, OnExit, Server};
+use super::spawn::Spawner;
+use crate::error::ChainError;
+use crate::program::Program;
+
+/// How long accepting pauses when the process has no descriptor or the kernel no memory left.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Connections at a time, unless told otherwise.
+const CONNECTIONS: u32 = 1 << 16;
+
+impl<S: 'static> Program<S> {
+    /// Runs the program for every connection of `listener`, each in a frame of its own with a session made by
+    /// `session`. Await it; it ends only with an error.
+    ///
+    /// When all frames are in use it stops accepting, and goes on when one has ended; whom the kernel has accepted
+    /// meanwhile waits. Without descriptors (EMFILE) it pauses for a moment. Dropping it stops accepting; frames
+    /// go on to their end.
+    ///
+    /// # Panics
+    /// When awaited, if the chain does not use [`accepted()`](crate::Chain::accepted).
+    pub fn serve(&self, listener: TcpListener, session: impl Fn(Peer<'_>) -> S + 'static) -> Serve<S> {
+        Serve {
+            program: self.clone(),
+            listener,
+            session: Box::new(session),
+            on_exit: None,
+            connections: CONNECTIONS,
+        }
+    }
+}
+
+/// A connection that was just accepted, as the maker of its session sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer<'p>(&'p TcpStream);
+
+impl Peer<'_> {
+    /// The address of the other side; a system call, so only made when asked.
+    pub fn addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr()
+    }
+}
+
+/// A server to be awaited. See [`Program::serve`].
+#[must_use = "a server does nothing unless it is awaited"]
+pub struct Serve<S: 'static> {
+    program: Program<S>,
+    listener: TcpListener,
+    session: Box<dyn Fn(Peer<'_>) -> S>,
+    on_exit: Option<Box<OnExit<S>>>,
+    connections: u32,
+}
+
+impl<S: 'static> Serve<S> {
+    /// Is told of every connection's end. Runs in submission context and must not block.
+    pub fn on_exit(mut self, on_exit: impl Fn(S, Result<(), ChainError>) + 'static) -> Self {
+        self.on_exit = Some(Box::new(on_exit));
+        self
+    }
+
+    /// How many connections there may be at a time; 65,536 unless told otherwise. At least 1.
+    pub fn connections(mut self, limit: u32) -> Self {
+        self.connections = limit.max(1);
+        self
+    }
+
+    async fn run(self) -> io::Result<()> {
+        let socket = self.program.0.accepted.expect("a chain that is served uses `accepted()`");
+        let spawner = self.program.start(self.connections)?;
+        let server = Rc::new(Server { on_exit: self.on_exit, waker: Cell::new(None) });
+        let mut incoming = self.listener.incoming();
+        let mut room = Room { spawner: &spawner, server: &server, limit: self.connections };
+        loop {
+            let stream = match room.next(&mut incoming).await {
+                Ok(stream) => stream,
+                Err(error) if is_shortage(&error) => {
+                    sleep(PAUSE).await;
+                    continue;
+                }
+                Err(error) if is_of_one_connection(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            let session = (self.session)(Peer(&stream));
+            let entry = Entry { session, goes_to: GoesTo::Server(server.clone()) };
+            // Room was made sure of; without it the runtime is ending, and the connection with it.
+            drop(spawner.launch(entry, |frame| {
+                frame.socket(socket, stream);
+            }));
+        }
+    }
+}
+
+impl<S: 'static> IntoFuture for Serve<S> {
+    type Output = io::Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl<S> fmt::Debug for Serve<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve").field("program", &self.program).field("listener", &self.listener).finish()
+    }
+}
+
+/// Accepts only as long as there are frames.
+struct Room<'r, S: 'static> {
+    spawner: &'r Spawner<S>,
+    server: &'r Server<S>,
+    limit: u32,
+}
+
+impl<S: 'static> Room<'_, S> {
+    async fn next(&mut self, incoming: &mut Incoming<'_>) -> io::Result<TcpStream> {
+        poll_fn(|cx| self.poll_next(incoming, cx)).await
+    }
+
+    fn poll_next(
+        &mut self,
+        incoming: &mut Incoming<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<TcpStream>> {
+        let live = self.spawner.live();
+        // A multishot accept goes on by itself, so it is stopped a little before the last frame is taken.
+        let margin = (self.limit / 16).clamp(1, 64);
+        if live + margin >= self.limit {
+            incoming.pause();
+        } else {
+            incoming.resume();
+        }
+        // Whoever ends a frame wakes us, to accept again or to take who waits.
+        drop(self.server.waker.replace(Some(cx.waker().clone())));
+        if live >= self.limit || !self.spawner.has_room() {
+            return Poll::Pending;
+        }
+        match Pin::new(incoming).poll_next(cx) {
+            Poll::Ready(Some(accepted)) => Poll::Ready(accepted),
+            Poll::Ready(None) => Poll::Ready(Err(io::Error::other("the listener is closed"))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// The process or the system has run out of something that comes back.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// The connection was gone before it could be taken (accept(2), "error handling").
+fn is_of_one_connection(error: &io::Error) -> bool {
+    let code = error.raw_os_error();
+    matches!(
+        code,
+        Some(
+            libc::ECONNABORTED
+                | libc::ENETDOWN
+                | libc::EPROTO
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ENETUNREACH
+                | libc::EPERM
+                | libc::EINTR
+        )
+    )
+}

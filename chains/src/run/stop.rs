@@ -1,0 +1,59 @@
+//! What to do with a segment that did not simply succeed.
+//!
+//! ```text
+//! cancelled            -> the frame ends, and says how many bytes were done
+//! one member succeeded -> (one by one) the next member
+//! ECANCELED, unasked   -> a member could not even be prepared, and nothing ran: one by one, to learn which
+//! end of the stream    -> before the first byte what the step says; later Short
+//! a short transfer     -> taken up where it stopped, the rest of the segment behind it
+//! any other error      -> the frame ends with it
+//! ```
+
+use chainring_runtime::frame::{Frame, Stop};
+
+use super::runner::{Place, Runner, count};
+use crate::compile::segment;
+use crate::error::ErrorKind;
+use crate::tree::OnEnd;
+
+/// The kernel's own "restart the system call", which a cancelled operation may report.
+const ERESTARTSYS: i32 = 512;
+
+impl<S: 'static> Runner<S> {
+    #[cold]
+    pub(super) fn stop(&self, frame: Frame<'_>, stop: Stop) {
+        let Stop { segment, member, done, want, .. } = stop;
+        let pc = self.lowered.segments[usize::from(segment)].members[usize::from(member)];
+        let failed = |frame, kind| self.end(frame, Err(self.error(pc, kind)));
+        if stop.cancelling {
+            return failed(frame, ErrorKind::Cancelled { done });
+        }
+        if stop.succeeded {
+            return self.take_up(frame, segment, member + 1, 0, true);
+        }
+        let transfer = segment::member(&self.program.0.flow, pc).expect("members are transfers");
+        match stop.result {
+            error if error < 0 => {
+                let errno = if -error == ERESTARTSYS { libc::ECANCELED } else { error.wrapping_neg() };
+                if errno == libc::ECANCELED && !stop.alone {
+                    count(&self.counted.one_by_one);
+                    return self.take_up(frame, segment, member, done, true);
+                }
+                failed(frame, ErrorKind::Errno(errno))
+            }
+            0 if done == 0 && transfer.on_end == OnEnd::Finish => self.end(frame, Ok(())),
+            0 => failed(frame, ErrorKind::Short { done, want }),
+            _ => {
+                count(&self.counted.short);
+                self.take_up(frame, segment, member, done, false)
+            }
+        }
+    }
+
+    /// Submits a segment from one of its members on.
+    pub(super) fn take_up(&self, frame: Frame<'_>, segment: u16, from: u8, done: u32, alone: bool) {
+        if let Err((frame, refused)) = frame.submit_from(segment, from, done, alone) {
+            self.not_submitted(frame, segment, Place::Member { segment, from, done, alone }, refused);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What the examples share: their command line, one server a core, and a clean end.
+
+use std::future::IntoFuture;
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chainring::net::TcpListener;
+use chainring::signal::signal;
+use clap::Parser;
+use futures::future::{Either, select};
+
+/// The command line of a server.
+#[derive(Parser)]
+pub(crate) struct Args {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7000")]
+    pub(crate) listen: SocketAddr,
+    /// Cores to run on, each with a thread, a ring and a listener of its own
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub(crate) cores: NonZeroUsize,
+}
+
+/// Runs one server a core until SIGINT or SIGTERM.
+pub(crate) fn serve<F>(args: &Args, server: impl Fn(TcpListener) -> F + Sync) -> ExitCode
+where
+    F: IntoFuture<Output = io::Result<()>>,
+{
+    match run(args, server) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run<F>(args: &Args, server: impl Fn(TcpListener) -> F + Sync) -> io::Result<()>
+where
+    F: IntoFuture<Output = io::Result<()>>,
+{
+    let listeners = bind(args).map_err(|error| {
+        io::Error::new(error.kind(), format!("cannot listen on {}: {error}", args.listen))
+    })?;
+    let address = listeners[0].local_addr()?;
+    let waiting = AtomicUsize::new(args.cores.get());
+    let ended = chainring::cores(args.cores).run(async |core| {
+        let listener = TcpListener::from_std(listeners[core.index()].try_clone()?);
+        let (mut int, mut term) = (signal(libc::SIGINT)?, signal(libc::SIGTERM)?);
+        if waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
+            println!("listening on {address}, {} core(s)", args.cores);
+        }
+        let (int, term) = (pin!(int.recv()), pin!(term.recv()));
+        match select(pin!(server(listener).into_future()), select(int, term)).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => Ok(()),
+        }
+    })?;
+    ended.into_iter().collect()
+}
+
+/// One listener a core. The first one decides what port 0 means for all.
+fn bind(args: &Args) -> io::Result<Vec<std::net::TcpListener>> {
+    let first = TcpListener::bind(args.listen)?.into_std()?;
+    let address = first.local_addr()?;
+    let others = (1..args.cores.get()).map(|_| TcpListener::bind(address)?.into_std());
+    std::iter::once(Ok(first)).chain(others).collect()
+}
