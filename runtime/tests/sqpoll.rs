@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use chainring_runtime::frame::{Frame, Frames, Layout, Len, Plan, Resume, Stop, Transfer, Verb};
+use chainring_runtime::frame::{Frame, Frames, Layout, Len, NotSubmitted, Plan, Resume, Stop, Transfer, Verb};
 use chainring_runtime::op::nop::nop;
 use chainring_runtime::time::{sleep, timeout};
 use chainring_runtime::{Builder, Runtime, spawn};
@@ -78,14 +78,18 @@ struct Echo {
 }
 
 impl Resume for Echo {
-    fn advanced(&self, frame: Frame<'_>, _: u16, _: u32) {
-        let round = frame.register(0) + 1;
-        frame.set_register(0, round);
+    fn advanced(&self, frame: Frame<'_>, _: u16) {
+        let round = frame.registers().get(0) + 1;
+        frame.registers().set(0, round);
         if round == u64::from(self.rounds) {
             self.done.set(self.done.get() + 1);
             return frame.free();
         }
         frame.submit(0).map_err(|(_, error)| error).unwrap();
+    }
+
+    fn refused(&self, _: Frame<'_>, _: u16, reason: NotSubmitted) {
+        unreachable!("no segment follows another by itself: {reason:?}");
     }
 
     fn stopped(&self, frame: Frame<'_>, stop: Stop) {
@@ -120,7 +124,7 @@ fn chains_of_eight(runtime: &Runtime, connections: u32, rounds: u32) {
             .collect();
         let layout = Layout { registers: 1, descriptors: 2, bytes: 256 };
         let echo = Echo { rounds, done: done.clone(), stops: stops.clone() };
-        let frames = Frames::new(layout, &[Plan { members }], connections, echo).unwrap();
+        let frames = Frames::new(layout, &[Plan { members, into: None, then: None }], connections, echo).unwrap();
         for _ in 0..connections {
             let mut frame = frames.allocate().unwrap();
             let (one, other) = pair();
