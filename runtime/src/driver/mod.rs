@@ -114,16 +114,17 @@ impl Driver {
         Ok(self.start_anyway(operation, waker))
     }
 
+    #[inline]
     fn start_anyway<T: Operation>(&self, operation: T, waker: Option<Waker>) -> Key {
-        let key = self.slots.insert(operation, waker);
+        let (key, sqe) = self.slots.insert(operation, waker);
         // Order is kept: nobody overtakes the backlog.
-        if !self.backlog.borrow().is_empty() || !self.submit_slot(key) {
+        if !self.backlog.borrow().is_empty() || !self.push(sqe) {
             self.backlog.borrow_mut().push_back(key);
         }
         key
     }
 
-    /// Submits the operation of a slot; false if the queue is full.
+    /// Submits the operation of a slot that had to wait; false if the queue is still full.
     fn submit_slot(&self, key: Key) -> bool {
         // Room first: `prepare` lends the operation's memory for the entry that is pushed.
         if self.ring.reserve(1).is_err() {
@@ -136,6 +137,7 @@ impl Driver {
     }
 
     /// Queues one entry that was prepared by a slot, or that points to no memory; false if there is no room.
+    #[inline]
     pub(crate) fn push(&self, sqe: Sqe) -> bool {
         let Ok(reservation) = self.ring.reserve(1) else { return false };
         // SAFETY: the place is reserved; it is written in full before the commit. What

@@ -195,8 +195,9 @@ impl Slots {
         self.free.set(first);
     }
 
-    /// Moves `operation` into a free slot, with the waker of whoever waits for it.
-    pub(super) fn insert<T: Operation>(&self, operation: T, waker: Option<Waker>) -> Key {
+    /// Moves `operation` into a free slot, with the waker of whoever waits for it. Gives the entry to submit.
+    #[inline]
+    pub(super) fn insert<T: Operation>(&self, operation: T, waker: Option<Waker>) -> (Key, Sqe) {
         if self.free.get() == NONE {
             self.grow();
         }
@@ -209,10 +210,17 @@ impl Slots {
         slot.table.set(&TableOf::<T>::TABLE);
         // SAFETY: the slot was free, so its store is unoccupied.
         unsafe { TableOf::<T>::put(slot.store.place(), operation) };
-        Key::slot(index, slot.generation.get())
+        let key = Key::slot(index, slot.generation.get());
+        let guard = Abandon { slots: self, key };
+        // SAFETY: the operation was just put there, and is not submitted.
+        let mut sqe = unsafe { TableOf::<T>::prepare(slot.store.place()) };
+        std::mem::forget(guard);
+        sqe.user_data = key.with_step(0);
+        (key, sqe)
     }
 
-    /// The entry to submit for the operation of `key`, if it is still wanted.
+    /// The entry once more, for an operation that could not be submitted with the first one, if it is still
+    /// wanted.
     pub(super) fn prepare(&self, key: Key) -> Option<Sqe> {
         let slot = self.find(key)?;
         // A buffer is the user's type, and may panic when it is asked for its bytes: then the slot must not

@@ -47,9 +47,20 @@ impl<T: Operation> Held<T> {
     }
 }
 
+impl<T> Held<T> {
+    /// The operation has been taken out of the slot: there is nothing to detach any more.
+    #[inline]
+    fn forget_slot(&mut self) {
+        self.key = Key::NONE;
+    }
+}
+
 impl<T> Drop for Held<T> {
+    #[inline]
     fn drop(&mut self) {
-        self.core.driver().detach(self.key);
+        if self.key != Key::NONE {
+            self.core.driver().detach(self.key);
+        }
     }
 }
 
@@ -67,6 +78,14 @@ impl<T: Operation> Future for Op<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
+        if let State::InFlight(held) = &mut self.state {
+            let Poll::Ready((operation, completion)) = held.core.driver().poll::<T>(held.key, cx) else {
+                return Poll::Pending;
+            };
+            held.forget_slot();
+            self.state = State::Done;
+            return Poll::Ready(operation.complete(completion));
+        }
         match std::mem::replace(&mut self.state, State::Done) {
             State::Unsubmitted(operation) => match Held::start(operation, cx) {
                 Ok(held) => {
@@ -75,15 +94,7 @@ impl<T: Operation> Future for Op<T> {
                 }
                 Err(operation) => Poll::Ready(operation.complete(Completion::refused(libc::ECANCELED))),
             },
-            State::InFlight(held) => match held.core.driver().poll::<T>(held.key, cx) {
-                // The slot is free now, its generation over: dropping `held` detaches nothing.
-                Poll::Ready((operation, completion)) => Poll::Ready(operation.complete(completion)),
-                Poll::Pending => {
-                    self.state = State::InFlight(held);
-                    Poll::Pending
-                }
-            },
-            State::Done => panic!("an operation was polled after it had completed"),
+            _ => panic!("an operation was polled after it had completed"),
         }
     }
 }
