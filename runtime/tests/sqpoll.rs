@@ -6,7 +6,9 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use chainring_runtime::frame::{Frame, Frames, Layout, Len, NotSubmitted, Plan, Resume, Stop, Transfer, Verb};
+use chainring_runtime::frame::{
+    Frame, Frames, Layout, Len, NotSubmitted, Plan, Resume, Stop, Transfer, Verb,
+};
 use chainring_runtime::op::nop::nop;
 use chainring_runtime::time::{sleep, timeout};
 use chainring_runtime::{Builder, Runtime, spawn};
@@ -124,7 +126,8 @@ fn chains_of_eight(runtime: &Runtime, connections: u32, rounds: u32) {
             .collect();
         let layout = Layout { registers: 1, descriptors: 2, bytes: 256 };
         let echo = Echo { rounds, done: done.clone(), stops: stops.clone() };
-        let frames = Frames::new(layout, &[Plan { members, into: None, then: None }], connections, echo).unwrap();
+        let frames =
+            Frames::new(layout, &[Plan { members, into: None, then: None }], connections, echo).unwrap();
         for _ in 0..connections {
             let mut frame = frames.allocate().unwrap();
             let (one, other) = pair();

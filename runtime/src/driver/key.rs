@@ -122,6 +122,12 @@ impl Key {
         }
     }
 
+    /// The generation of the next use.
+    #[inline]
+    pub(crate) fn next_generation(generation: u32) -> u32 {
+        generation.wrapping_add(1) & GENERATION_MASK as u32
+    }
+
     /// The index that the key names. May be anything if the key came out of a completion.
     #[inline]
     pub fn index(self) -> u32 {

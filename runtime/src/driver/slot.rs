@@ -161,6 +161,7 @@ impl Slots {
         self.live.get()
     }
 
+    #[inline]
     fn slot(&self, index: u32) -> Option<&Slot> {
         // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
         let chunks = unsafe { &*self.chunks.get() };
@@ -170,6 +171,7 @@ impl Slots {
     }
 
     /// The slot that `key` names, if it is still the same use of it.
+    #[inline]
     fn find(&self, key: Key) -> Option<&Slot> {
         let slot = self.slot(key.index())?;
         (slot.generation.get() == key.generation() && slot.state.get() != State::Free).then_some(slot)
@@ -235,6 +237,7 @@ impl Slots {
     }
 
     /// Takes note of a completion of `key`.
+    #[inline]
     pub(super) fn complete(&self, key: Key, res: i32, flags: u32) -> Outcome {
         let Some(slot) = self.find(key) else { return Outcome::Stray };
         let last = !Completion::new(res, flags).has_more();
@@ -282,7 +285,7 @@ impl Slots {
         // SAFETY: only the future that inserted a `T` has the key (so the store holds a `T`), the last
         // completion is there (so the kernel is done with it), and the slot is freed here.
         let operation = unsafe { TableOf::<T>::take(slot.store.place()) };
-        drop(slot.waker.take());
+        // The waker went with the last completion, and is not set again once that is there.
         self.release(key.index(), slot);
         Poll::Ready((operation, Completion::new(res, flags)))
     }
@@ -339,9 +342,10 @@ impl Slots {
         self.release(key.index(), slot);
     }
 
+    #[inline]
     fn release(&self, index: u32, slot: &Slot) {
         slot.state.set(State::Free);
-        slot.generation.set(Key::slot(index, slot.generation.get().wrapping_add(1)).generation());
+        slot.generation.set(Key::next_generation(slot.generation.get()));
         slot.next_free.set(self.free.get());
         self.free.set(index);
     }

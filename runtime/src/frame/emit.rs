@@ -116,7 +116,10 @@ impl Region {
         for (i, member) in members.iter().enumerate() {
             // SAFETY: a template's words were checked against the layout of this region.
             let (fd, added) = unsafe {
-                (record.word(usize::from(member.descriptor)).get(), record.word(usize::from(member.length)).get())
+                (
+                    record.word(usize::from(member.descriptor)).get(),
+                    record.word(usize::from(member.length)).get(),
+                )
             };
             if added > member.room {
                 return Err(too_long(member, Key::split(user_data).1 as u8, added));
@@ -212,7 +215,12 @@ impl<'f> Frame<'f> {
     }
 
     /// Writes and publishes the entries of `members`, of which the first is number `from` of its segment.
-    fn emit<const PARTIAL: bool>(&self, members: &[Member], from: u8, done: u32) -> Result<u32, NotSubmitted> {
+    fn emit<const PARTIAL: bool>(
+        &self,
+        members: &[Member],
+        from: u8,
+        done: u32,
+    ) -> Result<u32, NotSubmitted> {
         let Frame { region, record, index } = *self;
         let reservation = region.core.driver().ring.reserve(members.len() as u32);
         let reservation = reservation.map_err(|_| NotSubmitted::Busy)?;

@@ -5,8 +5,8 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-use super::layout::Layout;
 use super::emit::NotSubmitted;
+use super::layout::Layout;
 use super::memory::{ASKED, BAD, CANCELLING, FREE, Memory, PARKED, PARTIAL, Record, VACANT};
 use super::plan::{self, Plan, PlanError, Template};
 use super::token::{Frame, Stop};
@@ -330,7 +330,8 @@ impl<R: Resume> Frames<R> {
         let member = &template.members[usize::from(step)];
         let before = |member: u8| if member == first { header.done.get() } else { 0 };
         let want = self.region.wanted(record, step) - before(step);
-        let success = if member.exact || want == 0 { result >= 0 && result as u32 == want } else { result > 0 };
+        let success =
+            if member.exact || want == 0 { result >= 0 && result as u32 == want } else { result > 0 };
         // Members complete in any order; what severed the link is the first of them that failed.
         if !success && (!header.has(BAD) || step < header.bad_member.get()) {
             header.raise(BAD);
@@ -360,7 +361,8 @@ impl<R: Resume> Frames<R> {
         }
         let want = self.region.wanted(record, member);
         let alone = first == last;
-        self.runner.stopped(frame, Stop { segment, member, result, done, want, succeeded, alone, cancelling });
+        self.runner
+            .stopped(frame, Stop { segment, member, result, done, want, succeeded, alone, cancelling });
     }
 
     /// The segment has succeeded: on to what follows it.

@@ -215,7 +215,11 @@ pub(super) fn check(
     let check = |(i, plan): (usize, &Plan)| -> Result<Template, (usize, PlanError)> {
         let template = Template::check(plan, layout, limit, skip).map_err(|error| (i, error))?;
         let then = usize::from(template.then);
-        if template.then != NONE && then >= plans.len() { Err((i, PlanError::NoSuchHandle)) } else { Ok(template) }
+        if template.then != NONE && then >= plans.len() {
+            Err((i, PlanError::NoSuchHandle))
+        } else {
+            Ok(template)
+        }
     };
     plans.iter().enumerate().map(check).collect()
 }
@@ -251,7 +255,11 @@ impl Template {
 
 /// The word of a register, which must be there.
 fn register(index: u16, layout: &Layout) -> Result<u16, PlanError> {
-    if index < layout.registers { Ok(layout.register_word(index) as u16) } else { Err(PlanError::NoSuchHandle) }
+    if index < layout.registers {
+        Ok(layout.register_word(index) as u16)
+    } else {
+        Err(PlanError::NoSuchHandle)
+    }
 }
 
 fn check_transfer(transfer: &Transfer, layout: &Layout, flags: u8) -> Result<Member, PlanError> {

@@ -206,7 +206,9 @@ impl Queues {
     /// - whatever they point to must stay valid until the last completion of each.
     #[inline]
     pub(crate) unsafe fn publish(&self, n: u32) {
-        debug_assert!(self.tail.get().wrapping_add(n).wrapping_sub(self.load(self.sq_head)) <= self.sq_entries);
+        debug_assert!(
+            self.tail.get().wrapping_add(n).wrapping_sub(self.load(self.sq_head)) <= self.sq_entries
+        );
         let tail = self.tail.get().wrapping_add(n);
         self.tail.set(tail);
         self.store(self.sq_tail, tail);
