@@ -248,13 +248,14 @@ impl Driver {
         #[cfg(feature = "injector")]
         self.ring.injector.due().into_iter().for_each(|cqe| self.dispatch(cqe));
         let until = queues.cq_tail();
-        while let Some(cqe) = queues.peek(until) {
+        while let Some(&(mut cqe)) = queues.peek(until) {
             if let Some(region) = self.region(cqe.user_data) {
                 // SAFETY: a region is listed exactly as long as its owner is registered, which keeps it alive;
                 // `advance` runs no foreign code.
                 unsafe { region.as_ref() }.advance(queues, until);
+                let Some(&next) = queues.peek(until) else { break };
+                cqe = next;
             }
-            let Some(&cqe) = queues.peek(until) else { break };
             queues.consume();
             #[cfg(feature = "injector")]
             let Some(cqe) = self.ring.injector.completing(cqe) else { continue };
@@ -269,20 +270,29 @@ impl Driver {
     }
 
     /// The region whose frame a completion belongs to, if it is a frame's.
+    #[inline]
     fn region(&self, user_data: u64) -> Option<NonNull<Region>> {
         #[cfg(feature = "injector")]
         if !self.ring.injector.is_idle() {
             return None;
         }
         let (key, _) = Key::split(user_data);
+        if key.kind() != Kind::Frame {
+            return None;
+        }
         // SAFETY: one thread, and the vector changes in `set_region` only, which runs no foreign code.
         let regions = unsafe { &*self.regions.get() };
-        *regions.get(key.owner() as usize).filter(|_| key.kind() == Kind::Frame)?
+        *regions.get(key.owner() as usize)?
     }
 
     /// Hands a completion to whom it belongs.
+    #[inline]
     fn dispatch(&self, cqe: Cqe) {
         let (key, step) = Key::split(cqe.user_data);
+        // Asked by itself, since nearly all are of this kind that come here.
+        if key.kind() == Kind::Slot {
+            return self.complete_slot(key, cqe.res, cqe.flags);
+        }
         match key.kind() {
             Kind::Frame => match self.owner(key) {
                 Some(owner) => {
@@ -290,8 +300,7 @@ impl Driver {
                 }
                 None => self.ring.counters.strays.add(1),
             },
-            Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
-            Kind::Cancel => {}
+            Kind::Slot | Kind::Cancel => {}
             Kind::Bell => self.bell.set(true),
             // The enter has ended, which is all it was for.
             Kind::Heard => self.counters.bells.add(1),

@@ -92,6 +92,7 @@ impl Slots {
         self.live.get()
     }
 
+    #[inline]
     fn slot(&self, index: u32) -> Option<&Slot> {
         // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
         let chunks = unsafe { &*self.chunks.get() };
@@ -101,6 +102,7 @@ impl Slots {
     }
 
     /// The slot that `key` names, if it is still the same use of it.
+    #[inline]
     fn find(&self, key: Key) -> Option<&Slot> {
         let slot = self.slot(key.index())?;
         (slot.key.get() == key && slot.state.get() != State::Free).then_some(slot)
@@ -158,7 +160,8 @@ impl Slots {
         sqe
     }
 
-    /// The entry to submit for the operation of `key`, if it is still wanted.
+    /// The entry once more, for an operation that could not be submitted with the first one, if it is still
+    /// wanted.
     pub(super) fn prepare(&self, key: Key) -> Option<Sqe> {
         let slot = self.find(key)?;
         // A buffer is the user's type, and may panic when it is asked for its bytes: then the slot must not
