@@ -1,4 +1,4 @@
-//! chainring: an async runtime for Linux servers on io_uring, with one ring a core.
+#![doc = include_str!("../README.md")]
 pub use chainring_chains as chains;
 pub use chainring_fs as fs;
 #[cfg(feature = "macros")]
