@@ -237,7 +237,8 @@ fn main() {
         .measurement_time(Duration::from_secs(1))
         .without_plots()
         .configure_from_args();
-    let benchmarks: [(&str, fn(&mut Group<'_>)); 5] = [
+    type Benchmark = fn(&mut Group<'_>);
+    let benchmarks: [(&str, Benchmark); 5] = [
         ("spawn and join", spawn_and_join),
         ("yield", yields),
         ("core to core and back", round_trips),
