@@ -57,8 +57,8 @@ pub(crate) trait Owner {
     /// The runtime ends: cancel every frame.
     fn shut_down(&self);
 
-    /// Frames that are not yet free.
-    fn live(&self) -> u32;
+    /// Whether nothing of any frame is in flight, and none waits for its turn.
+    fn is_idle(&self) -> bool;
 
     /// The frames' region, which lives as long as the owner.
     fn region(&self) -> &Region;
@@ -404,7 +404,7 @@ impl Driver {
 
     /// Whether the kernel may still touch memory of this ring's slots or frames.
     pub(crate) fn is_drained(&self) -> bool {
-        self.slots.live() == 0 && self.owners.borrow().iter().all(|(_, owner)| owner.live() == 0)
+        self.slots.live() == 0 && self.owners.borrow().iter().all(|(_, owner)| owner.is_idle())
     }
 
     /// Lets go of the frames' owners once their frames are free. What they own may need closing: drain again.
@@ -417,6 +417,7 @@ impl Driver {
     /// Nothing reaches the ring from now on.
     pub(crate) fn close_door(&self) {
         self.phase.set(Phase::Closed);
+        self.ring.close();
     }
 }
 

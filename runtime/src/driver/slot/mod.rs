@@ -152,7 +152,7 @@ impl Slots {
         let key = slot.key.get();
         // A buffer is the user's type, and may panic when it is asked for its bytes: then the slot must not wait
         // for a completion that never comes.
-        let guard = Abandon { slots: self, key };
+        let guard = Abandon { slots: self, key, held: false };
         // SAFETY: `insert` has put a `T` into the slot, and it is not submitted.
         let mut sqe = unsafe { TableOf::<T>::prepare(slot.store.place()) };
         std::mem::forget(guard);
@@ -160,13 +160,12 @@ impl Slots {
         sqe
     }
 
-    /// The entry once more, for an operation that could not be submitted with the first one, if it is still
-    /// wanted.
+    /// The entry to submit for the operation of `key`, which was put off, if it is still wanted.
     pub(super) fn prepare(&self, key: Key) -> Option<Sqe> {
-        let slot = self.find(key)?;
-        // A buffer is the user's type, and may panic when it is asked for its bytes: then the slot must not
-        // wait for a completion that never comes.
-        let guard = Abandon { slots: self, key };
+        let waits = |slot: &&Slot| matches!(slot.state.get(), State::Held | State::Detached);
+        let slot = self.find(key).filter(waits)?;
+        // As above; but a future may hold the slot by now.
+        let guard = Abandon { slots: self, key, held: true };
         // SAFETY: a live slot holds an operation of the type that its table was made for, and it is not
         // submitted: the driver prepares until the ring takes the entry, and never again.
         let mut sqe = unsafe { (slot.table.get().prepare)(slot.store.place()) };
@@ -327,17 +326,26 @@ impl Slots {
     }
 }
 
-/// Frees a slot whose operation panicked before it could be submitted.
+/// Ends an operation that panicked before it could be submitted: with ECANCELED if a future waits for it, whose slot
+/// it then remains.
 struct Abandon<'s> {
     slots: &'s Slots,
     key: Key,
+    /// Whether the future has been told of its slot.
+    held: bool,
 }
 
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
-        if let Some(slot) = self.slots.find(self.key) {
-            self.slots.live.set(self.slots.live.get() - 1);
-            self.slots.discard(slot);
+        let Some(slot) = self.slots.find(self.key) else { return };
+        self.slots.live.set(self.slots.live.get() - 1);
+        if !self.held || slot.state.get() == State::Detached {
+            return self.slots.discard(slot);
+        }
+        slot.last.set((-libc::ECANCELED, 0));
+        slot.state.set(State::Done);
+        if let Some(waker) = slot.waker.take() {
+            waker.wake();
         }
     }
 }
