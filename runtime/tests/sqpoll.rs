@@ -87,7 +87,7 @@ impl Resume for Echo {
             self.done.set(self.done.get() + 1);
             return frame.free();
         }
-        frame.submit(0).map_err(|(_, error)| error).unwrap();
+        submit(frame);
     }
 
     fn refused(&self, _: Frame<'_>, _: u16, reason: NotSubmitted) {
@@ -102,7 +102,14 @@ impl Resume for Echo {
     }
 
     fn unparked(&self, frame: Frame<'_>) {
-        frame.submit(0).map_err(|(_, error)| error).unwrap();
+        submit(frame);
+    }
+}
+
+fn submit(frame: Frame<'_>) {
+    if let Err((frame, reason)) = frame.submit(0) {
+        assert_eq!(reason, NotSubmitted::Busy);
+        frame.park();
     }
 }
 
@@ -133,7 +140,7 @@ fn chains_of_eight(runtime: &Runtime, connections: u32, rounds: u32) {
             let (one, other) = pair();
             frame.put_descriptor(0, one);
             frame.put_descriptor(1, other);
-            frame.submit(0).map_err(|(_, error)| error).unwrap();
+            submit(frame);
         }
         let all = async {
             while done.get() + stops.get() < connections {
