@@ -21,6 +21,7 @@ const TIMERS: u64 = 100_000;
 const TICK: Duration = Duration::from_millis(1);
 
 type Group<'c> = BenchmarkGroup<'c, WallTime>;
+type Benchmark = fn(&mut Group<'_>);
 
 /// Runs one body on each runtime, and on each of its own.
 macro_rules! on_each {
@@ -237,7 +238,6 @@ fn main() {
         .measurement_time(Duration::from_secs(1))
         .without_plots()
         .configure_from_args();
-    type Benchmark = fn(&mut Group<'_>);
     let benchmarks: [(&str, Benchmark); 5] = [
         ("spawn and join", spawn_and_join),
         ("yield", yields),

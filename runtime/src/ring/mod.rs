@@ -165,7 +165,7 @@ impl Ring {
         if self.queues.look_for_room() < n && !self.congested.get() {
             self.counters.flushes.add(1);
             // An error shows as entries left in the queue.
-            let _ = if self.polled.is_some() { self.wait_for_room() } else { self.enter(0, 0, None) };
+            let _ = if self.polled.is_some() { self.wait_for_room(n) } else { self.enter(0, 0, None) };
         }
         if self.queues.look_for_room() < n {
             return Err(Refused::Later);
