@@ -158,7 +158,8 @@ fn between_cores(n: u64) -> Duration {
             start.elapsed()
         }
     };
-    cores(NonZeroUsize::new(2).unwrap()).run(body).unwrap()[0]
+    // Not pinned, as the threads of the others are not.
+    cores(NonZeroUsize::new(2).unwrap()).pinned(false).run(body).unwrap()[0]
 }
 
 /// The same for a peer: two threads with a runtime each, and a channel each way, as their users do it.
