@@ -13,7 +13,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use chainring_runtime::buf::{AlignedBuf, IoBuf, IoBufMut, PoolOptions};
-use chainring_runtime::frame::{Frame, Frames, Layout, Len, Plan, Resume, Stop, Transfer, Verb};
+use chainring_runtime::frame::{
+    Frame, Frames, Layout, Len, NotSubmitted, Plan, Resume, Stop, Transfer, Verb,
+};
 use chainring_runtime::op::accept::{accept, accept_multi};
 use chainring_runtime::op::nop::nop;
 use chainring_runtime::op::openat2::{OpenHow, openat2};
@@ -250,10 +252,13 @@ struct Echo {
 }
 
 impl Resume for Echo {
-    fn advanced(&self, frame: Frame<'_>, _: u16, count: u32) {
-        assert_eq!(count, 5);
+    fn advanced(&self, frame: Frame<'_>, _: u16) {
         self.done.set(self.done.get() + 1);
         frame.submit(0).unwrap();
+    }
+
+    fn refused(&self, _: Frame<'_>, _: u16, reason: NotSubmitted) {
+        unreachable!("no segment follows another by itself: {reason:?}");
     }
 
     fn stopped(&self, frame: Frame<'_>, _: Stop) {
@@ -272,7 +277,8 @@ impl Resume for Echo {
 fn a_chain_meets_a_queue_that_is_nearly_full() {
     let layout = Layout { registers: 0, descriptors: 1, bytes: 64 };
     let member = |verb| Transfer { verb, descriptor: 0, offset: 0, len: Len::Fixed(5) };
-    let plan = Plan { members: vec![member(Verb::RecvExact), member(Verb::SendAll)] };
+    let members = vec![member(Verb::RecvExact), member(Verb::SendAll)];
+    let plan = Plan { members, into: None, then: None };
     for occupied in 0..=4 {
         run(&Builder::new().submission_entries(4), async || {
             let frames =
