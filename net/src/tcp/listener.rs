@@ -69,7 +69,7 @@ impl TcpListener {
     /// Takes connections with one multishot submission (kernel 5.19), which is renewed as long as it is polled.
     /// After an error the next poll tries again.
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming { listener: self, accepting: None, paused: false }
+        Incoming { listener: self, accepting: None, stopped: false, paused: false }
     }
 }
 
@@ -86,6 +86,8 @@ impl AsFd for TcpListener {
 pub struct Incoming<'l> {
     listener: &'l TcpListener,
     accepting: Option<Multishot<AcceptMulti>>,
+    /// Whether `accepting` was told to stop; it then ends with ECANCELED, also if accepting has been resumed.
+    stopped: bool,
     paused: bool,
 }
 
@@ -95,8 +97,9 @@ impl Incoming<'_> {
     pub fn pause(&mut self) {
         if !self.paused {
             self.paused = true;
-            if let Some(accepting) = &mut self.accepting {
+            if let Some(accepting) = self.accepting.as_mut().filter(|_| !self.stopped) {
                 accepting.stop();
+                self.stopped = true;
             }
         }
     }
@@ -120,10 +123,10 @@ impl Stream for Incoming<'_> {
             };
             match std::task::ready!(Pin::new(accepting).poll_next(cx)) {
                 // Our own `stop`; what follows is the end of the multishot.
-                Some(Err(error)) if this.paused && error.raw_os_error() == Some(libc::ECANCELED) => {}
+                Some(Err(error)) if this.stopped && error.raw_os_error() == Some(libc::ECANCELED) => {}
                 Some(accepted) => return Poll::Ready(Some(accepted.map(TcpStream::from_owned))),
                 // The kernel has ended the multishot: start another.
-                None => this.accepting = None,
+                None => (this.accepting, this.stopped) = (None, false),
             }
         }
     }
