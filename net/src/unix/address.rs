@@ -47,7 +47,22 @@ pub(super) fn of(address: &SocketAddr) -> io::Result<SockAddr> {
 
 /// The address as the standard library has it.
 pub(super) fn read(address: &SockAddr) -> io::Result<SocketAddr> {
-    address.as_unix().ok_or_else(|| io::Error::other("not the address of a Unix socket"))
+    if let Some(path) = address.as_pathname() {
+        return SocketAddr::from_pathname(path);
+    }
+    if let Some(name) = address.as_abstract_namespace() {
+        return SocketAddr::from_abstract_name(name);
+    }
+    if address.is_unnamed() {
+        return unnamed();
+    }
+    Err(io::Error::other("not the address of a Unix socket"))
+}
+
+/// The address of a socket that has bound none.
+pub(super) fn unnamed() -> io::Result<SocketAddr> {
+    // An empty path is no path.
+    SocketAddr::from_pathname("")
 }
 
 #[cold]

@@ -141,7 +141,8 @@ impl UnixDatagram {
         let received = result.and_then(|message| {
             let from = match &message.from {
                 Some(address) => address::read(address)?,
-                None => unnamed()?,
+                // The kernel may report no address at all of a sender that has bound none.
+                None => address::unnamed()?,
             };
             Ok((message.len, from))
         });
@@ -157,11 +158,6 @@ impl UnixDatagram {
     pub fn shutdown(&self, how: std::net::Shutdown) -> Op<Shutdown> {
         shutdown(&self.0, how)
     }
-}
-
-/// The kernel reports no address at all of a sender that has bound none.
-fn unnamed() -> io::Result<SocketAddr> {
-    SocketAddr::from_pathname("")
 }
 
 socket!(UnixDatagram, std::os::unix::net::UnixDatagram, "Unix socket of datagrams");
