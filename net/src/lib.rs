@@ -37,7 +37,11 @@ mod socket;
 #[macro_use]
 mod stream;
 
+#[cfg(any(feature = "futures-io", feature = "tokio-io", feature = "hyper"))]
+pub mod compat;
 pub mod tcp;
+#[cfg(feature = "rustls")]
+pub mod tls;
 pub mod udp;
 pub mod unix;
 

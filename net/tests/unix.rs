@@ -223,7 +223,8 @@ fn a_full_queue_of_datagrams_makes_the_sender_wait() {
     run(async || {
         let (one, other) = UnixDatagram::pair().unwrap();
         let mut sent = 0usize;
-        while let Ok((result, _)) = timeout(Duration::from_millis(20), one.send(vec![sent as u8; 512])).await {
+        while let Ok((result, _)) = timeout(Duration::from_millis(20), one.send(vec![sent as u8; 512])).await
+        {
             result.unwrap();
             sent += 1;
         }
