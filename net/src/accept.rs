@@ -67,13 +67,15 @@ pub struct Incoming<'l, S> {
     listener: &'l Acceptor,
     accepting: Option<Multishot<AcceptMulti>>,
     rest: Option<Sleep>,
+    /// Whether `accepting` was told to stop; it then ends with ECANCELED, also if accepting has been resumed.
+    stopped: bool,
     paused: bool,
     gives: PhantomData<fn() -> S>,
 }
 
 impl<'l, S> Incoming<'l, S> {
     pub(crate) fn new(listener: &'l Acceptor) -> Self {
-        Incoming { listener, accepting: None, rest: None, paused: false, gives: PhantomData }
+        Incoming { listener, accepting: None, rest: None, stopped: false, paused: false, gives: PhantomData }
     }
 
     /// Accepts no more until [`resume`](Incoming::resume). Connections that the kernel has accepted until it
@@ -81,8 +83,9 @@ impl<'l, S> Incoming<'l, S> {
     pub fn pause(&mut self) {
         if !self.paused {
             self.paused = true;
-            if let Some(accepting) = &mut self.accepting {
+            if let Some(accepting) = self.accepting.as_mut().filter(|_| !self.stopped) {
                 accepting.stop();
+                self.stopped = true;
             }
         }
     }
@@ -115,13 +118,13 @@ impl<S: From<OwnedFd>> Stream for Incoming<'_, S> {
             };
             match ready!(Pin::new(accepting).poll_next(cx)) {
                 // Our own `stop`; what follows is the end of the multishot.
-                Some(Err(error)) if this.paused && error.raw_os_error() == Some(libc::ECANCELED) => {}
+                Some(Err(error)) if this.stopped && error.raw_os_error() == Some(libc::ECANCELED) => {}
                 Some(accepted) => {
                     let accepted = this.listener.mind_shortage(accepted);
                     return Poll::Ready(Some(accepted.map(S::from)));
                 }
                 // The kernel has ended the multishot: start another.
-                None => this.accepting = None,
+                None => (this.accepting, this.stopped) = (None, false),
             }
         }
     }

@@ -63,6 +63,7 @@ impl Key {
         Some(Key(Key::UNHEARD << KIND_SHIFT | bell))
     }
 
+    #[inline]
     pub(crate) fn slot(index: u32, generation: u32) -> Key {
         Key::new(0, 0, index, generation)
     }
@@ -71,6 +72,7 @@ impl Key {
         Key::new(1, owner, index, generation)
     }
 
+    #[inline]
     fn new(kind: u64, owner: u32, index: u32, generation: u32) -> Key {
         debug_assert!(index < MAX_INDEX && owner < MAX_OWNERS);
         Key(kind << KIND_SHIFT

@@ -57,8 +57,8 @@ pub(crate) trait Owner {
     /// The runtime ends: cancel every frame.
     fn shut_down(&self);
 
-    /// Frames that are not yet free.
-    fn live(&self) -> u32;
+    /// Whether nothing of any frame is in flight, and none waits for its turn.
+    fn is_idle(&self) -> bool;
 
     /// The frames' region, which lives as long as the owner.
     fn region(&self) -> &Region;
@@ -141,11 +141,12 @@ impl Driver {
     }
 
     /// Queues one entry that was prepared by a slot, or that points to no memory; false if there is no room.
+    #[inline]
     pub(crate) fn push(&self, sqe: Sqe) -> bool {
         let Ok(reservation) = self.ring.reserve(1) else { return false };
-        // SAFETY: the place is reserved; it is written in full before the commit. What
-        // the entry points to belongs to an operation in a slot, which stays there until the last
-        // completion; entries of other origin (cancel, bell) point to no memory.
+        // SAFETY: the place is reserved; it is written in full before the commit. What the entry points to belongs
+        // to an operation in a slot, which stays there until the last completion; entries of other origin (cancel,
+        // bell) point to no memory.
         unsafe {
             reservation.first().write(sqe);
             reservation.commit();
@@ -247,13 +248,14 @@ impl Driver {
         #[cfg(feature = "injector")]
         self.ring.injector.due().into_iter().for_each(|cqe| self.dispatch(cqe));
         let until = queues.cq_tail();
-        while let Some(cqe) = queues.peek(until) {
+        while let Some(&(mut cqe)) = queues.peek(until) {
             if let Some(region) = self.region(cqe.user_data) {
                 // SAFETY: a region is listed exactly as long as its owner is registered, which keeps it alive;
                 // `advance` runs no foreign code.
                 unsafe { region.as_ref() }.advance(queues, until);
+                let Some(&next) = queues.peek(until) else { break };
+                cqe = next;
             }
-            let Some(&cqe) = queues.peek(until) else { break };
             queues.consume();
             #[cfg(feature = "injector")]
             let Some(cqe) = self.ring.injector.completing(cqe) else { continue };
@@ -268,20 +270,29 @@ impl Driver {
     }
 
     /// The region whose frame a completion belongs to, if it is a frame's.
+    #[inline]
     fn region(&self, user_data: u64) -> Option<NonNull<Region>> {
         #[cfg(feature = "injector")]
         if !self.ring.injector.is_idle() {
             return None;
         }
         let (key, _) = Key::split(user_data);
+        if key.kind() != Kind::Frame {
+            return None;
+        }
         // SAFETY: one thread, and the vector changes in `set_region` only, which runs no foreign code.
         let regions = unsafe { &*self.regions.get() };
-        *regions.get(key.owner() as usize).filter(|_| key.kind() == Kind::Frame)?
+        *regions.get(key.owner() as usize)?
     }
 
     /// Hands a completion to whom it belongs.
+    #[inline]
     fn dispatch(&self, cqe: Cqe) {
         let (key, step) = Key::split(cqe.user_data);
+        // Asked by itself, since nearly all are of this kind that come here.
+        if key.kind() == Kind::Slot {
+            return self.complete_slot(key, cqe.res, cqe.flags);
+        }
         match key.kind() {
             Kind::Frame => match self.owner(key) {
                 Some(owner) => {
@@ -289,8 +300,7 @@ impl Driver {
                 }
                 None => self.ring.counters.strays.add(1),
             },
-            Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
-            Kind::Cancel => {}
+            Kind::Slot | Kind::Cancel => {}
             Kind::Bell => self.bell.set(true),
             // The enter has ended, which is all it was for.
             Kind::Heard => self.counters.bells.add(1),
@@ -394,7 +404,7 @@ impl Driver {
 
     /// Whether the kernel may still touch memory of this ring's slots or frames.
     pub(crate) fn is_drained(&self) -> bool {
-        self.slots.live() == 0 && self.owners.borrow().iter().all(|(_, owner)| owner.live() == 0)
+        self.slots.live() == 0 && self.owners.borrow().iter().all(|(_, owner)| owner.is_idle())
     }
 
     /// Lets go of the frames' owners once their frames are free. What they own may need closing: drain again.
@@ -407,6 +417,7 @@ impl Driver {
     /// Nothing reaches the ring from now on.
     pub(crate) fn close_door(&self) {
         self.phase.set(Phase::Closed);
+        self.ring.close();
     }
 }
 

@@ -92,6 +92,7 @@ impl Slots {
         self.live.get()
     }
 
+    #[inline]
     fn slot(&self, index: u32) -> Option<&Slot> {
         // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
         let chunks = unsafe { &*self.chunks.get() };
@@ -101,6 +102,7 @@ impl Slots {
     }
 
     /// The slot that `key` names, if it is still the same use of it.
+    #[inline]
     fn find(&self, key: Key) -> Option<&Slot> {
         let slot = self.slot(key.index())?;
         (slot.key.get() == key && slot.state.get() != State::Free).then_some(slot)
@@ -150,7 +152,7 @@ impl Slots {
         let key = slot.key.get();
         // A buffer is the user's type, and may panic when it is asked for its bytes: then the slot must not wait
         // for a completion that never comes.
-        let guard = Abandon { slots: self, key };
+        let guard = Abandon { slots: self, key, held: false };
         // SAFETY: `insert` has put a `T` into the slot, and it is not submitted.
         let mut sqe = unsafe { TableOf::<T>::prepare(slot.store.place()) };
         std::mem::forget(guard);
@@ -158,12 +160,12 @@ impl Slots {
         sqe
     }
 
-    /// The entry to submit for the operation of `key`, if it is still wanted.
+    /// The entry to submit for the operation of `key`, which was put off, if it is still wanted.
     pub(super) fn prepare(&self, key: Key) -> Option<Sqe> {
-        let slot = self.find(key)?;
-        // A buffer is the user's type, and may panic when it is asked for its bytes: then the slot must not
-        // wait for a completion that never comes.
-        let guard = Abandon { slots: self, key };
+        let waits = |slot: &&Slot| matches!(slot.state.get(), State::Held | State::Detached);
+        let slot = self.find(key).filter(waits)?;
+        // As above; but a future may hold the slot by now.
+        let guard = Abandon { slots: self, key, held: true };
         // SAFETY: a live slot holds an operation of the type that its table was made for, and it is not
         // submitted: the driver prepares until the ring takes the entry, and never again.
         let mut sqe = unsafe { (slot.table.get().prepare)(slot.store.place()) };
@@ -324,17 +326,26 @@ impl Slots {
     }
 }
 
-/// Frees a slot whose operation panicked before it could be submitted.
+/// Ends an operation that panicked before it could be submitted: with ECANCELED if a future waits for it, whose slot
+/// it then remains.
 struct Abandon<'s> {
     slots: &'s Slots,
     key: Key,
+    /// Whether the future has been told of its slot.
+    held: bool,
 }
 
 impl Drop for Abandon<'_> {
     fn drop(&mut self) {
-        if let Some(slot) = self.slots.find(self.key) {
-            self.slots.live.set(self.slots.live.get() - 1);
-            self.slots.discard(slot);
+        let Some(slot) = self.slots.find(self.key) else { return };
+        self.slots.live.set(self.slots.live.get() - 1);
+        if !self.held || slot.state.get() == State::Detached {
+            return self.slots.discard(slot);
+        }
+        slot.last.set((-libc::ECANCELED, 0));
+        slot.state.set(State::Done);
+        if let Some(waker) = slot.waker.take() {
+            waker.wake();
         }
     }
 }
