@@ -76,6 +76,12 @@ pub trait IoBufMut: IoBuf {
     /// # Safety
     /// The first `n` bytes of [`room`](IoBufMut::room) must be initialised.
     unsafe fn filled(&mut self, n: usize);
+
+    /// How many bytes an operation may fill, the initialised ones included.
+    fn room_len(&mut self) -> usize {
+        // SAFETY: it is only measured.
+        unsafe { self.room() }.len()
+    }
 }
 
 impl IoBuf for Vec<u8> {
