@@ -4,13 +4,18 @@ use std::mem::MaybeUninit;
 
 use super::IoBufMut;
 
+/// How many bytes an operation can fill in `buffer`, those counted that are initialised already.
+pub fn room_of(buffer: &mut impl IoBufMut) -> usize {
+    // SAFETY: it is only measured.
+    unsafe { buffer.room() }.len()
+}
+
 /// Tells `buffer` that the kernel wrote `n` bytes into its room, having checked that they fit: a count that
 /// the kernel reports is not trusted.
 ///
 /// To be called once, with the count of a completion of an operation that was given this room.
 pub(crate) fn filled(buffer: &mut impl IoBufMut, n: usize) {
-    // SAFETY: `room` is only measured.
-    let room = unsafe { buffer.room() }.len();
+    let room = room_of(buffer);
     assert!(n <= room, "the kernel reports {n} bytes in a buffer of {room}");
     // SAFETY: the kernel wrote the first `n` bytes of the room, and they are inside it.
     unsafe { buffer.filled(n) }

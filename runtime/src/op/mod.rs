@@ -52,6 +52,8 @@ pub mod recv_multi;
 pub mod recvmsg;
 pub mod recvmsg_multi;
 pub mod rename;
+#[allow(unsafe_code)]
+pub mod seek;
 pub mod send;
 pub mod send_to;
 pub mod send_zc;
