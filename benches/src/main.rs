@@ -31,12 +31,13 @@ use clap::{Parser, Subcommand};
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Compares chainring with hand-written loops and other runtimes.
+/// Compares chainring with hand-written loops and other runtimes. Without a command: every workload, for less than two
+/// minutes.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,11 +52,12 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(options) => serve::run(&options),
-        Command::Load(options) => load::run(&options),
-        Command::Compare(options) => compare::run(&options),
-        Command::Instructions(options) => instructions::run(&options),
-        Command::List => {
+        None => compare::all(),
+        Some(Command::Serve(options)) => serve::run(&options),
+        Some(Command::Load(options)) => load::run(&options),
+        Some(Command::Compare(options)) => compare::run(&options),
+        Some(Command::Instructions(options)) => instructions::run(&options),
+        Some(Command::List) => {
             list();
             Ok(())
         }

@@ -32,6 +32,7 @@ pub mod buf;
 mod descriptor;
 #[allow(unsafe_code)]
 mod driver;
+mod events;
 mod exec;
 #[allow(unsafe_code)]
 pub mod frame;

@@ -63,6 +63,7 @@ impl Key {
         Some(Key(Key::UNHEARD << KIND_SHIFT | bell))
     }
 
+    #[inline]
     pub(crate) fn slot(index: u32, generation: u32) -> Key {
         Key::new(0, 0, index, generation)
     }
@@ -71,12 +72,20 @@ impl Key {
         Key::new(1, owner, index, generation)
     }
 
+    #[inline]
     fn new(kind: u64, owner: u32, index: u32, generation: u32) -> Key {
         debug_assert!(index < MAX_INDEX && owner < MAX_OWNERS);
         Key(kind << KIND_SHIFT
             | (u64::from(owner) & OWNER_MASK) << OWNER_SHIFT
             | (u64::from(generation) & GENERATION_MASK) << GENERATION_SHIFT
             | u64::from(index) & INDEX_MASK)
+    }
+
+    /// The key of the next use of the same slot or frame.
+    #[inline]
+    pub(crate) fn next_use(self) -> Key {
+        let generation = GENERATION_MASK << GENERATION_SHIFT;
+        Key(self.0 & !generation | self.0.wrapping_add(1 << GENERATION_SHIFT) & generation)
     }
 
     /// What to put into an SQE's `user_data` for member `step`.
@@ -161,5 +170,7 @@ mod tests {
     fn the_generation_wraps_without_touching_its_neighbours() {
         assert_eq!(Key::slot(5, 1 << 20), Key::slot(5, 0));
         assert_eq!(Key::slot(5, (1 << 20) + 3).generation(), 3);
+        assert_eq!(Key::frame(9, 5, 0xf_ffff).next_use(), Key::frame(9, 5, 0));
+        assert_eq!(Key::frame(9, 5, 7).next_use(), Key::frame(9, 5, 8));
     }
 }

@@ -21,13 +21,14 @@ use std::collections::VecDeque;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use slab::Slab;
 
 pub use key::Key;
 use key::{Kind, MAX_OWNERS};
-use slot::{Outcome, Slots};
+pub(crate) use slot::Held;
+use slot::{Outcome, Slot, Slots};
 
 use crate::exec::message;
 use crate::frame::Region;
@@ -83,6 +84,8 @@ pub(crate) struct Driver {
     regions: UnsafeCell<Vec<Option<NonNull<Region>>>>,
     /// Operations that are in a slot but did not fit into the queue, oldest first.
     backlog: RefCell<VecDeque<Key>>,
+    /// Whether there is any.
+    backlogged: Cell<bool>,
     /// Frames that go on in a later turn: out of fuel, or refused by a full queue.
     ready: RefCell<VecDeque<Key>>,
     phase: Cell<Phase>,
@@ -101,6 +104,7 @@ impl Driver {
             owners: RefCell::new(Slab::new()),
             regions: UnsafeCell::new(Vec::new()),
             backlog: RefCell::new(VecDeque::new()),
+            backlogged: Cell::new(false),
             ready: RefCell::new(VecDeque::new()),
             phase: Cell::new(Phase::Open),
             bell: Cell::new(false),
@@ -109,41 +113,40 @@ impl Driver {
 
     // ---- down ----
 
-    /// Submits an operation, detached if there is no waker. Once the runtime ends it takes no more.
-    pub(crate) fn start<T: Operation>(&self, operation: T, waker: Option<Waker>) -> Result<Key, T> {
+    /// Submits an operation for whoever has this waker. Once the runtime ends it takes no more.
+    #[inline]
+    pub(crate) fn start<T: Operation>(&self, operation: T, waker: Waker) -> Result<&Slot, T> {
         if self.is_closing() {
             return Err(operation);
         }
-        Ok(self.start_anyway(operation, waker))
+        Ok(self.submit(operation, Some(waker)))
     }
 
-    fn start_anyway<T: Operation>(&self, operation: T, waker: Option<Waker>) -> Key {
-        let key = self.slots.insert(operation, waker);
+    /// Submits an operation, detached if there is no waker.
+    #[inline]
+    fn submit<T: Operation>(&self, operation: T, waker: Option<Waker>) -> &Slot {
+        let slot = self.slots.insert(operation, waker);
         // Order is kept: nobody overtakes the backlog.
-        if !self.backlog.borrow().is_empty() || !self.submit_slot(key) {
-            self.backlog.borrow_mut().push_back(key);
+        if self.backlogged.get() || !self.push(self.slots.prepare_new::<T>(slot)) {
+            self.put_off(slot.key());
         }
-        key
+        slot
     }
 
-    /// Submits the operation of a slot; false if the queue is full.
-    fn submit_slot(&self, key: Key) -> bool {
-        // Room first: `prepare` lends the operation's memory for the entry that is pushed.
-        if self.ring.reserve(1).is_err() {
-            return false;
-        }
-        match self.slots.prepare(key) {
-            Some(sqe) => self.push(sqe),
-            None => true,
-        }
+    /// Keeps an operation that did not fit into the queue for later.
+    #[cold]
+    fn put_off(&self, key: Key) {
+        self.backlog.borrow_mut().push_back(key);
+        self.backlogged.set(true);
     }
 
     /// Queues one entry that was prepared by a slot, or that points to no memory; false if there is no room.
+    #[inline]
     pub(crate) fn push(&self, sqe: Sqe) -> bool {
         let Ok(reservation) = self.ring.reserve(1) else { return false };
-        // SAFETY: the place is reserved; it is written in full before the commit. What
-        // the entry points to belongs to an operation in a slot, which stays there until the last
-        // completion; entries of other origin (cancel, bell) point to no memory.
+        // SAFETY: the place is reserved; it is written in full before the commit. What the entry points to belongs
+        // to an operation in a slot, which stays there until the last completion; entries of other origin (cancel,
+        // bell) point to no memory.
         unsafe {
             reservation.first().write(sqe);
             reservation.commit();
@@ -162,7 +165,9 @@ impl Driver {
     pub(crate) fn close(&self, fd: OwnedFd) {
         match self.phase.get() {
             // Also while the runtime ends: the drain waits for it.
-            Phase::Open | Phase::Closing => drop(self.start_anyway(Close::new(fd), None)),
+            Phase::Open | Phase::Closing => {
+                self.submit(Close::new(fd), None);
+            }
             Phase::Closed => drop(fd),
         }
     }
@@ -172,16 +177,6 @@ impl Driver {
         // SAFETY: the descriptor was created for an operation with `Returns::Descriptor`, and its only
         // reader would have been the future that is gone.
         self.close(unsafe { OwnedFd::from_raw_fd(fd) });
-    }
-
-    /// The result of an operation, or a promise to wake.
-    pub(crate) fn poll<T: Operation>(&self, key: Key, cx: &Context<'_>) -> Poll<(T, Completion)> {
-        self.slots.poll(key, cx)
-    }
-
-    /// A result before the last one, of a multishot operation.
-    pub(crate) fn take_early(&self, key: Key) -> Option<Completion> {
-        self.slots.take_early(key)
     }
 
     /// Nobody waits for this operation any more: cancel it.
@@ -253,13 +248,14 @@ impl Driver {
         #[cfg(feature = "injector")]
         self.ring.injector.due().into_iter().for_each(|cqe| self.dispatch(cqe));
         let until = queues.cq_tail();
-        while let Some(cqe) = queues.peek(until) {
+        while let Some(&(mut cqe)) = queues.peek(until) {
             if let Some(region) = self.region(cqe.user_data) {
                 // SAFETY: a region is listed exactly as long as its owner is registered, which keeps it alive;
                 // `advance` runs no foreign code.
                 unsafe { region.as_ref() }.advance(queues, until);
+                let Some(&next) = queues.peek(until) else { break };
+                cqe = next;
             }
-            let Some(&cqe) = queues.peek(until) else { break };
             queues.consume();
             #[cfg(feature = "injector")]
             let Some(cqe) = self.ring.injector.completing(cqe) else { continue };
@@ -274,20 +270,29 @@ impl Driver {
     }
 
     /// The region whose frame a completion belongs to, if it is a frame's.
+    #[inline]
     fn region(&self, user_data: u64) -> Option<NonNull<Region>> {
         #[cfg(feature = "injector")]
         if !self.ring.injector.is_idle() {
             return None;
         }
         let (key, _) = Key::split(user_data);
+        if key.kind() != Kind::Frame {
+            return None;
+        }
         // SAFETY: one thread, and the vector changes in `set_region` only, which runs no foreign code.
         let regions = unsafe { &*self.regions.get() };
-        *regions.get(key.owner() as usize).filter(|_| key.kind() == Kind::Frame)?
+        *regions.get(key.owner() as usize)?
     }
 
     /// Hands a completion to whom it belongs.
+    #[inline]
     fn dispatch(&self, cqe: Cqe) {
         let (key, step) = Key::split(cqe.user_data);
+        // Asked by itself, since nearly all are of this kind that come here.
+        if key.kind() == Kind::Slot {
+            return self.complete_slot(key, cqe.res, cqe.flags);
+        }
         match key.kind() {
             Kind::Frame => match self.owner(key) {
                 Some(owner) => {
@@ -295,8 +300,7 @@ impl Driver {
                 }
                 None => self.ring.counters.strays.add(1),
             },
-            Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
-            Kind::Cancel => {}
+            Kind::Slot | Kind::Cancel => {}
             Kind::Bell => self.bell.set(true),
             // The enter has ended, which is all it was for.
             Kind::Heard => self.counters.bells.add(1),
@@ -346,7 +350,7 @@ impl Driver {
     /// Submits operations that did not fit earlier.
     #[inline]
     pub(crate) fn run_backlog(&self) {
-        if !self.backlog.borrow().is_empty() {
+        if self.backlogged.get() {
             self.submit_backlog();
         }
     }
@@ -354,12 +358,17 @@ impl Driver {
     #[cold]
     fn submit_backlog(&self) {
         loop {
-            let Some(key) = self.backlog.borrow().front().copied() else { return };
-            if !self.submit_slot(key) {
+            let Some(key) = self.backlog.borrow().front().copied() else { break };
+            // Room first: preparing lends the operation's memory for the entry that is pushed.
+            if self.ring.reserve(1).is_err() {
+                return;
+            }
+            if self.slots.prepare(key).is_some_and(|sqe| !self.push(sqe)) {
                 return;
             }
             self.backlog.borrow_mut().pop_front();
         }
+        self.backlogged.set(false);
     }
 
     /// Whether something waits for its turn on this side of the ring.
@@ -368,7 +377,7 @@ impl Driver {
         if self.ring.injector.holds() {
             return true;
         }
-        !self.ready.borrow().is_empty() || !self.backlog.borrow().is_empty()
+        !self.ready.borrow().is_empty() || self.backlogged.get()
     }
 
     /// Operations in flight, those of frames not counted.

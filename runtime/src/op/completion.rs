@@ -9,7 +9,7 @@ use crate::buf::{BufResult, IoBufMut, filled};
 /// The upper half of the flags is the number of a pool's buffer (`IORING_CQE_F_BUFFER`).
 const F_BUFFER: u32 = 1 << 0;
 /// More completions of the same operation will follow (`IORING_CQE_F_MORE`).
-const F_MORE: u32 = 1 << 1;
+pub(crate) const F_MORE: u32 = 1 << 1;
 /// The kernel is done with the memory of an operation whose result came before (`IORING_CQE_F_NOTIF`).
 pub(crate) const F_NOTIF: u32 = 1 << 3;
 /// The pool's buffer is only partly used and will be gone on with (`IORING_CQE_F_BUF_MORE`, 6.12).

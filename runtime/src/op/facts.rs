@@ -51,3 +51,12 @@ pub struct Facts {
     /// Whether its failure severs a link.
     pub severs: Severs,
 }
+
+impl Facts {
+    /// Whether every kernel that chainring runs on offers the operation: looked up once when a ring is set up,
+    /// and not again.
+    pub(crate) const fn is_baseline(&self) -> bool {
+        let (major, minor) = self.since;
+        (major < 6 || major == 6 && minor <= 1) && self.needs.is_none()
+    }
+}

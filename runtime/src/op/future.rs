@@ -4,13 +4,11 @@
 //! slot's key: dropping or leaking it can never free what the kernel still uses.
 
 use std::future::Future;
-use std::marker::PhantomData;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use super::{Completion, Operation};
-use crate::driver::Key;
-use crate::exec::Handle;
+use super::Operation;
+use crate::driver::Held;
 
 /// An operation that is submitted when it is first polled, and completes with its result.
 ///
@@ -22,47 +20,17 @@ use crate::exec::Handle;
 /// If it is first polled outside of a runtime, or polled again after it has completed.
 #[must_use = "an operation does nothing unless it is awaited"]
 pub struct Op<T: Operation> {
-    state: State<T>,
-}
-
-enum State<T> {
-    Unsubmitted(T),
-    InFlight(Held<T>),
-    Done,
-}
-
-/// A slot that a future waits for. Dropping it detaches the slot.
-pub(super) struct Held<T> {
-    pub(super) core: Handle,
-    pub(super) key: Key,
-    operation: PhantomData<T>,
-}
-
-impl<T: Operation> Held<T> {
-    /// Moves the operation into a slot and submits it. If it cannot be, gives it back with what to complete it
-    /// with: the runtime is shutting down, or the kernel lacks the opcode.
-    pub(super) fn start(mut operation: T, cx: &Context<'_>) -> Result<Self, (T, Completion)> {
-        let core = Handle::current();
-        if !core.driver().ring.offers(&T::FACTS) {
-            let completion = operation.fallback().unwrap_or(Completion::lacking(T::FACTS.opcode));
-            return Err((operation, completion));
-        }
-        match core.driver().start(operation, Some(cx.waker().clone())) {
-            Ok(key) => Ok(Held { core, key, operation: PhantomData }),
-            Err(operation) => Err((operation, Completion::refused(libc::ECANCELED))),
-        }
-    }
-}
-
-impl<T> Drop for Held<T> {
-    fn drop(&mut self) {
-        self.core.driver().detach(self.key);
-    }
+    // Two options and no enum: what is not there costs no drop glue on the way.
+    /// Until it is submitted.
+    operation: Option<T>,
+    /// While it is in flight.
+    held: Option<Held<T>>,
 }
 
 impl<T: Operation> Op<T> {
+    #[inline]
     pub(crate) fn new(operation: T) -> Self {
-        Op { state: State::Unsubmitted(operation) }
+        Op { operation: Some(operation), held: None }
     }
 }
 
@@ -74,33 +42,29 @@ impl<T: Operation> Future for Op<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
-        match std::mem::replace(&mut self.state, State::Done) {
-            State::Unsubmitted(operation) => match Held::start(operation, cx) {
-                Ok(held) => {
-                    self.state = State::InFlight(held);
-                    Poll::Pending
-                }
-                Err((operation, completion)) => Poll::Ready(operation.complete(completion)),
-            },
-            State::InFlight(held) => match held.core.driver().poll::<T>(held.key, cx) {
-                // The slot is free now, its generation over: dropping `held` detaches nothing.
-                Poll::Ready((operation, completion)) => Poll::Ready(operation.complete(completion)),
-                Poll::Pending => {
-                    self.state = State::InFlight(held);
-                    Poll::Pending
-                }
-            },
-            State::Done => panic!("an operation was polled after it had completed"),
+        let this = &mut *self;
+        if let Some(held) = &mut this.held {
+            let (operation, completion) = ready!(held.poll(cx));
+            this.held = None;
+            return Poll::Ready(operation.complete(completion));
+        }
+        let operation = this.operation.take().expect("an operation was polled after it had completed");
+        match Held::start(operation, cx) {
+            Ok(held) => {
+                this.held = Some(held);
+                Poll::Pending
+            }
+            Err((operation, completion)) => Poll::Ready(operation.complete(completion)),
         }
     }
 }
 
 impl<T: Operation> std::fmt::Debug for Op<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let state = match &self.state {
-            State::Unsubmitted(_) => "unsubmitted",
-            State::InFlight(_) => "in flight",
-            State::Done => "done",
+        let state = match (&self.operation, &self.held) {
+            (Some(_), _) => "unsubmitted",
+            (None, Some(_)) => "in flight",
+            (None, None) => "done",
         };
         write!(f, "Op({}, {state})", T::FACTS.name)
     }

@@ -75,7 +75,7 @@ pub mod write_fixed;
 pub mod write_vectored;
 
 pub use completion::Completion;
-pub(crate) use completion::F_NOTIF;
+pub(crate) use completion::{F_MORE, F_NOTIF};
 pub use facts::{Facts, Returns, Severs};
 pub use future::Op;
 pub use multishot::{Multishot, Repeats};
@@ -146,7 +146,7 @@ pub const ALL: &[Facts] = &[
 /// One kind of operation: what it owns, how it is submitted, what comes out.
 ///
 /// The value is moved into a slot and stays there, unmoved and untouched, from [`prepare`](Operation::prepare)
-/// to the last completion. Implementations are safe code: [`Prepared`] can only point to what is borrowed
+/// to the last completion. Implementations are safe code: `Prepared` can only point to what is borrowed
 /// from `self`. It cannot be implemented outside this crate, because only this crate can make a `Prepared`.
 pub trait Operation: Sized + 'static {
     /// What awaiting the operation gives.

@@ -1,12 +1,12 @@
 //! The stream of an operation that completes again and again.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures::Stream;
 
-use super::future::Held;
 use super::{Completion, Operation};
+use crate::driver::Held;
 use crate::exec::budget;
 
 /// An operation of which one submission gives many results.
@@ -58,7 +58,7 @@ impl<T: Repeats> Multishot<T> {
     pub fn stop(&mut self) {
         match &self.state {
             State::Unsubmitted(_) => self.state = State::Ended,
-            State::InFlight(held) => held.core.driver().cancel(held.key),
+            State::InFlight(held) => held.cancel(),
             State::Ended => {}
         }
     }
@@ -74,6 +74,16 @@ impl<T: Repeats> Stream for Multishot<T> {
         if let Some(item) = T::rest(reader) {
             return Poll::Ready(Some(item));
         }
+        if let State::InFlight(held) = state {
+            // Results may have piled up: a task that takes them all would starve the others.
+            ready!(budget::spend(held.core().core(), cx));
+            if let Some(completion) = held.take_early() {
+                return Poll::Ready(Some(T::item(reader, completion)));
+            }
+            let (_, last) = ready!(held.poll(cx));
+            *state = State::Ended;
+            return Poll::Ready(Some(T::item(reader, last)));
+        }
         match std::mem::replace(state, State::Ended) {
             State::Unsubmitted(operation) => match Held::start(operation, cx) {
                 Ok(held) => {
@@ -82,26 +92,7 @@ impl<T: Repeats> Stream for Multishot<T> {
                 }
                 Err((_, completion)) => Poll::Ready(Some(T::item(reader, completion))),
             },
-            State::InFlight(held) => {
-                // Results may have piled up: a task that takes them all would starve the others.
-                if budget::spend(held.core.core(), cx).is_pending() {
-                    self.state = State::InFlight(held);
-                    return Poll::Pending;
-                }
-                let driver = held.core.driver();
-                if let Some(completion) = driver.take_early(held.key) {
-                    *state = State::InFlight(held);
-                    return Poll::Ready(Some(T::item(reader, completion)));
-                }
-                match driver.poll::<T>(held.key, cx) {
-                    Poll::Ready((_, last)) => Poll::Ready(Some(T::item(reader, last))),
-                    Poll::Pending => {
-                        *state = State::InFlight(held);
-                        Poll::Pending
-                    }
-                }
-            }
-            State::Ended => Poll::Ready(None),
+            _ => Poll::Ready(None),
         }
     }
 }

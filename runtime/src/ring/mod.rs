@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use io_uring::IoUring;
 
+use crate::events;
 use crate::metrics::RingCounters;
 use crate::op::Facts;
 use capabilities::{Capabilities, Opcodes};
@@ -225,6 +226,7 @@ impl Ring {
                 if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::ENOMEM)) {
                     self.congested.set(true);
                     self.counters.congested.add(1);
+                    events::warning!(%error, "the kernel takes no submissions until completions are reaped");
                 }
                 Err(error)
             }

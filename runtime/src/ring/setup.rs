@@ -10,22 +10,18 @@ use io_uring::{IoUring, Probe, opcode};
 use super::Ring;
 use super::capabilities::{Capabilities, Capability, Opcodes, kernel_release};
 use super::enter::EnterAs;
+use crate::op;
 
 /// The oldest kernel release that chainring runs on.
 const BASELINE: (u32, u32) = (6, 1);
 
-/// The opcodes without which nothing works, with the names the error uses.
-const NEEDED: &[(u8, &str)] = &[
-    (opcode::Nop::CODE, "nop"),
-    (opcode::Recv::CODE, "recv"),
-    (opcode::Send::CODE, "send"),
-    (opcode::Accept::CODE, "accept"),
-    (opcode::Close::CODE, "close"),
-    (opcode::AsyncCancel::CODE, "async_cancel"),
-    (opcode::PollAdd::CODE, "poll_add"),
-    (opcode::Read::CODE, "read"),
-    (opcode::Write::CODE, "write"),
-];
+/// The name of an opcode of the baseline that the kernel does not offer, which takes a kernel that was cut down.
+fn missing(probe: &Probe) -> Option<&'static str> {
+    let cancel = (opcode::AsyncCancel::CODE, "async_cancel");
+    let operations =
+        op::ALL.iter().filter(|facts| facts.is_baseline()).map(|facts| (facts.opcode, facts.name));
+    operations.chain([cancel]).find(|(code, _)| !probe.is_supported(*code)).map(|(_, name)| name)
+}
 
 /// Sizes and wishes for a ring.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +55,7 @@ impl Ring {
         let (io, no_sq_array) = build(config, allowed(Capability::NoSqArray)).map_err(explain)?;
         let mut probe = Probe::new();
         io.submitter().register_probe(&mut probe).map_err(explain)?;
-        if let Some((_, name)) = NEEDED.iter().find(|(code, _)| !probe.is_supported(*code)) {
+        if let Some(name) = missing(&probe) {
             return Err(SetupError::missing(name, release));
         }
 

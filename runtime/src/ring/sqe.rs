@@ -15,7 +15,7 @@ pub(crate) const BUFFER_SELECT: u8 = 1 << 5;
 pub(crate) const CQE_SKIP_SUCCESS: u8 = 1 << 6;
 
 /// One submission queue entry; field names are those of `struct io_uring_sqe`.
-#[repr(C, align(64))]
+#[repr(C, align(16))]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sqe {
     pub(crate) opcode: u8,

@@ -17,27 +17,25 @@
 //! reference into a slot is held across it; a slot whose operation is being dropped is neither free nor
 //! reachable by a key.
 
+mod erased;
+mod held;
+
 use std::any::TypeId;
 use std::cell::{Cell, UnsafeCell};
 use std::collections::VecDeque;
-use std::mem::MaybeUninit;
 use std::ptr::NonNull;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use io_uring::opcode;
 
 use super::key::{Key, MAX_INDEX};
-use crate::op::{Completion, F_NOTIF, Facts, Operation, Returns};
+use crate::op::{Completion, F_MORE, F_NOTIF, Operation, Returns};
 use crate::ring::Sqe;
+use erased::{Store, Table, TableOf};
+pub(crate) use held::Held;
 
 /// Slots a chunk.
 const CHUNK: usize = 64;
-/// Bytes of an operation that fit into a slot; a larger one is boxed.
-const INLINE: usize = 128;
-
-#[repr(align(16))]
-struct Store(UnsafeCell<MaybeUninit<[u8; INLINE]>>);
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     /// In the free list, or having its operation dropped.
@@ -50,8 +48,9 @@ enum State {
     Done,
 }
 
-struct Slot {
-    generation: Cell<u32>,
+pub(crate) struct Slot {
+    /// The name of this use of the slot, or of the next one while it is free.
+    key: Cell<Key>,
     state: Cell<State>,
     next_free: Cell<u32>,
     /// The last completion's result and flags, once it is there.
@@ -61,100 +60,6 @@ struct Slot {
     /// Completions of a multishot operation before its last.
     early: Cell<VecDeque<(i32, u32)>>,
     store: Store,
-}
-
-/// What the slot can do with an operation whose type it has forgotten. The pointers are to the place where
-/// the operation is stored.
-struct Table {
-    type_id: fn() -> TypeId,
-    facts: &'static Facts,
-    prepare: unsafe fn(NonNull<u8>) -> Sqe,
-    /// Takes care of a result that nobody will read; only called for operations with `Returns::Buffer`.
-    unwanted: unsafe fn(NonNull<u8>, Completion),
-    /// Makes the kernel let go of the operation's memory; only called for `Returns::Notified`.
-    abort: unsafe fn(NonNull<u8>),
-    drop: unsafe fn(NonNull<u8>),
-}
-
-struct TableOf<T>(T);
-
-impl<T: Operation> TableOf<T> {
-    const FITS: bool = size_of::<T>() <= INLINE && align_of::<T>() <= align_of::<Store>();
-    const FACTS: Facts = T::FACTS;
-    const TABLE: Table = Table {
-        type_id: TypeId::of::<T>,
-        facts: &Self::FACTS,
-        prepare: Self::prepare,
-        unwanted: Self::unwanted,
-        abort: Self::abort,
-        drop: Self::drop,
-    };
-
-    /// # Safety
-    /// `store` must be the unoccupied store of a slot.
-    unsafe fn put(store: NonNull<u8>, operation: T) {
-        if Self::FITS {
-            // SAFETY: the store is unoccupied, and large and aligned enough.
-            unsafe { store.cast::<T>().write(operation) };
-        } else {
-            let boxed = NonNull::from(Box::leak(Box::new(operation)));
-            // SAFETY: the store is unoccupied and holds a pointer.
-            unsafe { store.cast::<NonNull<T>>().write(boxed) };
-        }
-    }
-
-    /// # Safety
-    /// `store` must hold a `T`, by `put`.
-    unsafe fn pointer(store: NonNull<u8>) -> NonNull<T> {
-        if Self::FITS {
-            store.cast()
-        } else {
-            // SAFETY: `put` wrote the box's pointer here.
-            unsafe { store.cast::<NonNull<T>>().read() }
-        }
-    }
-
-    /// # Safety
-    /// `store` must hold a `T`, by `put`; afterwards it holds nothing.
-    unsafe fn take(store: NonNull<u8>) -> T {
-        // SAFETY: the caller's promise.
-        let pointer = unsafe { Self::pointer(store) };
-        if Self::FITS {
-            // SAFETY: a valid `T` that nobody will read again.
-            unsafe { pointer.read() }
-        } else {
-            // SAFETY: `put` leaked this box, and the pointer to it is not used again.
-            *unsafe { Box::from_raw(pointer.as_ptr()) }
-        }
-    }
-
-    /// # Safety
-    /// `store` must hold a `T`, by `put`, and the kernel must not be working on it.
-    unsafe fn prepare(store: NonNull<u8>) -> Sqe {
-        // SAFETY: the caller's promise; nobody else has a reference to it.
-        unsafe { Self::pointer(store).as_mut() }.prepare().into_sqe()
-    }
-
-    /// # Safety
-    /// `store` must hold a `T`, by `put`, no part of which the kernel writes.
-    unsafe fn unwanted(store: NonNull<u8>, completion: Completion) {
-        // SAFETY: the caller's promise; nobody else has a mutable reference to it.
-        unsafe { Self::pointer(store).as_ref() }.unwanted(completion);
-    }
-
-    /// # Safety
-    /// As `unwanted`.
-    unsafe fn abort(store: NonNull<u8>) {
-        // SAFETY: the caller's promise; nobody else has a mutable reference to it.
-        unsafe { Self::pointer(store).as_ref() }.abort();
-    }
-
-    /// # Safety
-    /// As `take`.
-    unsafe fn drop(store: NonNull<u8>) {
-        // SAFETY: the caller's promise.
-        drop(unsafe { Self::take(store) });
-    }
 }
 
 /// What a completion led to; the caller acts on it with no slot borrowed.
@@ -187,6 +92,7 @@ impl Slots {
         self.live.get()
     }
 
+    #[inline]
     fn slot(&self, index: u32) -> Option<&Slot> {
         // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
         let chunks = unsafe { &*self.chunks.get() };
@@ -196,9 +102,10 @@ impl Slots {
     }
 
     /// The slot that `key` names, if it is still the same use of it.
+    #[inline]
     fn find(&self, key: Key) -> Option<&Slot> {
         let slot = self.slot(key.index())?;
-        (slot.generation.get() == key.generation() && slot.state.get() != State::Free).then_some(slot)
+        (slot.key.get() == key && slot.state.get() != State::Free).then_some(slot)
     }
 
     #[cold]
@@ -208,26 +115,26 @@ impl Slots {
         let first = (chunks.len() * CHUNK) as u32;
         assert!(first + (CHUNK as u32) <= MAX_INDEX, "more operations in flight than keys can name");
         let chunk: Box<[Slot; CHUNK]> = Box::new(std::array::from_fn(|i| Slot {
-            generation: Cell::new(0),
+            key: Cell::new(Key::slot(first + i as u32, 0)),
             state: Cell::new(State::Free),
             next_free: Cell::new(if i + 1 < CHUNK { first + i as u32 + 1 } else { NONE }),
             last: Cell::new((0, 0)),
             waker: Cell::new(None),
             table: Cell::new(&TableOf::<crate::op::nop::Nop>::TABLE),
             early: Cell::new(VecDeque::new()),
-            store: Store(UnsafeCell::new(MaybeUninit::uninit())),
+            store: Store::new(),
         }));
         chunks.push(NonNull::from(Box::leak(chunk)));
         self.free.set(first);
     }
 
     /// Moves `operation` into a free slot, with the waker of whoever waits for it.
-    pub(super) fn insert<T: Operation>(&self, operation: T, waker: Option<Waker>) -> Key {
+    #[inline]
+    pub(super) fn insert<T: Operation>(&self, operation: T, waker: Option<Waker>) -> &Slot {
         if self.free.get() == NONE {
             self.grow();
         }
-        let index = self.free.get();
-        let slot = self.slot(index).expect("the free list names slots");
+        let slot = self.slot(self.free.get()).expect("the free list names slots");
         self.free.set(slot.next_free.get());
         self.live.set(self.live.get() + 1);
         slot.state.set(if waker.is_some() { State::Held } else { State::Detached });
@@ -236,10 +143,25 @@ impl Slots {
         slot.table.set(&TableOf::<T>::TABLE);
         // SAFETY: the slot was free, so its store is unoccupied.
         unsafe { TableOf::<T>::put(slot.store.place(), operation) };
-        Key::slot(index, slot.generation.get())
+        slot
     }
 
-    /// The entry to submit for the operation of `key`, if it is still wanted.
+    /// The entry to submit for the operation that was just inserted.
+    #[inline]
+    pub(super) fn prepare_new<T: Operation>(&self, slot: &Slot) -> Sqe {
+        let key = slot.key.get();
+        // A buffer is the user's type, and may panic when it is asked for its bytes: then the slot must not wait
+        // for a completion that never comes.
+        let guard = Abandon { slots: self, key };
+        // SAFETY: `insert` has put a `T` into the slot, and it is not submitted.
+        let mut sqe = unsafe { TableOf::<T>::prepare(slot.store.place()) };
+        std::mem::forget(guard);
+        sqe.user_data = key.with_step(0);
+        sqe
+    }
+
+    /// The entry once more, for an operation that could not be submitted with the first one, if it is still
+    /// wanted.
     pub(super) fn prepare(&self, key: Key) -> Option<Sqe> {
         let slot = self.find(key)?;
         // A buffer is the user's type, and may panic when it is asked for its bytes: then the slot must not
@@ -254,30 +176,43 @@ impl Slots {
     }
 
     /// Takes note of a completion of `key`.
+    #[inline]
     pub(super) fn complete(&self, key: Key, res: i32, flags: u32) -> Outcome {
-        let Some(slot) = self.find(key) else { return Outcome::Stray };
-        let last = !Completion::new(res, flags).has_more();
+        let Some(slot) = self.slot(key.index()).filter(|slot| slot.key.get() == key) else {
+            return Outcome::Stray;
+        };
+        // The plain case: a future waits, and this is all that comes.
+        if slot.state.get() == State::Held && flags & (F_MORE | F_NOTIF) == 0 {
+            slot.last.set((res, flags));
+            slot.state.set(State::Done);
+            self.live.set(self.live.get() - 1);
+            return Outcome::Wake(slot.waker.take());
+        }
+        self.complete_other(slot, res, flags)
+    }
+
+    fn complete_other(&self, slot: &Slot, res: i32, flags: u32) -> Outcome {
+        let last = flags & F_MORE == 0;
+        let notified = slot.table.get().facts.returns == Returns::Notified;
         match slot.state.get() {
+            State::Held if last => {
+                // A notification only says that the memory is free: the result is there already.
+                slot.state.set(State::Done);
+                self.live.set(self.live.get() - 1);
+                Outcome::Wake(slot.waker.take())
+            }
+            State::Held if notified => {
+                slot.last.set((res, flags));
+                Outcome::Wake(None)
+            }
             State::Held => {
-                if last {
-                    // A notification only says that the memory is free: the result is there already.
-                    if flags & F_NOTIF == 0 {
-                        slot.last.set((res, flags));
-                    }
-                    slot.state.set(State::Done);
-                    self.live.set(self.live.get() - 1);
-                } else if slot.table.get().facts.returns == Returns::Notified {
-                    slot.last.set((res, flags));
-                    return Outcome::Wake(None);
-                } else {
-                    let mut early = slot.early.take();
-                    early.push_back((res, flags));
-                    slot.early.set(early);
-                }
+                let mut early = slot.early.take();
+                early.push_back((res, flags));
+                slot.early.set(early);
                 Outcome::Wake(slot.waker.take())
             }
             State::Detached => {
-                if slot.table.get().facts.returns == Returns::Notified && !last {
+                if notified && !last {
                     slot.last.set((res, flags));
                 }
                 let descriptor = slot.unwanted(res, flags);
@@ -291,37 +226,22 @@ impl Slots {
     pub(super) fn finish_detached(&self, key: Key) {
         let Some(slot) = self.find(key).filter(|slot| slot.state.get() == State::Detached) else { return };
         self.live.set(self.live.get() - 1);
-        self.discard(key, slot);
+        self.discard(slot);
     }
 
-    /// The result of `key` and its operation, whose slot is then free; or a promise to wake.
-    pub(super) fn poll<T: Operation>(&self, key: Key, cx: &Context<'_>) -> Poll<(T, Completion)> {
-        let slot = self.find(key).expect("a future's slot is alive until the future gives it up");
-        if slot.state.get() != State::Done {
-            let waker = match slot.waker.take() {
-                Some(waker) if waker.will_wake(cx.waker()) => waker,
-                _ => cx.waker().clone(),
-            };
-            drop(slot.waker.replace(Some(waker)));
-            return Poll::Pending;
-        }
+    /// The result of a slot that is `Done`, and its operation; the slot is then free.
+    ///
+    /// # Safety
+    /// The slot is one of these, was filled by `insert::<T>`, and the caller gives up its hold on it.
+    #[inline]
+    unsafe fn take<T: Operation>(&self, slot: &Slot) -> (T, Completion) {
         debug_assert_eq!((slot.table.get().type_id)(), TypeId::of::<T>(), "a slot of another operation");
         let (res, flags) = slot.last.get();
-        // SAFETY: only the future that inserted a `T` has the key (so the store holds a `T`), the last
-        // completion is there (so the kernel is done with it), and the slot is freed here.
+        // SAFETY: the store holds a `T` by the caller's promise, and the kernel is done with it, because the last
+        // completion is there; the slot is freed here.
         let operation = unsafe { TableOf::<T>::take(slot.store.place()) };
-        drop(slot.waker.take());
-        self.release(key.index(), slot);
-        Poll::Ready((operation, Completion::new(res, flags)))
-    }
-
-    /// The oldest completion before the last one, of a multishot operation.
-    pub(super) fn take_early(&self, key: Key) -> Option<Completion> {
-        let slot = self.find(key)?;
-        let mut early = slot.early.take();
-        let first = early.pop_front();
-        slot.early.set(early);
-        first.map(|(res, flags)| Completion::new(res, flags))
+        self.release(slot);
+        (operation, Completion::new(res, flags))
     }
 
     /// The future of `key` is gone. Says whether the operation is to be cancelled, and which descriptors
@@ -336,7 +256,7 @@ impl Slots {
         drop(slot.waker.take());
         match slot.state.get() {
             State::Done => {
-                self.discard(key, slot);
+                self.discard(slot);
                 (false, unwanted)
             }
             State::Held => {
@@ -361,7 +281,7 @@ impl Slots {
                 State::Detached => slot.is_notifying(),
                 State::Done | State::Free => false,
             };
-            lasts.then(|| Key::slot(index, slot.generation.get()))
+            lasts.then(|| slot.key.get())
         });
         lasting.collect()
     }
@@ -386,7 +306,7 @@ impl Slots {
     }
 
     /// Drops the operation in `slot`, which the kernel is done with, and frees the slot.
-    fn discard(&self, key: Key, slot: &Slot) {
+    fn discard(&self, slot: &Slot) {
         // Unreachable by its key from here on, and not in the free list yet: the operation's Drop may
         // do whatever it likes.
         slot.state.set(State::Free);
@@ -394,14 +314,16 @@ impl Slots {
         // SAFETY: the slot was live, so its store holds an operation of the table's type; the last
         // completion has come; the state keeps everybody else away.
         unsafe { (slot.table.get().drop)(slot.store.place()) };
-        self.release(key.index(), slot);
+        self.release(slot);
     }
 
-    fn release(&self, index: u32, slot: &Slot) {
+    #[inline]
+    fn release(&self, slot: &Slot) {
+        let key = slot.key.get();
         slot.state.set(State::Free);
-        slot.generation.set(Key::slot(index, slot.generation.get().wrapping_add(1)).generation());
+        slot.key.set(key.next_use());
         slot.next_free.set(self.free.get());
-        self.free.set(index);
+        self.free.set(key.index());
     }
 }
 
@@ -415,12 +337,16 @@ impl Drop for Abandon<'_> {
     fn drop(&mut self) {
         if let Some(slot) = self.slots.find(self.key) {
             self.slots.live.set(self.slots.live.get() - 1);
-            self.slots.discard(self.key, slot);
+            self.slots.discard(slot);
         }
     }
 }
 
 impl Slot {
+    pub(super) fn key(&self) -> Key {
+        self.key.get()
+    }
+
     /// Whether the result is there, and only the notification to come.
     fn is_notifying(&self) -> bool {
         let (res, flags) = self.last.get();
@@ -442,12 +368,6 @@ impl Slot {
             }
             Returns::Unit | Returns::Count | Returns::Notified => None,
         }
-    }
-}
-
-impl Store {
-    fn place(&self) -> NonNull<u8> {
-        NonNull::from(&self.0).cast()
     }
 }
 

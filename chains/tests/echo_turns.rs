@@ -1,0 +1,172 @@
+//! Once a connection runs, a turn of its chain polls no task, wakes no waker and allocates nothing: shown with the
+//! core's counters and with an allocator that counts what the core's thread asks for.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::TcpStream as Client;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+
+use chainring_chains::{Chain, Program};
+use chainring_runtime::{Metrics, Runtime};
+use common::{beside, connect, listener};
+use futures::channel::oneshot;
+
+thread_local! {
+    static COUNTING: Cell<bool> = const { Cell::new(false) };
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Counts the allocations of threads that want theirs counted.
+struct Counting;
+
+fn note() {
+    if COUNTING.try_with(Cell::get).unwrap_or(false) {
+        ALLOCATIONS.with(|allocations| allocations.set(allocations.get() + 1));
+    }
+}
+
+// SAFETY: every request is passed on to the system's allocator as it is. Counting does not allocate: the
+// thread-locals are constants without a destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note();
+        // SAFETY: the caller's promise.
+        unsafe { System.realloc(old, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(old, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const CONNECTIONS: usize = 16;
+
+fn echo() -> Program<()> {
+    let mut c = Chain::new("echo");
+    let (sock, len, data) = (c.accepted(), c.reg(), c.buffer(4096));
+    c.repeat(|c| {
+        c.recv(sock, data.all()).into(len).or_finish();
+        c.send_all(sock, data.to(len));
+    });
+    c.build().expect("the chain is right")
+}
+
+/// With the length in front: turns that compute between their two submissions.
+fn framed() -> Program<()> {
+    let mut c = Chain::new("framed");
+    let (sock, len) = (c.accepted(), c.reg());
+    let (head, body) = (c.buffer(4), c.buffer(4096));
+    c.repeat(|c| {
+        c.recv_exact(sock, head.all()).or_finish();
+        c.set(len, head.be32(0));
+        c.ensure(len.le(body.capacity()), libc::EMSGSIZE);
+        c.recv_exact(sock, body.to(len));
+        c.send_all(sock, [head.all(), body.to(len)]);
+    });
+    c.build().expect("the chain is right")
+}
+
+fn talk(clients: &mut [Client], requests: usize) {
+    let mut message = [b'.'; 64];
+    message[..4].copy_from_slice(&60u32.to_be_bytes());
+    for i in 0..requests {
+        let client = &mut clients[i % CONNECTIONS];
+        message[60..].copy_from_slice(&(i as u32).to_be_bytes());
+        client.write_all(&message).expect("send");
+        let mut answer = [0; 64];
+        client.read_exact(&mut answer).expect("receive");
+        assert_eq!(answer, message);
+    }
+}
+
+/// What `requests` requests cost the core beyond the I/O itself: metrics before and after, and allocations.
+fn measure(runtime: &Runtime, clients: &mut [Client], requests: usize) -> (Metrics, Metrics, u64) {
+    let (done, ended) = oneshot::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let _done = done;
+            talk(clients, requests);
+        });
+        let before = runtime.metrics();
+        let allocations = runtime.block_on(async {
+            let mut ended = pin!(ended);
+            // Counts from its first poll to its last: exactly while requests come.
+            std::future::poll_fn(|cx| {
+                COUNTING.set(true);
+                let polled = ended.as_mut().poll(cx);
+                if polled.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+            COUNTING.set(false);
+            ALLOCATIONS.replace(0)
+        });
+        (before, runtime.metrics(), allocations)
+    })
+}
+
+fn turns_cost_nothing_but_io(program: Program<()>) {
+    let runtime = Runtime::new().expect("a ring");
+    let (listener, address) = listener();
+    let mut clients = beside(&runtime, program.serve(listener, |_| ()), || {
+        let mut clients: Vec<_> = (0..CONNECTIONS).map(|_| connect(address)).collect();
+        talk(&mut clients, 200);
+        clients
+    });
+    // The server no longer accepts; its connections go on.
+    let (few, many) = (500, 5000);
+    for requests in [few, many] {
+        let (before, after, allocations) = measure(&runtime, &mut clients, requests);
+        assert!(
+            after.submitted - before.submitted >= 2 * requests as u64,
+            "the requests went through the ring"
+        );
+        assert_eq!(after.wakes - before.wakes, 0, "wakes by completions, {requests} requests");
+        // Those of `block_on` itself, at its start and at its end, however many requests there are.
+        let polls = after.polls - before.polls;
+        assert!(polls <= 4, "{polls} polls of tasks, {requests} requests");
+        assert_eq!(allocations, 0, "allocations on the core's thread, {requests} requests");
+    }
+}
+
+#[test]
+fn echo_turns_poll_no_task_and_allocate_nothing() {
+    turns_cost_nothing_but_io(echo());
+}
+
+#[test]
+fn framed_turns_poll_no_task_and_allocate_nothing() {
+    turns_cost_nothing_but_io(framed());
+}
+
+#[test]
+fn the_allocator_counts_this_thread_and_no_other() {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            drop(std::hint::black_box(vec![0u8; 1000]));
+            done.store(true, Ordering::Release);
+        });
+        COUNTING.set(true);
+        drop(std::hint::black_box(Box::new(1u64)));
+        while !done.load(Ordering::Acquire) {
+            std::hint::spin_loop();
+        }
+        COUNTING.set(false);
+    });
+    assert_eq!(ALLOCATIONS.replace(0), 1, "the box, and nothing of the other thread");
+}
