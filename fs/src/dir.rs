@@ -23,6 +23,7 @@ use chainring_runtime::op::unlink::unlink;
 
 use crate::metadata::{self, Metadata};
 use crate::path::{c_name, c_path};
+use crate::read::read_at;
 use crate::read_dir::{ReadDir, read_open_dir};
 use crate::{File, OpenOptions, create_dir, write_atomic};
 
@@ -88,8 +89,8 @@ impl Dir {
     /// # Errors
     /// Those of openat2(2) and read(2), EXDEV if the path leads out.
     pub async fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
-        let (result, bytes) = self.open_file(path).await?.read_to_end(Vec::new()).await;
-        result.map(|_| bytes)
+        let path = path.as_ref();
+        again(|| read_at(Some(&self.0), path, RESOLVE)).await
     }
 
     /// Creates a file with these contents, or replaces those of an existing one; not at once.

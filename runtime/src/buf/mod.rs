@@ -32,8 +32,8 @@ use std::mem::MaybeUninit;
 
 pub use aligned::AlignedBuf;
 pub use direct::{DirectAlignment, DirectBuf};
-pub(crate) use fill::filled;
 pub use fill::room_of;
+pub(crate) use fill::{filled, filled_twice};
 pub use fixed::{FixedBuf, FixedPool};
 pub(crate) use pages::{PAGE, Pages};
 pub(crate) use plain::Plain;
