@@ -12,7 +12,9 @@
 //! the Drop of a user's value). Each method takes what it needs out, and calls out last.
 
 mod cancel;
+pub(crate) mod direct;
 pub(crate) mod key;
+pub(crate) mod list;
 mod registered;
 mod slot;
 
@@ -77,6 +79,8 @@ pub(crate) struct Driver {
     pub(crate) ring: Ring,
     pub(crate) counters: CoreCounters,
     slots: Slots,
+    lists: list::Lists,
+    direct: direct::Direct,
     cancels: cancel::Cancels,
     registered: registered::Registered,
     owners: RefCell<Slab<Rc<dyn Owner>>>,
@@ -99,6 +103,8 @@ impl Driver {
             ring,
             counters: CoreCounters::default(),
             slots: Slots::new(),
+            lists: list::Lists::default(),
+            direct: direct::Direct::default(),
             cancels: cancel::Cancels::default(),
             registered: registered::Registered::default(),
             owners: RefCell::new(Slab::new()),
@@ -300,7 +306,8 @@ impl Driver {
                 }
                 None => self.ring.counters.strays.add(1),
             },
-            Kind::Slot | Kind::Cancel => {}
+            Kind::List => self.complete_list(key, step, cqe.res),
+            Kind::Slot | Kind::Cancel | Kind::Direct => {}
             Kind::Bell => self.bell.set(true),
             // The enter has ended, which is all it was for.
             Kind::Heard => self.counters.bells.add(1),
@@ -363,7 +370,12 @@ impl Driver {
             if self.ring.reserve(1).is_err() {
                 return;
             }
-            if self.slots.prepare(key).is_some_and(|sqe| !self.push(sqe)) {
+            let submitted = match key.kind() {
+                Kind::List => self.submit_list(key),
+                Kind::Direct => self.push_close(key),
+                _ => self.slots.prepare(key).is_none_or(|sqe| self.push(sqe)),
+            };
+            if !submitted {
                 return;
             }
             self.backlog.borrow_mut().pop_front();
@@ -382,14 +394,14 @@ impl Driver {
 
     /// Operations in flight, those of frames not counted.
     pub(crate) fn operations(&self) -> u32 {
-        self.slots.live()
+        self.slots.live() + self.lists.live()
     }
 
     /// From now on nothing new is taken, and every frame ends.
     pub(crate) fn begin_closing(&self) {
         self.phase.set(Phase::Closing);
         // A future that was leaked, or that lies about outside of any task, will never be dropped in time.
-        for key in self.slots.lasting() {
+        for key in self.slots.lasting().into_iter().chain(self.lists.held()) {
             self.cancels.add(key);
         }
         let owners: Vec<_> = self.owners.borrow().iter().map(|(_, owner)| owner.clone()).collect();
@@ -404,7 +416,7 @@ impl Driver {
 
     /// Whether the kernel may still touch memory of this ring's slots or frames.
     pub(crate) fn is_drained(&self) -> bool {
-        self.slots.live() == 0 && self.owners.borrow().iter().all(|(_, owner)| owner.is_idle())
+        self.operations() == 0 && self.owners.borrow().iter().all(|(_, owner)| owner.is_idle())
     }
 
     /// Lets go of the frames' owners once their frames are free. What they own may need closing: drain again.

@@ -17,7 +17,7 @@
 //! reference into a slot is held across it; a slot whose operation is being dropped is neither free nor
 //! reachable by a key.
 
-mod erased;
+pub(super) mod erased;
 mod held;
 
 use std::any::TypeId;
@@ -31,7 +31,7 @@ use io_uring::opcode;
 use super::key::{Key, MAX_INDEX};
 use crate::op::{Completion, F_MORE, F_NOTIF, Operation, Returns};
 use crate::ring::Sqe;
-use erased::{Store, Table, TableOf};
+use erased::{Store, Stored, Table, TableOf};
 pub(crate) use held::Held;
 
 /// Slots a chunk.
@@ -142,7 +142,7 @@ impl Slots {
         slot.last.set((0, 0));
         slot.table.set(&TableOf::<T>::TABLE);
         // SAFETY: the slot was free, so its store is unoccupied.
-        unsafe { TableOf::<T>::put(slot.store.place(), operation) };
+        unsafe { Stored::<T>::put(slot.store.place(), operation) };
         slot
     }
 
@@ -238,7 +238,7 @@ impl Slots {
         let (res, flags) = slot.last.get();
         // SAFETY: the store holds a `T` by the caller's promise, and the kernel is done with it, because the last
         // completion is there; the slot is freed here.
-        let operation = unsafe { TableOf::<T>::take(slot.store.place()) };
+        let operation = unsafe { Stored::<T>::take(slot.store.place()) };
         self.release(slot);
         (operation, Completion::new(res, flags))
     }
