@@ -87,7 +87,7 @@ impl Resume for Echo {
             self.done.set(self.done.get() + 1);
             return frame.free();
         }
-        frame.submit(0).map_err(|(_, error)| error).unwrap();
+        self.unparked(frame);
     }
 
     fn refused(&self, _: Frame<'_>, _: u16, reason: NotSubmitted) {
@@ -102,7 +102,12 @@ impl Resume for Echo {
     }
 
     fn unparked(&self, frame: Frame<'_>) {
-        frame.submit(0).map_err(|(_, error)| error).unwrap();
+        match frame.submit(0) {
+            Ok(()) => {}
+            // The poller has yet to get its turn.
+            Err((frame, NotSubmitted::Busy)) => frame.park(),
+            Err((_, reason)) => unreachable!("no length is in a register: {reason:?}"),
+        }
     }
 }
 
