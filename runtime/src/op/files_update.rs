@@ -54,7 +54,10 @@ pub struct FilesUpdate {
 ///
 /// # Errors
 /// EINVAL if the places are not those of the table, EBADF for a file that cannot be in one (another ring).
-pub fn files_update(_table: &DirectFiles, first: u32, files: Vec<Option<Descriptor>>) -> Op<FilesUpdate> {
+pub fn files_update(table: &DirectFiles, first: u32, files: Vec<Option<Descriptor>>) -> Op<FilesUpdate> {
+    // Behind the user's places are those of the runtime. The kernel refuses what is behind its table.
+    let inside = (first as usize).checked_add(files.len()).is_some_and(|end| end <= table.len as usize);
+    let first = if inside { first } else { u32::MAX };
     Op::new(FilesUpdate { first, files, numbers: Vec::new() })
 }
 
