@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 
 use chainring_runtime::Descriptor;
+use chainring_runtime::op::poll::poll;
 use chainring_runtime::op::read_file::{Begun, read_file};
 
 use crate::path::c_path;
@@ -55,6 +56,14 @@ async fn step_by_step(at: Option<&Descriptor>, path: &Path, resolve: u64) -> io:
 }
 
 async fn rest(mut file: File, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-    let (result, bytes) = file.read_to_end(bytes).await;
-    result.map(|_| bytes)
+    if bytes.is_empty() && file.metadata().await?.file_type().is_fifo() {
+        // io_uring opens a named pipe without waiting for its other end, and without one it reads as ended. Poll tells
+        // an end that has not come yet from one that has gone.
+        let events = (libc::POLLIN | libc::POLLHUP) as u32;
+        poll(file.descriptor(), events).await?;
+    }
+    let (result, mut bytes) = file.read_to_end(bytes).await;
+    result?;
+    bytes.shrink_to_fit();
+    Ok(bytes)
 }

@@ -96,6 +96,8 @@ fn a_pipe_that_dribbles_is_read_to_its_end() {
         let writer = std::thread::spawn({
             let path = path.clone();
             move || {
+                // The reader is there first.
+                std::thread::sleep(std::time::Duration::from_millis(20));
                 let mut fifo = std::fs::File::options().write(true).open(path).unwrap();
                 for part in content(20_000).chunks(1500) {
                     fifo.write_all(part).unwrap();

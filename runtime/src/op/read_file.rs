@@ -64,6 +64,8 @@ pub enum Begun {
 /// ([`FixedFdInstall`](crate::Capability::FixedFdInstall), Linux 6.8), the ring is too small, or 256 files are being
 /// read in this way.
 ///
+/// io_uring opens a named pipe without waiting for its other end. That, and an empty file, is a part with no bytes.
+///
 /// Dropping the future cancels; a file that was opened is closed.
 ///
 /// # Errors
@@ -118,7 +120,12 @@ impl ListOperation for ReadFile {
         // What came is whole only if the file was seen to end behind it.
         let second = Completion::new(second, 0).count()?;
         filled_twice(&mut bytes, first, SMALL, second);
-        if second == 0 { Ok(Begun::Whole(bytes)) } else { Ok(Begun::Part(bytes, DirectFile(place))) }
+        // An end that is seen at once may be that of a pipe that nobody has opened for writing yet.
+        if first > 0 && second == 0 {
+            Ok(Begun::Whole(bytes))
+        } else {
+            Ok(Begun::Part(bytes, DirectFile(place)))
+        }
     }
 }
 
