@@ -23,13 +23,16 @@ pub(crate) use halves::end_of_writing;
 use rest::Rest;
 
 /// Fills all of the room.
+///
+/// Without `MSG_WAITALL`: a receive that has got some bytes before the connection is reset would report these alone, and
+/// the error, once met, is forgotten by the socket. The next receive would find nothing but an end.
 pub(crate) async fn read_exact<B: IoBufMut>(socket: &Descriptor, mut buffer: B) -> BufResult<(), B> {
     let room = buffer.room_len();
     if room == 0 {
         return (Ok(()), buffer);
     }
     // The first time without a slice: so a `Vec` has exactly what came, whatever was in it.
-    let (result, mut buffer) = recv(socket, buffer, libc::MSG_WAITALL).await;
+    let (result, mut buffer) = recv(socket, buffer, 0).await;
     let mut received = match result {
         Ok(n) if n == room => return (Ok(()), buffer),
         Ok(0) => return (Err(end_of_stream()), buffer),
@@ -37,7 +40,7 @@ pub(crate) async fn read_exact<B: IoBufMut>(socket: &Descriptor, mut buffer: B) 
         Err(error) => return (Err(error), buffer),
     };
     loop {
-        let (result, rest) = recv(socket, buffer.slice(received..room), libc::MSG_WAITALL).await;
+        let (result, rest) = recv(socket, buffer.slice(received..room), 0).await;
         buffer = rest.into_inner();
         match result {
             Ok(0) => return (Err(end_of_stream()), buffer),
