@@ -13,10 +13,11 @@ use std::future::Future;
 use std::io::Write;
 use std::mem::MaybeUninit;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -102,14 +103,16 @@ fn check(freed: Freed, count: usize) {
 
 /// A file that is read past the page cache, so that a read of it takes its time and goes on by itself.
 fn file() -> Descriptor {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("direct-{}", std::process::id()));
-    static WRITTEN: std::sync::Once = std::sync::Once::new();
-    WRITTEN.call_once(|| {
+    static OPEN: OnceLock<std::fs::File> = OnceLock::new();
+    let file = OPEN.get_or_init(|| {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("direct-{}", std::process::id()));
         std::fs::write(&path, vec![IN_FILE; FILE]).expect("a file of 8 MiB");
         std::fs::File::open(&path).and_then(|file| file.sync_all()).expect("a file on the disk");
+        let file = std::fs::File::options().read(true).custom_flags(libc::O_DIRECT).open(&path);
+        std::fs::remove_file(&path).expect("nobody needs its name");
+        file.expect("a file system that knows O_DIRECT")
     });
-    let file = std::fs::File::options().read(true).custom_flags(libc::O_DIRECT).open(&path);
-    Descriptor::new(file.expect("a file system that knows O_DIRECT").into())
+    Descriptor::new(file.try_clone().expect("a descriptor").into())
 }
 
 /// Allows as many descriptors as the tests here need.
