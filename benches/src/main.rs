@@ -8,11 +8,13 @@
 //! - [`load`]: the load generator, likewise a process of its own, so that it can be pinned and accounted for;
 //! - [`compare`] and [`instructions`]: the two referees. They own nothing but child processes and the figures
 //!   read from them: the first measures time, the second counts user-space instructions under callgrind;
+//! - [`files`]: the reading of files, side by side in this process;
 //! - [`process`]: child processes and what is read from outside them; [`sys`]: the system calls that std
 //!   lacks.
 
 mod compare;
 mod competitor;
+mod files;
 mod instructions;
 mod load;
 mod process;
@@ -31,12 +33,13 @@ use clap::{Parser, Subcommand};
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Compares chainring with hand-written loops and other runtimes.
+/// Compares chainring with hand-written loops and other runtimes. Without a command: every workload, for less than two
+/// minutes.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +47,7 @@ enum Command {
     Serve(serve::Options),
     Load(load::Options),
     Compare(compare::Options),
+    Files(files::Options),
     Instructions(instructions::Options),
     /// Names the competitors and the workloads
     List,
@@ -51,11 +55,13 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve(options) => serve::run(&options),
-        Command::Load(options) => load::run(&options),
-        Command::Compare(options) => compare::run(&options),
-        Command::Instructions(options) => instructions::run(&options),
-        Command::List => {
+        None => compare::all(),
+        Some(Command::Serve(options)) => serve::run(&options),
+        Some(Command::Load(options)) => load::run(&options),
+        Some(Command::Compare(options)) => compare::run(&options),
+        Some(Command::Files(options)) => files::run(&options),
+        Some(Command::Instructions(options)) => instructions::run(&options),
+        Some(Command::List) => {
             list();
             Ok(())
         }

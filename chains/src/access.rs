@@ -1,6 +1,6 @@
 //! What a `call` may touch: declared beforehand, lent for its duration.
 //!
-//! The access of a call is a tuple of [`read`], [`write`], [`reg`] and [`value`]; the closure gets a tuple of the
+//! The access of a call is a tuple of [`read`], [`write()`], [`reg`] and [`value`]; the closure gets a tuple of the
 //! views in the same order. `build()` makes sure that nothing is lent twice if one of the two may write.
 
 use std::fmt;
@@ -35,7 +35,7 @@ pub fn value(reg: Reg) -> Value {
 /// See [`read`].
 #[derive(Clone, Copy, Debug)]
 pub struct Read(Span);
-/// See [`write`].
+/// See [`write()`].
 #[derive(Clone, Copy, Debug)]
 pub struct Write(Span);
 /// See [`reg`].
@@ -96,7 +96,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Something that a call can be lent. Implemented by what [`read`], [`write`], [`reg`] and [`value`] return.
+/// Something that a call can be lent. Implemented by what [`read`], [`write()`], [`reg`] and [`value`] return.
 pub trait Item: sealed::Sealed + Copy + Send + Sync + 'static {
     /// What the closure gets.
     type View<'f>;

@@ -100,7 +100,10 @@ impl<'p> Explain<'p> {
                 return format!("when {cond} #{number} {{ {then} }} otherwise {{ {otherwise} }}");
             }
             Inst::Set(reg, value) => format!("r{} = {value} #{number}", reg.index),
-            Inst::Ensure(cond, code) => format!("ensure {cond} else errno {code} #{number}"),
+            Inst::Ensure(cond, code) => {
+                let error = std::io::Error::from_raw_os_error(*code);
+                format!("ensure {cond} else \"{error}\" #{number}")
+            }
             Inst::Call(..) => format!("call #{number}"),
         };
         let rest = self.code(pc + 1, seen);
@@ -139,6 +142,10 @@ impl fmt::Display for Explain<'_> {
             amount(descriptors.into(), "socket"),
             amount((registers - HIDDEN).into(), "register"),
             amount(bytes as usize, "byte"),
+        )?;
+        writeln!(
+            f,
+            "  (s0: socket 0, r0: register 0, b0: buffer 0, #2: step 2; `skip` is silent unless it fails)"
         )?;
         writeln!(f, "  starts with {}", self.code(0, &mut Vec::new()))?;
         let mut segments = self.lowered.segments.iter().enumerate();

@@ -86,8 +86,8 @@ fn a_panic_on_another_core_reaches_the_handle_and_an_abort_the_task() {
     with_company(two(), |core| async move {
         let other = core.core(1);
         assert!(other.spawn(|| async { panic!("far away") }).await.unwrap_err().is_panic());
-        let none: Option<u32> = None;
-        assert!(other.spawn(move || std::future::ready(none.unwrap())).await.unwrap_err().is_panic());
+        let no_future = || -> std::future::Ready<()> { panic!("before there is a future") };
+        assert!(other.spawn(no_future).await.unwrap_err().is_panic());
         let endless = other.spawn(pending::<()>);
         // Whether it has begun by now or not.
         endless.abort();
@@ -219,22 +219,21 @@ fn a_thread_without_a_ring_sends_to_a_core() {
 
 #[test]
 fn blocking_threads_are_shared_by_the_cores() {
-    let running = AtomicUsize::new(0);
-    let most: &'static AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
-    let running: &'static AtomicUsize = Box::leak(Box::new(running));
+    static RUNNING: AtomicUsize = AtomicUsize::new(0);
+    static MOST: AtomicUsize = AtomicUsize::new(0);
     two()
         .builder(Builder::new().blocking_threads(2))
         .run(|_| async {
             let work = (0..10).map(|_| {
                 chainring_runtime::spawn_blocking(|| {
-                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    MOST.fetch_max(RUNNING.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     thread::sleep(Duration::from_millis(1));
-                    running.fetch_sub(1, Ordering::SeqCst);
+                    RUNNING.fetch_sub(1, Ordering::SeqCst);
                 })
             });
             join_all(work).await;
             spawn(async {}).await.unwrap();
         })
         .unwrap();
-    assert!(most.load(Ordering::SeqCst) <= 2);
+    assert!(MOST.load(Ordering::SeqCst) <= 2);
 }

@@ -11,7 +11,7 @@ use chainring_runtime::{Runtime, cores, spawn, yield_now};
 use futures::{FutureExt, StreamExt};
 
 fn raise(kind: i32) {
-    // SAFETY: a signal to this thread, which handles it before the call returns; the caller has installed a handler.
+    // SAFETY: a signal to this thread, whose handler has run when the call returns; it is installed by the caller.
     assert_eq!(unsafe { libc::raise(kind) }, 0);
 }
 

@@ -79,6 +79,15 @@ struct Echo {
     stops: Rc<Cell<u32>>,
 }
 
+/// Submits, or puts the frame off if the poller has not taken enough yet.
+fn submit(frame: Frame<'_>) {
+    match frame.submit(0) {
+        Ok(()) => {}
+        Err((frame, NotSubmitted::Busy)) => frame.park(),
+        Err((_, other)) => panic!("{other:?}"),
+    }
+}
+
 impl Resume for Echo {
     fn advanced(&self, frame: Frame<'_>, _: u16) {
         let round = frame.registers().get(0) + 1;
@@ -87,7 +96,7 @@ impl Resume for Echo {
             self.done.set(self.done.get() + 1);
             return frame.free();
         }
-        self.unparked(frame);
+        submit(frame);
     }
 
     fn refused(&self, _: Frame<'_>, _: u16, reason: NotSubmitted) {
@@ -102,12 +111,7 @@ impl Resume for Echo {
     }
 
     fn unparked(&self, frame: Frame<'_>) {
-        match frame.submit(0) {
-            Ok(()) => {}
-            // The poller has yet to get its turn.
-            Err((frame, NotSubmitted::Busy)) => frame.park(),
-            Err((_, reason)) => unreachable!("no length is in a register: {reason:?}"),
-        }
+        submit(frame);
     }
 }
 
@@ -138,7 +142,7 @@ fn chains_of_eight(runtime: &Runtime, connections: u32, rounds: u32) {
             let (one, other) = pair();
             frame.put_descriptor(0, one);
             frame.put_descriptor(1, other);
-            frame.submit(0).map_err(|(_, error)| error).unwrap();
+            submit(frame);
         }
         let all = async {
             while done.get() + stops.get() < connections {

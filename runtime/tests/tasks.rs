@@ -303,7 +303,8 @@ fn a_task_that_wakes_itself_while_it_is_polled_is_polled_again() {
         spawn(poll_fn(move |cx| {
             polls += 1;
             cx.waker().wake_by_ref();
-            cx.waker().clone().wake();
+            let clone = cx.waker().clone();
+            clone.wake();
             if polls == 10 { Poll::Ready(polls) } else { Poll::Pending }
         }))
         .await

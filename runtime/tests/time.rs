@@ -48,10 +48,10 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
         let order = Rc::new(RefCell::new(Vec::new()));
         for ms in [50u32, 7, 20_000, 8, 7, 1] {
             let order = order.clone();
-            let _ = spawn(async move {
+            drop(spawn(async move {
                 sleep(ms * MS).await;
                 order.borrow_mut().push(ms);
-            });
+            }));
         }
         time::advance(30 * 1000 * MS).await;
         assert_eq!(*order.borrow(), [1, 7, 7, 8, 50, 20_000]);

@@ -11,6 +11,8 @@ mod table;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::Parser as _;
+
 use crate::Result;
 use crate::competitor::Competitor;
 use crate::load::{Report, seconds};
@@ -18,13 +20,13 @@ use crate::process::load::{Extent, Shape};
 use crate::process::perf::{self, SystemCalls};
 use crate::process::server::Program;
 use crate::progress::Progress;
-use crate::workload::Workload;
+use crate::workload::{self, Workload};
 
 /// Requests of the pass that counts system calls, for each connection.
 const COUNTED: u64 = 500;
 
 /// Compares throughput, latency, CPU time and system calls
-#[derive(Debug, clap::Args)]
+#[derive(Debug, clap::Parser)]
 pub(crate) struct Options {
     /// What to ask
     #[arg(long, default_value = "echo")]
@@ -69,6 +71,17 @@ struct Row {
     rounds: Vec<Report>,
     /// Nothing until counted; an error if that is impossible here.
     system_calls: Option<Result<SystemCalls>>,
+}
+
+/// Every workload at the defaults, in rounds short enough that all of it ends within two minutes.
+pub(crate) fn all() -> Result<()> {
+    for workload in workload::ALL {
+        let options = Options::parse_from(["compare", "--workload", workload.name, "--seconds", "2"]);
+        let brief = Options { rounds: 3, warm_up: Duration::from_millis(300), ..options };
+        run(&brief)?;
+    }
+    println!("Instructions a request, exact, by `chainring-bench instructions`; every option by `--help`.");
+    Ok(())
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {

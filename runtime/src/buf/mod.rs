@@ -18,6 +18,7 @@
 mod aligned;
 #[cfg(feature = "bytes")]
 mod bytes;
+mod direct;
 mod fill;
 mod fixed;
 mod pages;
@@ -30,7 +31,9 @@ mod vectored;
 use std::mem::MaybeUninit;
 
 pub use aligned::AlignedBuf;
-pub(crate) use fill::filled;
+pub use direct::{DirectAlignment, DirectBuf};
+pub use fill::room_of;
+pub(crate) use fill::{filled, filled_twice};
 pub use fixed::{FixedBuf, FixedPool};
 pub(crate) use pages::{PAGE, Pages};
 pub(crate) use plain::Plain;
@@ -76,6 +79,12 @@ pub trait IoBufMut: IoBuf {
     /// # Safety
     /// The first `n` bytes of [`room`](IoBufMut::room) must be initialised.
     unsafe fn filled(&mut self, n: usize);
+
+    /// How many bytes an operation may fill, the initialised ones included.
+    fn room_len(&mut self) -> usize {
+        // SAFETY: it is only measured.
+        unsafe { self.room() }.len()
+    }
 }
 
 impl IoBuf for Vec<u8> {

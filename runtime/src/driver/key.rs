@@ -31,6 +31,10 @@ pub(crate) enum Kind {
     Heard,
     /// This ring could not tell another.
     Unheard,
+    /// A member of a list.
+    List,
+    /// The closing of a direct descriptor that a list was done with, which says something only if it fails.
+    Direct,
     /// No kind of ours.
     Unknown,
 }
@@ -56,6 +60,8 @@ impl Key {
     pub(crate) const BELL: Key = Key(3 << KIND_SHIFT);
     pub(crate) const HEARD: Key = Key(4 << KIND_SHIFT);
     const UNHEARD: u64 = 5;
+    const LIST: u64 = 6;
+    const DIRECT: u64 = 7;
 
     /// For a message to the ring of a core whose bell this is; `None` if the number is too large to be kept.
     pub(crate) fn unheard(bell: RawFd) -> Option<Key> {
@@ -63,14 +69,24 @@ impl Key {
         Some(Key(Key::UNHEARD << KIND_SHIFT | bell))
     }
 
+    #[inline]
     pub(crate) fn slot(index: u32, generation: u32) -> Key {
         Key::new(0, 0, index, generation)
+    }
+
+    pub(crate) fn list(index: u32, generation: u32) -> Key {
+        Key::new(Key::LIST, 0, index, generation)
+    }
+
+    pub(crate) fn direct(place: u32) -> Key {
+        Key::new(Key::DIRECT, 0, place, 0)
     }
 
     pub(crate) fn frame(owner: u32, index: u32, generation: u32) -> Key {
         Key::new(1, owner, index, generation)
     }
 
+    #[inline]
     fn new(kind: u64, owner: u32, index: u32, generation: u32) -> Key {
         debug_assert!(index < MAX_INDEX && owner < MAX_OWNERS);
         Key(kind << KIND_SHIFT
@@ -120,6 +136,8 @@ impl Key {
             3 => Kind::Bell,
             4 => Kind::Heard,
             Key::UNHEARD => Kind::Unheard,
+            Key::LIST => Kind::List,
+            Key::DIRECT => Kind::Direct,
             _ => Kind::Unknown,
         }
     }

@@ -12,7 +12,9 @@
 //! the Drop of a user's value). Each method takes what it needs out, and calls out last.
 
 mod cancel;
+pub(crate) mod direct;
 pub(crate) mod key;
+pub(crate) mod list;
 mod registered;
 mod slot;
 
@@ -77,6 +79,8 @@ pub(crate) struct Driver {
     pub(crate) ring: Ring,
     pub(crate) counters: CoreCounters,
     slots: Slots,
+    lists: list::Lists,
+    direct: direct::Direct,
     cancels: cancel::Cancels,
     registered: registered::Registered,
     owners: RefCell<Slab<Rc<dyn Owner>>>,
@@ -99,6 +103,8 @@ impl Driver {
             ring,
             counters: CoreCounters::default(),
             slots: Slots::new(),
+            lists: list::Lists::default(),
+            direct: direct::Direct::default(),
             cancels: cancel::Cancels::default(),
             registered: registered::Registered::default(),
             owners: RefCell::new(Slab::new()),
@@ -141,11 +147,12 @@ impl Driver {
     }
 
     /// Queues one entry that was prepared by a slot, or that points to no memory; false if there is no room.
+    #[inline]
     pub(crate) fn push(&self, sqe: Sqe) -> bool {
         let Ok(reservation) = self.ring.reserve(1) else { return false };
-        // SAFETY: the place is reserved; it is written in full before the commit. What
-        // the entry points to belongs to an operation in a slot, which stays there until the last
-        // completion; entries of other origin (cancel, bell) point to no memory.
+        // SAFETY: the place is reserved; it is written in full before the commit. What the entry points to belongs
+        // to an operation in a slot, which stays there until the last completion; entries of other origin (cancel,
+        // bell) point to no memory.
         unsafe {
             reservation.first().write(sqe);
             reservation.commit();
@@ -247,13 +254,14 @@ impl Driver {
         #[cfg(feature = "injector")]
         self.ring.injector.due().into_iter().for_each(|cqe| self.dispatch(cqe));
         let until = queues.cq_tail();
-        while let Some(cqe) = queues.peek(until) {
+        while let Some(&(mut cqe)) = queues.peek(until) {
             if let Some(region) = self.region(cqe.user_data) {
                 // SAFETY: a region is listed exactly as long as its owner is registered, which keeps it alive;
                 // `advance` runs no foreign code.
                 unsafe { region.as_ref() }.advance(queues, until);
+                let Some(&next) = queues.peek(until) else { break };
+                cqe = next;
             }
-            let Some(&cqe) = queues.peek(until) else { break };
             queues.consume();
             #[cfg(feature = "injector")]
             let Some(cqe) = self.ring.injector.completing(cqe) else { continue };
@@ -268,20 +276,29 @@ impl Driver {
     }
 
     /// The region whose frame a completion belongs to, if it is a frame's.
+    #[inline]
     fn region(&self, user_data: u64) -> Option<NonNull<Region>> {
         #[cfg(feature = "injector")]
         if !self.ring.injector.is_idle() {
             return None;
         }
         let (key, _) = Key::split(user_data);
+        if key.kind() != Kind::Frame {
+            return None;
+        }
         // SAFETY: one thread, and the vector changes in `set_region` only, which runs no foreign code.
         let regions = unsafe { &*self.regions.get() };
-        *regions.get(key.owner() as usize).filter(|_| key.kind() == Kind::Frame)?
+        *regions.get(key.owner() as usize)?
     }
 
     /// Hands a completion to whom it belongs.
+    #[inline]
     fn dispatch(&self, cqe: Cqe) {
         let (key, step) = Key::split(cqe.user_data);
+        // Asked by itself, since nearly all are of this kind that come here.
+        if key.kind() == Kind::Slot {
+            return self.complete_slot(key, cqe.res, cqe.flags);
+        }
         match key.kind() {
             Kind::Frame => match self.owner(key) {
                 Some(owner) => {
@@ -289,8 +306,8 @@ impl Driver {
                 }
                 None => self.ring.counters.strays.add(1),
             },
-            Kind::Slot => self.complete_slot(key, cqe.res, cqe.flags),
-            Kind::Cancel => {}
+            Kind::List => self.complete_list(key, step, cqe.res),
+            Kind::Slot | Kind::Cancel | Kind::Direct => {}
             Kind::Bell => self.bell.set(true),
             // The enter has ended, which is all it was for.
             Kind::Heard => self.counters.bells.add(1),
@@ -353,7 +370,12 @@ impl Driver {
             if self.ring.reserve(1).is_err() {
                 return;
             }
-            if self.slots.prepare(key).is_some_and(|sqe| !self.push(sqe)) {
+            let submitted = match key.kind() {
+                Kind::List => self.submit_list(key),
+                Kind::Direct => self.push_close(key),
+                _ => self.slots.prepare(key).is_none_or(|sqe| self.push(sqe)),
+            };
+            if !submitted {
                 return;
             }
             self.backlog.borrow_mut().pop_front();
@@ -372,14 +394,14 @@ impl Driver {
 
     /// Operations in flight, those of frames not counted.
     pub(crate) fn operations(&self) -> u32 {
-        self.slots.live()
+        self.slots.live() + self.lists.live()
     }
 
     /// From now on nothing new is taken, and every frame ends.
     pub(crate) fn begin_closing(&self) {
         self.phase.set(Phase::Closing);
         // A future that was leaked, or that lies about outside of any task, will never be dropped in time.
-        for key in self.slots.lasting() {
+        for key in self.slots.lasting().into_iter().chain(self.lists.held()) {
             self.cancels.add(key);
         }
         let owners: Vec<_> = self.owners.borrow().iter().map(|(_, owner)| owner.clone()).collect();
@@ -394,7 +416,7 @@ impl Driver {
 
     /// Whether the kernel may still touch memory of this ring's slots or frames.
     pub(crate) fn is_drained(&self) -> bool {
-        self.slots.live() == 0 && self.owners.borrow().iter().all(|(_, owner)| owner.is_idle())
+        self.operations() == 0 && self.owners.borrow().iter().all(|(_, owner)| owner.is_idle())
     }
 
     /// Lets go of the frames' owners once their frames are free. What they own may need closing: drain again.

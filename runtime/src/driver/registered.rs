@@ -8,6 +8,9 @@ use slab::Slab;
 
 use super::Driver;
 
+/// Groups below this are not used: old kernels (6.1 among them) keep them in an array, and when such a number is
+/// registered again they go on from where its last ring was read to, past the entries of the new one.
+const FIRST_GROUP: u16 = 64;
 /// Places in the table of registered buffers, made when the first is taken.
 const PLACES: u32 = 256;
 
@@ -26,13 +29,14 @@ impl Driver {
     /// A number for a ring of provided buffers.
     pub(crate) fn take_group(&self) -> io::Result<u16> {
         let mut groups = self.registered.groups.borrow_mut();
-        let number = u16::try_from(groups.vacant_key()).map_err(|_| full())?;
+        let number = u16::try_from(groups.vacant_key()).ok().and_then(|n| n.checked_add(FIRST_GROUP));
+        let number = number.ok_or_else(full)?;
         groups.insert(());
         Ok(number)
     }
 
     pub(crate) fn return_group(&self, group: u16) {
-        self.registered.groups.borrow_mut().try_remove(group.into());
+        self.registered.groups.borrow_mut().try_remove(usize::from(group - FIRST_GROUP));
     }
 
     /// A place for registered memory.

@@ -10,6 +10,7 @@ use super::core::Core;
 use super::task::Scheduler;
 use super::{Handle, Remote, Runtime};
 use crate::driver::Driver;
+use crate::events;
 use crate::ring::Ring;
 use crate::ring::capabilities::{Capabilities, Capability};
 use crate::ring::setup::{Poller, RingConfig, SetupError};
@@ -121,6 +122,7 @@ impl Builder {
             mask: self.mask.union(masked_by_environment()),
             poller: self.poller,
         })?;
+        events::debug!(fd = ring.fd(), capabilities = ?ring.capabilities(), "a ring is set up");
         let core = Core {
             driver: Driver::new(ring),
             scheduler: Scheduler::new(remote.clone()),

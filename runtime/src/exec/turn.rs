@@ -13,6 +13,9 @@ use super::Handle;
 use super::budget;
 use super::core::Core;
 use super::remote::Message;
+use crate::events;
+#[cfg(feature = "tracing")]
+use crate::metrics::Metrics;
 use crate::ring::Wait;
 
 /// Tasks run before the ring is looked at again.
@@ -115,12 +118,14 @@ impl Core {
         let whole = catch_unwind(AssertUnwindSafe(run)).is_ok();
         if !whole {
             self.driver.counters.panics.add(1);
+            events::warning!("a waker or destructor panicked; the core goes on");
         }
         whole
     }
 
     /// Ends everything and waits until the kernel is done with this core's memory.
     pub(super) fn drain(&self) {
+        events::debug!(metrics = ?Metrics::of(self), "a runtime ends");
         self.caught(|| self.driver.begin_closing());
         self.drain_tasks();
         self.drain_ring();
@@ -134,6 +139,7 @@ impl Core {
         self.drain_tasks();
         let pool = self.pool.take();
         self.caught(|| drop(pool));
+        events::debug!("a runtime has ended: nothing is in flight");
     }
 
     /// Cancels every task and drops every message. Dropping one may start others, which are cancelled at once.

@@ -21,13 +21,14 @@ impl DirectFiles {
     /// Makes the table, of `len` empty places, for the core that runs the caller.
     ///
     /// # Errors
-    /// EBUSY if the runtime has one already; EMFILE beyond the limit of open files (RLIMIT_NOFILE).
+    /// EBUSY if the runtime has one already, or if [`read_file`](super::read_file) has files in it at the moment;
+    /// EMFILE beyond the limit of open files (RLIMIT_NOFILE).
     ///
     /// # Panics
     /// Outside of a runtime.
     pub fn register(len: u32) -> io::Result<DirectFiles> {
         let core = Handle::current();
-        core.driver().ring.submitter().register_files_sparse(len)?;
+        core.driver().register_direct(len)?;
         Ok(DirectFiles { len })
     }
 

@@ -1,8 +1,8 @@
 //! What sendmsg and recvmsg need besides bytes: names and control messages.
 //!
 //! The `msghdr` that the kernel reads points to the name, the parts and the control bytes. All of them are
-//! fields of the same operation; [`MsgHdr`] is only ever filled from borrows of one lifetime, which the
-//! [`Header`] that goes into the submission carries on.
+//! fields of the same operation; `MsgHdr` is only ever filled from borrows of one lifetime, which the
+//! `Header` that goes into the submission carries on.
 //!
 //! Descriptors can travel in control messages (`SCM_RIGHTS`). Sending them takes shared ownership until the
 //! operation is over. Received ones are owned by the [`Control`] they came in and are closed with it, also when

@@ -13,6 +13,7 @@
 mod completion;
 pub(crate) mod facts;
 mod future;
+mod list;
 #[allow(unsafe_code)]
 pub mod message;
 mod multishot;
@@ -45,6 +46,7 @@ pub mod poll;
 #[allow(unsafe_code)]
 pub mod raw;
 pub mod read;
+pub mod read_file;
 pub mod read_fixed;
 pub mod read_vectored;
 pub mod recv;
@@ -52,6 +54,8 @@ pub mod recv_multi;
 pub mod recvmsg;
 pub mod recvmsg_multi;
 pub mod rename;
+#[allow(unsafe_code)]
+pub mod seek;
 pub mod send;
 pub mod send_to;
 pub mod send_zc;
@@ -76,6 +80,8 @@ pub use completion::Completion;
 pub(crate) use completion::{F_MORE, F_NOTIF};
 pub use facts::{Facts, Returns, Severs};
 pub use future::Op;
+pub(crate) use list::{LONGEST, Shape, Then};
+pub use list::{ListOp, ListOperation, Members};
 pub use multishot::{Multishot, Repeats};
 
 use std::os::fd::RawFd;
@@ -144,7 +150,7 @@ pub const ALL: &[Facts] = &[
 /// One kind of operation: what it owns, how it is submitted, what comes out.
 ///
 /// The value is moved into a slot and stays there, unmoved and untouched, from [`prepare`](Operation::prepare)
-/// to the last completion. Implementations are safe code: [`Prepared`] can only point to what is borrowed
+/// to the last completion. Implementations are safe code: `Prepared` can only point to what is borrowed
 /// from `self`. It cannot be implemented outside this crate, because only this crate can make a `Prepared`.
 pub trait Operation: Sized + 'static {
     /// What awaiting the operation gives.

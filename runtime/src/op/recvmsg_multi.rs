@@ -39,7 +39,8 @@ pub struct RecvMsgMulti {
 }
 
 /// Receives datagrams into buffers of `pool` until it is dropped or fails, with one submission. After an error,
-/// ENOBUFS among them, and now and then without one, it ends; start another to go on. `flags` are the `MSG_*` of
+/// ENOBUFS among them, and now and then without one (after an empty datagram for example), it ends; start another
+/// to go on. `flags` are the `MSG_*` of
 /// recvmsg(2).
 ///
 /// Dropping the stream cancels it; datagrams that came and were not taken are lost, their buffers are back in the

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use io_uring::IoUring;
 
+use crate::events;
 use crate::metrics::RingCounters;
 use crate::op::Facts;
 use capabilities::{Capabilities, Opcodes};
@@ -164,7 +165,7 @@ impl Ring {
         if self.queues.look_for_room() < n && !self.congested.get() {
             self.counters.flushes.add(1);
             // An error shows as entries left in the queue.
-            let _ = if self.polled.is_some() { self.wait_for_room() } else { self.enter(0, 0, None) };
+            let _ = if self.polled.is_some() { self.wait_for_room(n) } else { self.enter(0, 0, None) };
         }
         if self.queues.look_for_room() < n {
             return Err(Refused::Later);
@@ -237,6 +238,7 @@ impl Ring {
                 if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::ENOMEM)) {
                     self.congested.set(true);
                     self.counters.congested.add(1);
+                    events::warning!(%error, "the kernel takes no submissions until completions are reaped");
                 }
                 Err(error)
             }

@@ -82,6 +82,13 @@ impl<'a> Prepared<'a> {
         self
     }
 
+    /// The kernel writes into `room`.
+    pub(crate) fn fills_room(mut self, room: &'a mut [MaybeUninit<u8>]) -> Self {
+        self.sqe.addr = room.as_mut_ptr() as u64;
+        self.sqe.len = transfer_len(room.len());
+        self
+    }
+
     /// The kernel reads from, or writes into, several buffers.
     pub(crate) fn vectored(mut self, parts: Gathered<'a>) -> Self {
         let parts = parts.iovecs();

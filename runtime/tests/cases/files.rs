@@ -1,5 +1,6 @@
 //! Files, paths and memory.
 
+use std::ffi::{CStr, CString};
 use std::io::Write;
 use std::os::fd::AsRawFd;
 
@@ -29,7 +30,7 @@ fn file(world: &World) -> Descriptor {
     world.dir.file("file", b"hello, file")
 }
 
-fn name(world: &World, name: &str) -> std::ffi::CString {
+fn name(world: &World, name: &str) -> CString {
     path(world.dir.join(name))
 }
 
@@ -53,14 +54,25 @@ fn full(world: &World) -> Descriptor {
     own(write)
 }
 
+/// Sets an extended attribute of the file.
+fn tag(world: &World, attribute: &CStr) -> bool {
+    let path = name(world, "file");
+    // SAFETY: two strings that end with a zero, and five bytes.
+    unsafe { libc::setxattr(path.as_ptr(), attribute.as_ptr(), c"value".as_ptr().cast(), 5, 0) == 0 }
+}
+
 /// A file with an extended attribute.
 fn tagged(world: &World) -> Descriptor {
     let file = file(world);
-    let path = name(world, "file");
-    // SAFETY: two strings that end with a zero, and five bytes.
-    let set = unsafe { libc::setxattr(path.as_ptr(), c"user.a".as_ptr(), c"value".as_ptr().cast(), 5, 0) };
-    assert_eq!(set, 0, "the file system has no extended attributes");
+    assert!(tag(world, &attribute()), "the file system has no extended attributes");
     file
+}
+
+/// The name of an attribute that files here can have: tmpfs had none of users before 6.6.
+fn attribute() -> CString {
+    let world = World::new();
+    file(&world);
+    if tag(&world, c"user.a") { c"user.a".into() } else { c"trusted.a".into() }
 }
 
 fn directory(world: &World) -> Descriptor {
@@ -283,19 +295,19 @@ pub(crate) fn cases() -> Vec<Case> {
             "setxattr",
             |w| {
                 file(w);
-                buffer(setxattr(name(w, "file"), c"user.a".into(), "value", 0))
+                buffer(setxattr(name(w, "file"), attribute(), "value", 0))
             },
             libc::ENODATA,
             |w| {
                 file(w);
-                buffer(setxattr(name(w, "file"), c"user.a".into(), "value", libc::XATTR_REPLACE))
+                buffer(setxattr(name(w, "file"), attribute(), "value", libc::XATTR_REPLACE))
             },
         ),
         Case::new(
             "fsetxattr",
-            |w| buffer(fsetxattr(&file(w), c"user.a".into(), "value", libc::XATTR_CREATE)),
+            |w| buffer(fsetxattr(&file(w), attribute(), "value", libc::XATTR_CREATE)),
             libc::ENODATA,
-            |w| buffer(fsetxattr(&file(w), c"user.a".into(), "value", libc::XATTR_REPLACE)),
+            |w| buffer(fsetxattr(&file(w), attribute(), "value", libc::XATTR_REPLACE)),
         ),
         Case::new(
             "getxattr",
@@ -304,9 +316,9 @@ pub(crate) fn cases() -> Vec<Case> {
                     let path = name(w, "file");
                     tagged(w);
                     async move {
-                        let (needed, _) = getxattr(path.clone(), c"user.a".into(), Vec::new()).await;
+                        let (needed, _) = getxattr(path.clone(), attribute(), Vec::new()).await;
                         assert_eq!(needed?, 5);
-                        let (read, value) = getxattr(path, c"user.a".into(), Vec::with_capacity(64)).await;
+                        let (read, value) = getxattr(path, attribute(), Vec::with_capacity(64)).await;
                         assert_eq!((read?, &value[..]), (5, &b"value"[..]));
                         Ok(())
                     }
@@ -315,7 +327,7 @@ pub(crate) fn cases() -> Vec<Case> {
             libc::ENODATA,
             |w| {
                 file(w);
-                buffer(getxattr(name(w, "file"), c"user.a".into(), vec![0; 64]))
+                buffer(getxattr(name(w, "file"), attribute(), vec![0; 64]))
             },
         ),
         Case::new(
@@ -324,14 +336,14 @@ pub(crate) fn cases() -> Vec<Case> {
                 act({
                     let file = tagged(w);
                     async move {
-                        let (read, value) = fgetxattr(&file, c"user.a".into(), Vec::with_capacity(64)).await;
+                        let (read, value) = fgetxattr(&file, attribute(), Vec::with_capacity(64)).await;
                         assert_eq!((read?, &value[..]), (5, &b"value"[..]));
                         Ok(())
                     }
                 })
             },
             libc::ENODATA,
-            |w| buffer(fgetxattr(&file(w), c"user.a".into(), vec![0; 64])),
+            |w| buffer(fgetxattr(&file(w), attribute(), vec![0; 64])),
         ),
     ]
 }

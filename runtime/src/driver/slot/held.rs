@@ -83,6 +83,13 @@ impl<T> Held<T> {
         }
     }
 
+    #[cold]
+    fn detach(&self) {
+        if let Some(key) = self.key() {
+            self.core.driver().detach(key);
+        }
+    }
+
     fn key(&self) -> Option<Key> {
         // SAFETY: as in `poll`.
         self.slot.map(|slot| unsafe { slot.as_ref() }.key.get())
@@ -92,8 +99,8 @@ impl<T> Held<T> {
 impl<T> Drop for Held<T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(key) = self.key() {
-            self.core.driver().detach(key);
+        if self.slot.is_some() {
+            self.detach();
         }
     }
 }

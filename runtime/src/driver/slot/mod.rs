@@ -17,7 +17,7 @@
 //! reference into a slot is held across it; a slot whose operation is being dropped is neither free nor
 //! reachable by a key.
 
-mod erased;
+pub(super) mod erased;
 mod held;
 
 use std::any::TypeId;
@@ -31,7 +31,7 @@ use io_uring::opcode;
 use super::key::{Key, MAX_INDEX};
 use crate::op::{Completion, F_MORE, F_NOTIF, Operation, Returns};
 use crate::ring::Sqe;
-use erased::{Store, Table, TableOf};
+use erased::{Store, Stored, Table, TableOf};
 pub(crate) use held::Held;
 
 /// Slots a chunk.
@@ -92,6 +92,7 @@ impl Slots {
         self.live.get()
     }
 
+    #[inline]
     fn slot(&self, index: u32) -> Option<&Slot> {
         // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
         let chunks = unsafe { &*self.chunks.get() };
@@ -101,6 +102,7 @@ impl Slots {
     }
 
     /// The slot that `key` names, if it is still the same use of it.
+    #[inline]
     fn find(&self, key: Key) -> Option<&Slot> {
         let slot = self.slot(key.index())?;
         (slot.key.get() == key && slot.state.get() != State::Free).then_some(slot)
@@ -140,7 +142,7 @@ impl Slots {
         slot.last.set((0, 0));
         slot.table.set(&TableOf::<T>::TABLE);
         // SAFETY: the slot was free, so its store is unoccupied.
-        unsafe { TableOf::<T>::put(slot.store.place(), operation) };
+        unsafe { Stored::<T>::put(slot.store.place(), operation) };
         slot
     }
 
@@ -236,7 +238,7 @@ impl Slots {
         let (res, flags) = slot.last.get();
         // SAFETY: the store holds a `T` by the caller's promise, and the kernel is done with it, because the last
         // completion is there; the slot is freed here.
-        let operation = unsafe { TableOf::<T>::take(slot.store.place()) };
+        let operation = unsafe { Stored::<T>::take(slot.store.place()) };
         self.release(slot);
         (operation, Completion::new(res, flags))
     }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use super::header::{Header, JOINED, Table};
 use super::join::JoinError;
+use crate::events;
 use crate::exec::Remote;
 
 /// A task's allocation. The header comes first, so a pointer to it is one to the whole.
@@ -67,7 +68,11 @@ impl<F: Future + 'static> TableOf<F> {
         let output = match polled {
             Ok(Poll::Pending) => return false,
             Ok(Poll::Ready(output)) => Ok(output),
-            Err(panic) => Err(JoinError::panicked(panic)),
+            Err(panic) => {
+                let error = JoinError::panicked(panic);
+                events::warning!(%error, future = std::any::type_name::<F>());
+                Err(error)
+            }
         };
         // The first panic is the one that is told; a destructor that panics after a result changes nothing.
         let _ = replace(stage, Stage::Gone);

@@ -183,20 +183,27 @@ impl TaskRef {
     #[inline]
     pub(super) fn wake(self) {
         let header = self.header();
-        let here = Scheduler::with_current(&header.remote, |scheduler| {
-            scheduler.map(|scheduler| scheduler.schedule(self.0)).is_some()
-        });
-        if !here {
-            if self.notify() {
-                let remote = header.remote.clone();
-                remote.wake_task(self);
-            }
-        } else if header.has(DONE) {
-            drop(self);
-        } else {
+        let counted = Scheduler::with_current(&header.remote, |scheduler| {
+            let Some(scheduler) = scheduler.filter(|_| !header.has(DONE)) else { return false };
+            scheduler.schedule(self.0);
             // What `drop` does, without asking again whose thread this is.
             header.local.set(header.local.get() - 1);
+            true
+        });
+        if counted {
             std::mem::forget(self);
+        } else {
+            self.wake_elsewhere();
+        }
+    }
+
+    /// Wakes from a thread that does not run the core, or too late.
+    #[cold]
+    #[inline(never)]
+    fn wake_elsewhere(self) {
+        if self.notify() {
+            let remote = self.header().remote.clone();
+            remote.wake_task(self);
         }
     }
 
@@ -234,6 +241,8 @@ impl Drop for TaskRef {
 }
 
 /// Gives up a reference that everybody counts.
+#[cold]
+#[inline(never)]
 fn release(header: NonNull<Header>) {
     // SAFETY: the reference that is given up still keeps the allocation alive.
     let (shared, free) = unsafe { (&header.as_ref().shared, header.as_ref().table.free) };

@@ -47,6 +47,9 @@ mod join;
 mod scheduler;
 mod waker;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use header::TaskRef;
 pub(super) use join::Joined;
 pub use join::{AbortHandle, JoinError, JoinHandle};

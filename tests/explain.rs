@@ -1,0 +1,53 @@
+//! What the documentation shows of compiled programs is what `explain()` prints.
+
+use chainring::chains::{Chain, Flow, Program, write};
+
+fn echo() -> Program<()> {
+    let mut c = Chain::new("echo");
+    let (sock, len, data) = (c.accepted(), c.reg(), c.buffer(4096));
+    c.repeat(|c| {
+        c.recv(sock, data.all()).into(len).or_finish();
+        c.send_all(sock, data.to(len));
+    });
+    c.build().unwrap()
+}
+
+fn framed() -> Program<()> {
+    let mut c = Chain::new("framed");
+    let (sock, len) = (c.accepted(), c.reg());
+    let (head, body) = (c.buffer(4), c.buffer(64 << 10));
+    c.repeat(|c| {
+        c.recv_exact(sock, head.all()).or_finish();
+        c.set(len, head.be32(0));
+        c.ensure(len.le(body.capacity()), libc::EMSGSIZE);
+        c.recv_exact(sock, body.to(len));
+        c.send_all(sock, [head.all(), body.to(len)]);
+    });
+    c.build().unwrap()
+}
+
+fn shout() -> Program<u64> {
+    let mut c = Chain::new("shout");
+    let (sock, len, line) = (c.accepted(), c.reg(), c.buffer(4096));
+    c.repeat(|c| {
+        c.recv(sock, line.all()).into(len).or_finish();
+        c.call((write(line.to(len)),), |seen, (bytes,)| {
+            bytes.make_ascii_uppercase();
+            *seen += bytes.len() as u64;
+            Flow::Next
+        });
+        c.send_all(sock, line.to(len));
+    });
+    c.build().unwrap()
+}
+
+#[test]
+fn the_documentation_shows_what_explain_prints() {
+    let readme = include_str!("../README.md");
+    let page = include_str!("../docs/explain.md");
+    let (echo, framed, shout) = (echo(), framed(), shout());
+    assert!(readme.contains(framed.explain().to_string().trim_end()), "{}", framed.explain());
+    for text in [echo.explain(), framed.explain(), shout.explain()].map(|explain| explain.to_string()) {
+        assert!(page.contains(text.trim_end()), "docs/explain.md lacks:\n{text}");
+    }
+}
