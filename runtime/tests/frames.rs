@@ -96,6 +96,7 @@ fn is_closed(mut peer: TcpStream) -> bool {
 
 #[test]
 fn a_token_that_is_dropped_ends_its_frame() {
+    let _alone = alone();
     let runtime = Runtime::new().expect("a ring");
     let (near, far) = pair();
     runtime.block_on(async {
@@ -151,6 +152,7 @@ fn a_token_that_is_leaked_or_kept_does_not_hold_up_the_end_of_the_runtime() {
 
 #[test]
 fn numbers_out_of_range_are_refused_and_the_frame_ends() {
+    let _alone = alone();
     let runtime = Runtime::new().expect("a ring");
     runtime.block_on(async {
         let (frames, _) = frames(10);
@@ -183,6 +185,7 @@ fn numbers_out_of_range_are_refused_and_the_frame_ends() {
 
 #[test]
 fn a_second_descriptor_for_the_same_place_is_refused_and_closed() {
+    let _alone = alone();
     let runtime = Runtime::new().expect("a ring");
     let ((first, mut stays), (second, closed)) = (pair(), pair());
     runtime.block_on(async {
@@ -203,6 +206,7 @@ fn a_second_descriptor_for_the_same_place_is_refused_and_closed() {
 
 #[test]
 fn more_bytes_done_than_there_are_is_as_good_as_all() {
+    let _alone = alone();
     let runtime = Runtime::new().expect("a ring");
     let (near, mut far) = pair();
     runtime.block_on(async {
@@ -219,6 +223,7 @@ fn more_bytes_done_than_there_are_is_as_good_as_all() {
 
 #[test]
 fn a_length_that_does_not_fit_gives_the_token_back() {
+    let _alone = alone();
     let runtime = Runtime::new().expect("a ring");
     runtime.block_on(async {
         let (frames, _) = frames(1);
@@ -237,6 +242,7 @@ fn a_length_that_does_not_fit_gives_the_token_back() {
 
 #[test]
 fn an_owner_that_is_retired_twice_does_not_let_go_of_another() {
+    let _alone = alone();
     let runtime = Runtime::new().expect("a ring");
     let (near, mut far) = pair();
     runtime.block_on(async {
@@ -258,6 +264,7 @@ fn an_owner_that_is_retired_twice_does_not_let_go_of_another() {
 
 #[test]
 fn a_key_of_an_earlier_use_cancels_nobody() {
+    let _alone = alone();
     let runtime = Runtime::new().expect("a ring");
     let (near, mut far) = pair();
     runtime.block_on(async {
@@ -278,6 +285,7 @@ fn a_key_of_an_earlier_use_cancels_nobody() {
 
 #[test]
 fn frames_that_nobody_knows_any_more_go_on() {
+    let _alone = alone();
     let runtime = Runtime::new().expect("a ring");
     let (near, mut far) = pair();
     runtime.block_on(async {
@@ -296,6 +304,7 @@ fn frames_that_nobody_knows_any_more_go_on() {
 
 #[test]
 fn layouts_and_plans_that_do_not_fit_are_refused() {
+    let _alone = alone();
     let runtime = Runtime::new().expect("a ring");
     runtime.block_on(async {
         let new = |layout, plans: &[Plan]| {
@@ -360,6 +369,7 @@ const CHILD: &str = "CHAINRING_TEST_PANICS";
 
 #[test]
 fn a_continuation_that_panics_ends_the_process() {
+    let _alone = alone();
     if std::env::var_os(CHILD).is_some() {
         let runtime = Runtime::new().expect("a ring");
         runtime.block_on(async {

@@ -66,6 +66,7 @@ fn a_future_kept_beyond_its_runtime_has_its_result_and_gives_the_buffer_back() {
 
 #[test]
 fn a_future_goes_on_in_another_runtime_of_the_thread_once_its_own_has_ended() {
+    let _alone = alone();
     let alive = Rc::default();
     let runtime = Runtime::new().expect("a ring");
     let (receive, _peer) = waiting(&runtime, &alive);
@@ -82,6 +83,7 @@ fn a_future_goes_on_in_another_runtime_of_the_thread_once_its_own_has_ended() {
 
 #[test]
 fn a_future_that_was_leaked_does_not_hold_up_the_end() {
+    let _alone = alone();
     let alive = Rc::default();
     let runtime = Runtime::new().expect("a ring");
     for _ in 0..100 {
@@ -163,6 +165,7 @@ impl Drop for Moody {
 
 #[test]
 fn a_buffer_that_panics_when_it_is_asked_for_its_bytes_costs_nothing_but_itself() {
+    let _alone = alone();
     let dropped = Rc::new(Cell::new(0));
     Runtime::new().expect("a ring").block_on(async {
         let (socket, _peer) = tcp();
@@ -178,6 +181,7 @@ fn a_buffer_that_panics_when_it_is_asked_for_its_bytes_costs_nothing_but_itself(
 
 #[test]
 fn a_buffer_that_panics_when_its_turn_comes_ends_its_operation_and_keeps_its_slot() {
+    let _alone = alone();
     let dropped = Rc::new(Cell::new(0));
     let runtime = Runtime::new().expect("a ring");
     runtime.block_on(async {

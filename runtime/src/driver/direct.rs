@@ -9,8 +9,8 @@ use std::io;
 
 use io_uring::opcode;
 
-use super::{Driver, Phase};
 use super::key::Key;
+use super::{Driver, Phase};
 use crate::exec::Handle;
 use crate::ring::Sqe;
 use crate::ring::sqe::CQE_SKIP_SUCCESS;
