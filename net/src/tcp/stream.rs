@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use chainring_runtime::Descriptor;
-use chainring_runtime::buf::{BufResult, IoBuf, IoBufMut};
-use chainring_runtime::op::recv::recv;
-use chainring_runtime::op::send::send;
+use chainring_runtime::buf::{IoBuf, IoBufMut};
+use chainring_runtime::op::Op;
+use chainring_runtime::op::recv::{Recv, recv};
+use chainring_runtime::op::send::{Send, send};
+use chainring_runtime::op::send_all::{SendAll, send_all};
 
 /// A TCP connection. Dropping it closes it, once its operations in flight have completed.
 #[derive(Debug)]
@@ -50,8 +52,8 @@ impl TcpStream {
     ///
     /// # Errors
     /// Those of recv(2).
-    pub async fn read<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
-        recv(&self.0, buffer, 0).await
+    pub fn read<B: IoBufMut>(&self, buffer: B) -> Op<Recv<B>> {
+        recv(&self.0, buffer, 0)
     }
 
     /// Sends some of `buffer`; says how much the socket took.
@@ -60,8 +62,8 @@ impl TcpStream {
     ///
     /// # Errors
     /// Those of send(2).
-    pub async fn write<B: IoBuf>(&self, buffer: B) -> BufResult<usize, B> {
-        send(&self.0, buffer, 0).await
+    pub fn write<B: IoBuf>(&self, buffer: B) -> Op<Send<B>> {
+        send(&self.0, buffer, 0)
     }
 
     /// Sends all of `buffer`, in one operation where the kernel manages (`MSG_WAITALL`), else in several.
@@ -70,19 +72,8 @@ impl TcpStream {
     ///
     /// # Errors
     /// Those of send(2); part of the buffer may have been sent then.
-    pub async fn write_all<B: IoBuf>(&self, buffer: B) -> BufResult<(), B> {
-        let (mut buffer, mut sent) = (buffer, 0);
-        loop {
-            let (result, rest) = send(&self.0, buffer.slice(sent..), libc::MSG_WAITALL).await;
-            buffer = rest.into_inner();
-            match result {
-                Err(error) => return (Err(error), buffer),
-                Ok(n) => sent += n,
-            }
-            if sent >= buffer.as_bytes().len() {
-                return (Ok(()), buffer);
-            }
-        }
+    pub fn write_all<B: IoBuf>(&self, buffer: B) -> SendAll<B> {
+        send_all(&self.0, buffer)
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::Remote;
 use super::blocking::Pool;
@@ -32,6 +33,12 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// A clone of a waker: a cheap one if it is that of a task of this core.
+    #[inline]
+    pub(crate) fn clone_waker(&self, waker: &Waker) -> Waker {
+        task::clone_here(waker, &self.scheduler)
+    }
+
     /// Lets other cores' rings send to this one's, where the kernel can.
     pub(super) fn join_group(&self) -> io::Result<()> {
         if self.driver.ring.capabilities().message_ring() {

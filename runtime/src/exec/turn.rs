@@ -13,6 +13,7 @@ use super::Handle;
 use super::budget;
 use super::core::Core;
 use super::remote::Message;
+use super::task;
 use crate::ring::Wait;
 
 /// Tasks run before the ring is looked at again.
@@ -102,7 +103,7 @@ impl Core {
     }
 
     fn after_enter(&self) {
-        self.caught(|| self.driver.reap());
+        self.caught(|| self.driver.reap(|waker| task::wake_here(waker, &self.scheduler)));
         if self.driver.take_bell() {
             self.driver.counters.bells.add(1);
             self.remote.bell_rang();

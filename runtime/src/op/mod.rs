@@ -53,6 +53,7 @@ pub mod recvmsg;
 pub mod recvmsg_multi;
 pub mod rename;
 pub mod send;
+pub mod send_all;
 pub mod send_to;
 pub mod send_zc;
 pub mod sendmsg;

@@ -116,10 +116,29 @@ impl Header {
     #[inline]
     fn retain(&self) {
         if self.counts_locally() {
-            self.local.set(self.local.get() + 1);
+            self.retain_locally();
         } else {
             self.shared.fetch_add(REFERENCE, Ordering::Relaxed);
         }
+    }
+
+    /// Whether this is a task of `scheduler`, which the calling thread runs, and the core's own count still applies.
+    #[inline]
+    pub(super) fn counts_for(&self, scheduler: &Scheduler) -> bool {
+        // The flags only once it is known whose thread this is.
+        scheduler.is_of(&self.remote) && !self.has(DONE)
+    }
+
+    /// One reference more, of a task for which `counts_for` holds.
+    #[inline]
+    pub(super) fn retain_locally(&self) {
+        self.local.set(self.local.get() + 1);
+    }
+
+    /// One reference less, of a task for which `counts_for` holds: the core's own is left.
+    #[inline]
+    pub(super) fn release_locally(&self) {
+        self.local.set(self.local.get() - 1);
     }
 
     /// Whether the calling thread may use the core's own count, and that count still applies.
@@ -195,7 +214,7 @@ impl TaskRef {
             drop(self);
         } else {
             // What `drop` does, without asking again whose thread this is.
-            header.local.set(header.local.get() - 1);
+            header.release_locally();
             std::mem::forget(self);
         }
     }
@@ -226,7 +245,7 @@ impl Drop for TaskRef {
         let header = self.header();
         if header.counts_locally() {
             // The core has a reference itself as long as the task is not done: this is not the last.
-            header.local.set(header.local.get() - 1);
+            header.release_locally();
         } else {
             release(self.0);
         }

@@ -67,8 +67,14 @@ impl Scheduler {
         // SAFETY: `Entered::new` had the promise that the scheduler is there until the pointer is taken back,
         // which happens on this thread, in a frame of the stack below this one.
         let current = unsafe { current.as_ref() };
+        then(current.filter(|scheduler| scheduler.is_of(remote)))
+    }
+
+    /// Whether this is the scheduler that belongs to `remote`.
+    #[inline]
+    pub(super) fn is_of(&self, remote: &Arc<Remote>) -> bool {
         // The address of an `Arc` that both hold is never that of another core's.
-        then(current.filter(|scheduler| ptr::eq(Arc::as_ptr(&scheduler.remote), Arc::as_ptr(remote))))
+        ptr::eq(Arc::as_ptr(&self.remote), Arc::as_ptr(remote))
     }
 
     /// Whether the calling thread runs the scheduler of `remote`.
