@@ -9,6 +9,7 @@ use std::task::Waker;
 
 use super::Remote;
 use super::blocking::Pool;
+use super::budget::Budget;
 use super::task::{self, Scheduler};
 use crate::driver::Driver;
 use crate::metrics::Metrics;
@@ -25,7 +26,7 @@ pub(crate) struct Core {
     /// Until the runtime ends.
     pub(super) pool: RefCell<Option<Arc<Pool>>>,
     /// What the task that is polled may still get without waiting.
-    pub(super) budget: Cell<u32>,
+    pub(super) budget: Budget,
     /// The future of `block_on` is to be polled; set by the task that stands for it.
     pub(super) main_woken: Rc<Cell<bool>>,
     /// Tasks that stand for the future of `block_on`: one while it runs.

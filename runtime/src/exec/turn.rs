@@ -10,7 +10,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::Handle;
-use super::budget;
 use super::core::Core;
 use super::remote::Message;
 use super::task;
@@ -44,7 +43,6 @@ impl Core {
 
     fn run_tasks(&self) {
         for _ in 0..self.scheduler.ready().min(TASKS_A_TURN) {
-            self.budget.set(budget::FULL);
             self.driver.counters.polls.add(1);
             self.scheduler.run_one();
         }

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::io;
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -21,8 +20,8 @@ pub struct Rest<B> {
 }
 
 impl<B: IoBuf> Operation for Rest<B> {
-    /// The end, or what is still to be sent.
-    type Output = ControlFlow<BufResult<(), B>, Self>;
+    /// How many bytes more were sent.
+    type Output = (io::Result<usize>, Self);
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
@@ -30,18 +29,7 @@ impl<B: IoBuf> Operation for Rest<B> {
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        let n = match completion.count() {
-            Ok(n) => n,
-            Err(error) => return ControlFlow::Break((Err(error), self.buffer)),
-        };
-        let sent = self.sent + n;
-        if sent >= self.buffer.as_bytes().len() {
-            ControlFlow::Break((Ok(()), self.buffer))
-        } else if n == 0 {
-            ControlFlow::Break((Err(io::ErrorKind::WriteZero.into()), self.buffer))
-        } else {
-            ControlFlow::Continue(Rest { sent, ..self })
-        }
+        (completion.count(), self)
     }
 }
 
@@ -65,11 +53,29 @@ impl<B: IoBuf> Future for SendAll<B> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            match ready!(Pin::new(&mut self.0).poll(cx)) {
-                ControlFlow::Break(result) => return Poll::Ready(result),
-                ControlFlow::Continue(rest) => self.0 = Op::new(rest),
+        let (result, mut rest) = ready!(Pin::new(&mut self.0).poll(cx));
+        let n = match result {
+            Ok(n) => n,
+            Err(error) => return Poll::Ready((Err(error), rest.buffer)),
+        };
+        rest.sent += n;
+        if rest.sent < rest.buffer.as_bytes().len() {
+            if n == 0 {
+                return Poll::Ready((Err(io::ErrorKind::WriteZero.into()), rest.buffer));
             }
+            self.go_on(rest, cx);
+            return Poll::Pending;
         }
+        Poll::Ready((Ok(()), rest.buffer))
+    }
+}
+
+impl<B: IoBuf> SendAll<B> {
+    /// The kernel stopped short: what is left is sent in the task's next turn.
+    #[cold]
+    #[inline(never)]
+    fn go_on(&mut self, rest: Rest<B>, cx: &mut Context<'_>) {
+        self.0 = Op::new(rest);
+        cx.waker().wake_by_ref();
     }
 }

@@ -7,7 +7,7 @@ use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::header::{Header, TaskRef};
+use super::header::{DONE, Header, SCHEDULED, TaskRef};
 use super::scheduler::Scheduler;
 
 static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
@@ -35,9 +35,14 @@ impl TaskRef {
 /// A clone of `waker`. The calling thread runs `scheduler`.
 #[inline]
 pub(in crate::exec) fn clone_here(waker: &Waker, scheduler: &Scheduler) -> Waker {
-    let Some(task) = own_task(waker, scheduler) else { return waker.clone() };
+    let Some(task) = task_of(waker) else { return waker.clone() };
     // SAFETY: the waker keeps its task alive.
-    unsafe { task.as_ref() }.retain_locally();
+    let header = unsafe { task.as_ref() };
+    // The flags only once it is known whose thread this is.
+    if !header.is_of(scheduler) || header.has(DONE) {
+        return waker.clone();
+    }
+    header.retain_locally();
     // SAFETY: as in `borrowed`; the reference that was just counted is the clone's.
     unsafe { Waker::from_raw(RawWaker::new(task.as_ptr().cast_const().cast(), &TABLE)) }
 }
@@ -45,26 +50,28 @@ pub(in crate::exec) fn clone_here(waker: &Waker, scheduler: &Scheduler) -> Waker
 /// Wakes, and gives the waker up. The calling thread runs `scheduler`.
 #[inline]
 pub(in crate::exec) fn wake_here(waker: Waker, scheduler: &Scheduler) {
-    let Some(task) = own_task(&waker, scheduler) else { return waker.wake() };
-    scheduler.schedule(task);
+    let Some(task) = task_of(&waker) else { return waker.wake() };
     // SAFETY: the waker keeps its task alive.
-    unsafe { task.as_ref() }.release_locally();
+    let header = unsafe { task.as_ref() };
+    // The flags only once it is known whose thread this is.
+    if !header.is_of(scheduler) || header.has(SCHEDULED | DONE) {
+        return waker.wake();
+    }
+    scheduler.enqueue(task);
+    header.release_locally();
     // Its reference was just given up.
     mem::forget(waker);
 }
 
-/// The task of `waker`, if it is one of `scheduler` that is not done: one whose references the thread that runs the
-/// scheduler counts by itself.
+/// The task of `waker`, if it is that of a task of any core.
 #[inline]
-fn own_task(waker: &Waker, scheduler: &Scheduler) -> Option<NonNull<Header>> {
+fn task_of(waker: &Waker) -> Option<NonNull<Header>> {
     // A static has one address, and nobody else can name this one.
     if !ptr::eq(waker.vtable(), &TABLE) {
         return None;
     }
     // SAFETY: the table is that of tasks, whose wakers never point to null.
-    let task: NonNull<Header> = unsafe { NonNull::new_unchecked(waker.data().cast_mut().cast()) };
-    // SAFETY: the waker keeps its task alive.
-    unsafe { task.as_ref() }.counts_for(scheduler).then_some(task)
+    Some(unsafe { NonNull::new_unchecked(waker.data().cast_mut().cast()) })
 }
 
 /// The reference that a waker's pointer stands for.
