@@ -29,7 +29,9 @@ impl<B: IoBuf> Operation for Rest<B> {
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        (completion.count(), self)
+        // Field by field, so that they can stay in registers.
+        let Rest { socket, buffer, sent } = self;
+        (completion.count(), Rest { socket, buffer, sent })
     }
 }
 
@@ -53,20 +55,21 @@ impl<B: IoBuf> Future for SendAll<B> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let (result, mut rest) = ready!(Pin::new(&mut self.0).poll(cx));
+        // Taken apart for the same reason as in `complete`.
+        let (result, Rest { socket, buffer, sent }) = ready!(Pin::new(&mut self.0).poll(cx));
         let n = match result {
             Ok(n) => n,
-            Err(error) => return Poll::Ready((Err(error), rest.buffer)),
+            Err(error) => return Poll::Ready((Err(error), buffer)),
         };
-        rest.sent += n;
-        if rest.sent < rest.buffer.as_bytes().len() {
-            if n == 0 {
-                return Poll::Ready((Err(io::ErrorKind::WriteZero.into()), rest.buffer));
-            }
-            self.go_on(rest, cx);
-            return Poll::Pending;
+        let sent = sent + n;
+        if sent >= buffer.as_bytes().len() {
+            return Poll::Ready((Ok(()), buffer));
         }
-        Poll::Ready((Ok(()), rest.buffer))
+        if n == 0 {
+            return Poll::Ready((Err(io::ErrorKind::WriteZero.into()), buffer));
+        }
+        self.go_on(Rest { socket, buffer, sent }, cx);
+        Poll::Pending
     }
 }
 

@@ -1,8 +1,9 @@
 //! Slots: where an operation lives while the kernel works on it.
 //!
 //! Ownership: from submission to the last completion the slot owns the operation, and with it every buffer,
-//! path or descriptor that the kernel may touch. The future only has the key. Slots never move (they live
-//! in chunks that are only freed with the table), so an operation may keep inline what the kernel reads.
+//! path or descriptor that the kernel may touch. The future only has the slot's place, and shares the core that
+//! keeps it there. Slots never move (they live in chunks that are only freed with the table), so an operation may
+//! keep inline what the kernel reads.
 //!
 //! ```text
 //!            insert            last completion            take
@@ -81,6 +82,8 @@ pub(super) enum Outcome {
 
 /// All slots of a ring.
 pub(crate) struct Slots {
+    /// Where each slot is, by its index.
+    places: UnsafeCell<Vec<NonNull<Slot>>>,
     chunks: UnsafeCell<Vec<NonNull<[Slot; CHUNK]>>>,
     free: Cell<Option<NonNull<Slot>>>,
     live: Cell<u32>,
@@ -88,7 +91,12 @@ pub(crate) struct Slots {
 
 impl Slots {
     pub(crate) fn new() -> Slots {
-        Slots { chunks: UnsafeCell::new(Vec::new()), free: Cell::new(None), live: Cell::new(0) }
+        Slots {
+            places: UnsafeCell::default(),
+            chunks: UnsafeCell::default(),
+            free: Cell::new(None),
+            live: Cell::new(0),
+        }
     }
 
     /// Slots whose operation is in flight.
@@ -99,10 +107,9 @@ impl Slots {
     #[inline]
     fn slot(&self, index: u32) -> Option<&Slot> {
         // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
-        let chunks = unsafe { &*self.chunks.get() };
-        let chunk = chunks.get(index as usize / CHUNK)?;
-        // SAFETY: chunks are leaked boxes, freed only in `drop`; slots are only used through cells.
-        Some(&unsafe { chunk.as_ref() }[index as usize % CHUNK])
+        let places = unsafe { &*self.places.get() };
+        // SAFETY: slots lie in leaked boxes, freed only in `drop`, and are only used through cells.
+        Some(unsafe { places.get(index as usize)?.as_ref() })
     }
 
     /// The slot that `key` names, if it is still the same use of it.
@@ -114,9 +121,9 @@ impl Slots {
     /// Adds a chunk of free slots, of which the first is given.
     #[cold]
     fn grow(&self) -> NonNull<Slot> {
-        // SAFETY: one thread; no reference into the vector outlives `slot`.
-        let chunks = unsafe { &mut *self.chunks.get() };
-        let first = (chunks.len() * CHUNK) as u32;
+        // SAFETY: one thread; no reference into the vectors outlives the function that takes it.
+        let (places, chunks) = unsafe { (&mut *self.places.get(), &mut *self.chunks.get()) };
+        let first = places.len() as u32;
         assert!(first + (CHUNK as u32) <= MAX_INDEX, "more operations in flight than keys can name");
         let chunk: Box<[Slot; CHUNK]> = Box::new(std::array::from_fn(|i| Slot {
             key: Cell::new(Key::slot(first + i as u32, 0)),
@@ -135,6 +142,7 @@ impl Slots {
         for pair in slots.windows(2) {
             pair[0].next_free.set(Some(NonNull::from(&pair[1])));
         }
+        places.extend(slots.iter().map(NonNull::from));
         let first = NonNull::from(&slots[0]);
         self.free.set(Some(first));
         first
@@ -287,7 +295,7 @@ impl Slots {
     /// notification.
     pub(super) fn lasting(&self) -> Vec<Key> {
         // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
-        let count = unsafe { &*self.chunks.get() }.len() * CHUNK;
+        let count = unsafe { &*self.places.get() }.len();
         let lasting = (0..count as u32).filter_map(|index| {
             let slot = self.slot(index)?;
             let is_close = slot.table.get().facts.opcode == opcode::Close::CODE;
