@@ -57,6 +57,7 @@ pub mod rename;
 #[allow(unsafe_code)]
 pub mod seek;
 pub mod send;
+pub mod send_all;
 pub mod send_to;
 pub mod send_zc;
 pub mod sendmsg;
