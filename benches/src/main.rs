@@ -8,11 +8,13 @@
 //! - [`load`]: the load generator, likewise a process of its own, so that it can be pinned and accounted for;
 //! - [`compare`] and [`instructions`]: the two referees. They own nothing but child processes and the figures
 //!   read from them: the first measures time, the second counts user-space instructions under callgrind;
+//! - [`files`]: the reading of files, side by side in this process;
 //! - [`process`]: child processes and what is read from outside them; [`sys`]: the system calls that std
 //!   lacks.
 
 mod compare;
 mod competitor;
+mod files;
 mod instructions;
 mod load;
 mod process;
@@ -45,6 +47,7 @@ enum Command {
     Serve(serve::Options),
     Load(load::Options),
     Compare(compare::Options),
+    Files(files::Options),
     Instructions(instructions::Options),
     /// Names the competitors and the workloads
     List,
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Load(options)) => load::run(&options),
         Some(Command::Compare(options)) => compare::run(&options),
+        Some(Command::Files(options)) => files::run(&options),
         Some(Command::Instructions(options)) => instructions::run(&options),
         Some(Command::List) => {
             list();

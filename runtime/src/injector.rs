@@ -156,7 +156,7 @@ impl Injector {
 
     /// An entry is about to be submitted.
     pub(crate) fn submitting(&self, sqe: &mut Sqe) {
-        if !matches!(Key::split(sqe.user_data).0.kind(), Kind::Slot | Kind::Frame) {
+        if !matches!(Key::split(sqe.user_data).0.kind(), Kind::Slot | Kind::Frame | Kind::List) {
             return;
         }
         // A number that was used before says nothing about this use.

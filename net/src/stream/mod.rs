@@ -7,7 +7,6 @@ use std::io;
 use chainring_runtime::Descriptor;
 use chainring_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVecBuf};
 use chainring_runtime::op::recv::recv;
-use chainring_runtime::op::send::send;
 use chainring_runtime::op::send_zc::send_zc;
 use chainring_runtime::op::sendmsg::sendmsg;
 
@@ -56,33 +55,6 @@ pub(crate) async fn read_exact<B: IoBufMut>(socket: &Descriptor, mut buffer: B) 
 #[cold]
 fn end_of_stream() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended before the buffer was full")
-}
-
-/// Sends all of the bytes, in one operation where the kernel manages.
-#[inline]
-pub(crate) async fn write_all<B: IoBuf>(socket: &Descriptor, buffer: B) -> BufResult<(), B> {
-    let len = buffer.as_bytes().len();
-    if len == 0 {
-        return (Ok(()), buffer);
-    }
-    let (result, mut buffer) = send(socket, buffer, libc::MSG_WAITALL).await;
-    let mut sent = match result {
-        Ok(n) if n >= len => return (Ok(()), buffer),
-        Ok(n) => n,
-        Err(error) => return (Err(error), buffer),
-    };
-    loop {
-        let (result, rest) = send(socket, buffer.slice(sent..len), libc::MSG_WAITALL).await;
-        buffer = rest.into_inner();
-        match result {
-            Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
-            Ok(n) => sent += n,
-            Err(error) => return (Err(error), buffer),
-        }
-        if sent >= len {
-            return (Ok(()), buffer);
-        }
-    }
 }
 
 /// Sends all of the bytes without copying them.

@@ -18,8 +18,10 @@
 mod aligned;
 #[cfg(feature = "bytes")]
 mod bytes;
+mod direct;
 mod fill;
 mod fixed;
+mod lent;
 mod pages;
 mod plain;
 mod pool;
@@ -30,11 +32,14 @@ mod vectored;
 use std::mem::MaybeUninit;
 
 pub use aligned::AlignedBuf;
-pub(crate) use fill::filled;
+pub use direct::{DirectAlignment, DirectBuf};
+pub use fill::room_of;
+pub(crate) use fill::{filled, filled_twice};
 pub use fixed::{FixedBuf, FixedPool};
+pub use lent::PoolBuf;
 pub(crate) use pages::{PAGE, Pages};
 pub(crate) use plain::Plain;
-pub use pool::{BufferPool, PoolBuf, PoolOptions, PoolUsage};
+pub use pool::{BufferPool, PoolOptions, PoolUsage};
 pub(crate) use pool::{Lease, Shared as PoolShared};
 pub use slice::Slice;
 pub(crate) use vectored::{Gathered, Iovecs};

@@ -99,6 +99,7 @@ impl Driver {
     fn in_flight(&self, target: Key) -> bool {
         match target.kind() {
             Kind::Frame => self.owner(target).is_some_and(|owner| owner.in_flight(target)),
+            Kind::List => self.lists.in_flight(target),
             _ => self.slots.in_flight(target),
         }
     }
@@ -107,6 +108,7 @@ impl Driver {
     fn ask(&self, target: Key) -> bool {
         match target.kind() {
             Kind::Frame => self.owner(target).is_none_or(|owner| owner.ask_cancel(target)),
+            Kind::List => self.ask_list(target),
             // One that waits in the backlog has not been submitted: the kernel finds nothing, and it is
             // asked again once it is.
             _ => self.push(cancel::by_user_data(target.with_step(0))),

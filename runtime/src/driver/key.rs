@@ -31,6 +31,10 @@ pub(crate) enum Kind {
     Heard,
     /// This ring could not tell another.
     Unheard,
+    /// A member of a list.
+    List,
+    /// The closing of a direct descriptor that a list was done with, which says something only if it fails.
+    Direct,
     /// No kind of ours.
     Unknown,
 }
@@ -56,6 +60,8 @@ impl Key {
     pub(crate) const BELL: Key = Key(3 << KIND_SHIFT);
     pub(crate) const HEARD: Key = Key(4 << KIND_SHIFT);
     const UNHEARD: u64 = 5;
+    const LIST: u64 = 6;
+    const DIRECT: u64 = 7;
 
     /// For a message to the ring of a core whose bell this is; `None` if the number is too large to be kept.
     pub(crate) fn unheard(bell: RawFd) -> Option<Key> {
@@ -66,6 +72,14 @@ impl Key {
     #[inline]
     pub(crate) fn slot(index: u32, generation: u32) -> Key {
         Key::new(0, 0, index, generation)
+    }
+
+    pub(crate) fn list(index: u32, generation: u32) -> Key {
+        Key::new(Key::LIST, 0, index, generation)
+    }
+
+    pub(crate) fn direct(place: u32) -> Key {
+        Key::new(Key::DIRECT, 0, place, 0)
     }
 
     pub(crate) fn frame(owner: u32, index: u32, generation: u32) -> Key {
@@ -84,8 +98,8 @@ impl Key {
     /// The key of the next use of the same slot or frame.
     #[inline]
     pub(crate) fn next_use(self) -> Key {
-        let generation = GENERATION_MASK << GENERATION_SHIFT;
-        Key(self.0 & !generation | self.0.wrapping_add(1 << GENERATION_SHIFT) & generation)
+        // A generation that overflows carries into the step, which is zero in a key.
+        Key((self.0 + (1 << GENERATION_SHIFT)) & !STEP_MASK)
     }
 
     /// What to put into an SQE's `user_data` for member `step`.
@@ -107,6 +121,13 @@ impl Key {
         user_data.wrapping_add(1 << STEP_SHIFT)
     }
 
+    /// The key of the slot that `user_data` names, if it is a slot's.
+    #[inline]
+    pub(crate) fn of_slot(user_data: u64) -> Option<Key> {
+        // A slot's operation has neither owner nor steps: if any is there, the key is that of no slot.
+        (user_data >> KIND_SHIFT == 0).then_some(Key(user_data))
+    }
+
     /// Takes a completion's `user_data` apart.
     #[inline]
     pub(crate) fn split(user_data: u64) -> (Key, u32) {
@@ -122,6 +143,8 @@ impl Key {
             3 => Kind::Bell,
             4 => Kind::Heard,
             Key::UNHEARD => Kind::Unheard,
+            Key::LIST => Kind::List,
+            Key::DIRECT => Kind::Direct,
             _ => Kind::Unknown,
         }
     }

@@ -21,13 +21,14 @@ impl DirectFiles {
     /// Makes the table, of `len` empty places, for the core that runs the caller.
     ///
     /// # Errors
-    /// EBUSY if the runtime has one already; EMFILE beyond the limit of open files (RLIMIT_NOFILE).
+    /// EBUSY if the runtime has one already, or if [`read_file`](super::read_file) has files in it at the moment;
+    /// EMFILE beyond the limit of open files (RLIMIT_NOFILE).
     ///
     /// # Panics
     /// Outside of a runtime.
     pub fn register(len: u32) -> io::Result<DirectFiles> {
         let core = Handle::current();
-        core.driver().ring.submitter().register_files_sparse(len)?;
+        core.driver().register_direct(len)?;
         Ok(DirectFiles { len })
     }
 
@@ -53,7 +54,11 @@ pub struct FilesUpdate {
 ///
 /// # Errors
 /// EINVAL if the places are not those of the table, EBADF for a file that cannot be in one (another ring).
-pub fn files_update(_table: &DirectFiles, first: u32, files: Vec<Option<Descriptor>>) -> Op<FilesUpdate> {
+pub fn files_update(table: &DirectFiles, first: u32, files: Vec<Option<Descriptor>>) -> Op<FilesUpdate> {
+    // Behind the places of the table are the runtime's own, which are nobody else's business: the kernel is asked
+    // for one that is not there.
+    let end = u64::from(first) + files.len() as u64;
+    let first = if end > u64::from(table.len) { i32::MAX as u32 } else { first };
     Op::new(FilesUpdate { first, files, numbers: Vec::new() })
 }
 

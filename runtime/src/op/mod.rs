@@ -13,6 +13,7 @@
 mod completion;
 pub(crate) mod facts;
 mod future;
+mod list;
 #[allow(unsafe_code)]
 pub mod message;
 mod multishot;
@@ -45,6 +46,7 @@ pub mod poll;
 #[allow(unsafe_code)]
 pub mod raw;
 pub mod read;
+pub mod read_file;
 pub mod read_fixed;
 pub mod read_vectored;
 pub mod recv;
@@ -52,7 +54,10 @@ pub mod recv_multi;
 pub mod recvmsg;
 pub mod recvmsg_multi;
 pub mod rename;
+#[allow(unsafe_code)]
+pub mod seek;
 pub mod send;
+pub mod send_all;
 pub mod send_to;
 pub mod send_zc;
 pub mod sendmsg;
@@ -76,6 +81,8 @@ pub use completion::Completion;
 pub(crate) use completion::{F_MORE, F_NOTIF};
 pub use facts::{Facts, Returns, Severs};
 pub use future::Op;
+pub(crate) use list::{LONGEST, Shape, Then};
+pub use list::{ListOp, ListOperation, Members};
 pub use multishot::{Multishot, Repeats};
 
 use std::os::fd::RawFd;
@@ -145,7 +152,20 @@ pub const ALL: &[Facts] = &[
 ///
 /// The value is moved into a slot and stays there, unmoved and untouched, from [`prepare`](Operation::prepare)
 /// to the last completion. Implementations are safe code: `Prepared` can only point to what is borrowed
-/// from `self`. It cannot be implemented outside this crate, because only this crate can make a `Prepared`.
+/// from `self`. It cannot be implemented outside this crate, because only this crate can make a `Prepared`:
+///
+/// ```compile_fail,E0603
+/// # use chainring_runtime::op::{Completion, Facts, Operation};
+/// struct Forged;
+///
+/// impl Operation for Forged {
+///     type Output = ();
+///     const FACTS: Facts = chainring_runtime::op::ALL[0];
+///     // There is no way to name, or to make, what is to be returned.
+///     fn prepare<'a>(&'a mut self) -> chainring_runtime::op::Prepared<'a> { todo!() }
+///     fn complete(self, _: Completion) {}
+/// }
+/// ```
 pub trait Operation: Sized + 'static {
     /// What awaiting the operation gives.
     type Output;

@@ -13,16 +13,63 @@ const INLINE: usize = 128;
 
 /// Room for an operation, or for the pointer to a boxed one.
 #[repr(align(16))]
-pub(super) struct Store(UnsafeCell<MaybeUninit<[u8; INLINE]>>);
+pub(in crate::driver) struct Store(UnsafeCell<MaybeUninit<[u8; INLINE]>>);
 
 impl Store {
-    pub(super) fn new() -> Store {
+    pub(in crate::driver) fn new() -> Store {
         Store(UnsafeCell::new(MaybeUninit::uninit()))
     }
 
     #[inline]
-    pub(super) fn place(&self) -> NonNull<u8> {
+    pub(in crate::driver) fn place(&self) -> NonNull<u8> {
         NonNull::from(&self.0).cast()
+    }
+}
+
+/// How a `T` lies in a store: inline if it fits, else boxed.
+pub(in crate::driver) struct Stored<T>(T);
+
+impl<T> Stored<T> {
+    const FITS: bool = size_of::<T>() <= INLINE && align_of::<T>() <= align_of::<Store>();
+
+    /// # Safety
+    /// `store` must be the unoccupied store of a slot.
+    #[inline]
+    pub(in crate::driver) unsafe fn put(store: NonNull<u8>, operation: T) {
+        if Self::FITS {
+            // SAFETY: the store is unoccupied, and large and aligned enough.
+            unsafe { store.cast::<T>().write(operation) };
+        } else {
+            let boxed = NonNull::from(Box::leak(Box::new(operation)));
+            // SAFETY: the store is unoccupied and holds a pointer.
+            unsafe { store.cast::<NonNull<T>>().write(boxed) };
+        }
+    }
+
+    /// # Safety
+    /// `store` must hold a `T`, by `put`.
+    pub(in crate::driver) unsafe fn pointer(store: NonNull<u8>) -> NonNull<T> {
+        if Self::FITS {
+            store.cast()
+        } else {
+            // SAFETY: `put` wrote the box's pointer here.
+            unsafe { store.cast::<NonNull<T>>().read() }
+        }
+    }
+
+    /// # Safety
+    /// `store` must hold a `T`, by `put`; afterwards it holds nothing.
+    #[inline]
+    pub(in crate::driver) unsafe fn take(store: NonNull<u8>) -> T {
+        // SAFETY: the caller's promise.
+        let pointer = unsafe { Self::pointer(store) };
+        if Self::FITS {
+            // SAFETY: a valid `T` that nobody will read again.
+            unsafe { pointer.read() }
+        } else {
+            // SAFETY: `put` leaked this box, and the pointer to it is not used again.
+            *unsafe { Box::from_raw(pointer.as_ptr()) }
+        }
     }
 }
 
@@ -42,7 +89,6 @@ pub(super) struct Table {
 pub(super) struct TableOf<T>(T);
 
 impl<T: Operation> TableOf<T> {
-    const FITS: bool = size_of::<T>() <= INLINE && align_of::<T>() <= align_of::<Store>();
     const FACTS: Facts = T::FACTS;
     pub(super) const TABLE: Table = Table {
         type_id: TypeId::of::<T>,
@@ -54,71 +100,31 @@ impl<T: Operation> TableOf<T> {
     };
 
     /// # Safety
-    /// `store` must be the unoccupied store of a slot.
-    #[inline]
-    pub(super) unsafe fn put(store: NonNull<u8>, operation: T) {
-        if Self::FITS {
-            // SAFETY: the store is unoccupied, and large and aligned enough.
-            unsafe { store.cast::<T>().write(operation) };
-        } else {
-            let boxed = NonNull::from(Box::leak(Box::new(operation)));
-            // SAFETY: the store is unoccupied and holds a pointer.
-            unsafe { store.cast::<NonNull<T>>().write(boxed) };
-        }
-    }
-
-    /// # Safety
-    /// `store` must hold a `T`, by `put`.
-    unsafe fn pointer(store: NonNull<u8>) -> NonNull<T> {
-        if Self::FITS {
-            store.cast()
-        } else {
-            // SAFETY: `put` wrote the box's pointer here.
-            unsafe { store.cast::<NonNull<T>>().read() }
-        }
-    }
-
-    /// # Safety
-    /// `store` must hold a `T`, by `put`; afterwards it holds nothing.
-    #[inline]
-    pub(super) unsafe fn take(store: NonNull<u8>) -> T {
-        // SAFETY: the caller's promise.
-        let pointer = unsafe { Self::pointer(store) };
-        if Self::FITS {
-            // SAFETY: a valid `T` that nobody will read again.
-            unsafe { pointer.read() }
-        } else {
-            // SAFETY: `put` leaked this box, and the pointer to it is not used again.
-            *unsafe { Box::from_raw(pointer.as_ptr()) }
-        }
-    }
-
-    /// # Safety
     /// `store` must hold a `T`, by `put`, and the kernel must not be working on it.
     #[inline]
     pub(super) unsafe fn prepare(store: NonNull<u8>) -> Sqe {
         // SAFETY: the caller's promise; nobody else has a reference to it.
-        unsafe { Self::pointer(store).as_mut() }.prepare().into_sqe()
+        unsafe { Stored::<T>::pointer(store).as_mut() }.prepare().into_sqe()
     }
 
     /// # Safety
     /// `store` must hold a `T`, by `put`, no part of which the kernel writes.
     unsafe fn unwanted(store: NonNull<u8>, completion: Completion) {
         // SAFETY: the caller's promise; nobody else has a mutable reference to it.
-        unsafe { Self::pointer(store).as_ref() }.unwanted(completion);
+        unsafe { Stored::<T>::pointer(store).as_ref() }.unwanted(completion);
     }
 
     /// # Safety
     /// As `unwanted`.
     unsafe fn abort(store: NonNull<u8>) {
         // SAFETY: the caller's promise; nobody else has a mutable reference to it.
-        unsafe { Self::pointer(store).as_ref() }.abort();
+        unsafe { Stored::<T>::pointer(store).as_ref() }.abort();
     }
 
     /// # Safety
     /// As `take`.
     unsafe fn drop(store: NonNull<u8>) {
         // SAFETY: the caller's promise.
-        drop(unsafe { Self::take(store) });
+        drop(unsafe { Stored::<T>::take(store) });
     }
 }

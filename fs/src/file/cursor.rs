@@ -1,0 +1,133 @@
+//! Reads and writes one after the other, at the file's own position. The kernel keeps it with the open file, so clones
+//! share it, and it goes along into and out of the standard library.
+//!
+//! The kernel reads the position when it begins and moves it when it has finished; hence `&mut self`. If such a future
+//! is dropped, the position may or may not have moved.
+
+use std::io::{self, SeekFrom};
+
+use chainring_runtime::buf::{BufResult, IoBuf, IoBufMut, room_of};
+use chainring_runtime::op::read::read_at;
+use chainring_runtime::op::seek::seek;
+use chainring_runtime::op::write::write_at;
+
+use super::File;
+use super::positional::ended;
+
+/// "At the file's own position."
+pub(crate) const OWN: u64 = u64::MAX;
+
+/// What `read_to_end` asks for if the file does not say how long it is.
+const GUESS: usize = 8 * 1024;
+/// A file that was as long as it said is done with one more read, of this size.
+const PROBE: usize = 32;
+
+impl File {
+    /// Reads what comes next, up to the room of `buffer`. Gives the number of bytes; 0 is the end of the file (or
+    /// no room). A `Vec` then has exactly these bytes.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    pub async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
+        read_at(&self.0, buffer, OWN).await
+    }
+
+    /// Reads until the room of `buffer` is full. For a part of it, give `buffer.slice(..n)`.
+    ///
+    /// # Errors
+    /// Those of read(2), and [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file ends before. The buffer then
+    /// has what came.
+    pub async fn read_exact<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<(), B> {
+        let (wanted, mut done) = (room_of(&mut buffer), 0);
+        while done < wanted {
+            let (result, rest) = self.read(buffer.slice(done..)).await;
+            buffer = rest.into_inner();
+            match result {
+                Ok(0) => return (Err(ended()), buffer),
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), buffer),
+            }
+        }
+        (Ok(()), buffer)
+    }
+
+    /// Reads until the end of the file, behind what `bytes` has, and says how much came.
+    ///
+    /// # Errors
+    /// Those of read(2); the buffer then has what came before.
+    pub async fn read_to_end(&mut self, mut bytes: Vec<u8>) -> BufResult<usize, Vec<u8>> {
+        // Only a hint: the file may grow or shrink, and special files say 0.
+        if let (Ok(metadata), Ok(position)) = (self.metadata().await, self.stream_position()) {
+            let rest = metadata.len().saturating_sub(position);
+            if let Err(error) = bytes.try_reserve_exact(rest.min(isize::MAX as u64) as usize + PROBE) {
+                return (Err(error.into()), bytes);
+            }
+        }
+        let before = bytes.len();
+        loop {
+            if bytes.capacity() == bytes.len()
+                && let Err(error) = bytes.try_reserve(GUESS)
+            {
+                return (Err(error.into()), bytes);
+            }
+            let len = bytes.len();
+            let (result, rest) = self.read(bytes.slice(len..)).await;
+            bytes = rest.into_inner();
+            match result {
+                Ok(0) => return (Ok(bytes.len() - before), bytes),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), bytes),
+            }
+        }
+    }
+
+    /// Writes some of `buffer`, and says how much.
+    ///
+    /// # Errors
+    /// Those of write(2).
+    pub async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
+        write_at(&self.0, buffer, OWN).await
+    }
+
+    /// Writes all of `buffer`.
+    ///
+    /// # Errors
+    /// Those of write(2); a part may have been written then.
+    pub async fn write_all<B: IoBuf>(&mut self, mut buffer: B) -> BufResult<(), B> {
+        let (wanted, mut done) = (buffer.as_bytes().len(), 0);
+        while done < wanted {
+            let (result, rest) = self.write(buffer.slice(done..)).await;
+            buffer = rest.into_inner();
+            match result {
+                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), buffer),
+            }
+        }
+        (Ok(()), buffer)
+    }
+
+    /// Moves the position, and gives it in bytes from the start (lseek(2), a system call that does not wait).
+    ///
+    /// # Errors
+    /// Those of lseek(2): EINVAL before the start, ESPIPE for what has no position.
+    pub fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (offset, whence) = match to {
+            SeekFrom::Start(offset) => (offset.cast_signed(), libc::SEEK_SET),
+            SeekFrom::End(offset) => (offset, libc::SEEK_END),
+            SeekFrom::Current(offset) => (offset, libc::SEEK_CUR),
+        };
+        seek(&self.0, offset, whence)
+    }
+
+    /// The position, in bytes from the start.
+    ///
+    /// # Errors
+    /// ESPIPE for what has no position.
+    pub fn stream_position(&self) -> io::Result<u64> {
+        seek(&self.0, 0, libc::SEEK_CUR)
+    }
+}

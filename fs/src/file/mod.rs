@@ -1,0 +1,175 @@
+//! An open file.
+//!
+//! - here: opening, what it is, syncing, and the ways from and to the standard library;
+//! - `positional`: reads and writes at a position, which can be in flight together;
+//! - `cursor`: reads and writes one after the other, at the file's own position;
+//! - `space`: its length, its blocks, and advice about them;
+//! - `stream`, `writer`: front to back, with several transfers in flight.
+
+mod cursor;
+mod positional;
+mod space;
+mod stream;
+mod writer;
+
+use std::fs::{FileTimes, Permissions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use chainring_runtime::Descriptor;
+use chainring_runtime::op::close::close;
+use chainring_runtime::op::fsync::{fdatasync, fsync};
+use chainring_runtime::op::link::link;
+
+use crate::blocking::blocking;
+use crate::metadata::{self, Metadata};
+use crate::options::OpenOptions;
+use crate::path::{c_name, c_path};
+
+pub use space::Advice;
+pub use stream::ReadStream;
+pub use writer::Writer;
+
+/// An open file. Dropping it closes it, through the ring and without waiting, once its operations in flight have
+/// completed; [`close`](File::close) also tells how that went.
+#[derive(Debug)]
+pub struct File(Descriptor);
+
+impl File {
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// Those of openat2(2).
+    pub async fn open(path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().read(true).open(path).await
+    }
+
+    /// Opens a file for writing; creates it, or cuts it off at 0 bytes.
+    ///
+    /// # Errors
+    /// Those of openat2(2).
+    pub async fn create(path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().write(true).create(true).truncate(true).open(path).await
+    }
+
+    /// Creates a file for reading and writing; there must be none.
+    ///
+    /// # Errors
+    /// Those of openat2(2), EEXIST among them.
+    pub async fn create_new(path: impl AsRef<Path>) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create_new(true).open(path).await
+    }
+
+    /// How to open a file otherwise.
+    pub fn options() -> OpenOptions {
+        OpenOptions::new()
+    }
+
+    pub(crate) fn descriptor(&self) -> &Descriptor {
+        &self.0
+    }
+
+    /// What the file is now (statx(2)).
+    pub async fn metadata(&self) -> io::Result<Metadata> {
+        metadata::of(&self.0).await
+    }
+
+    /// Waits until data and metadata are on the disk (fsync(2)). That the file's *name* is there takes a sync of
+    /// its directory: see [`Dir::sync`](crate::Dir::sync).
+    ///
+    /// # Errors
+    /// Those of fsync(2). After EIO the data that could not be written is lost: writing it again is the only remedy.
+    pub async fn sync_all(&self) -> io::Result<()> {
+        fsync(&self.0).await
+    }
+
+    /// Waits until the data is on the disk, and what of the metadata is needed to read it back (fdatasync(2)).
+    ///
+    /// # Errors
+    /// As [`sync_all`](File::sync_all).
+    pub async fn sync_data(&self) -> io::Result<()> {
+        fdatasync(&self.0).await
+    }
+
+    /// Changes the permissions (fchmod(2), on the blocking pool).
+    pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
+        let file = self.duplicate()?;
+        blocking(move || file.set_permissions(permissions)).await
+    }
+
+    /// Changes the times of the last access and change (futimens(2), on the blocking pool).
+    pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
+        let file = self.duplicate()?;
+        blocking(move || file.set_times(times)).await
+    }
+
+    /// Gives an open file a name, one that was opened with [`tmpfile`](OpenOptions::tmpfile) its first (linkat(2)
+    /// through `/proc/self/fd`, so that it needs no privilege).
+    ///
+    /// # Errors
+    /// Those of linkat(2): EEXIST if there is something of this name; ENOENT without `/proc`, or if the file had names
+    /// and has lost them.
+    pub async fn link_as(&self, path: impl AsRef<Path>) -> io::Result<()> {
+        let own = c_name(format!("/proc/self/fd/{}", self.0.as_fd().as_raw_fd()).as_bytes())?;
+        link(None, own, None, c_path(path.as_ref())?, libc::AT_SYMLINK_FOLLOW).await
+    }
+
+    /// A second descriptor of the same open file: the two share the position and the flags (dup(2)).
+    ///
+    /// # Errors
+    /// EMFILE at the limit of open files.
+    pub fn try_clone(&self) -> io::Result<File> {
+        self.0.as_fd().try_clone_to_owned().map(File::from)
+    }
+
+    /// Closes the file and tells how it went: some network file systems report a failed write only here (close(2)).
+    /// While other operations on the file are in flight nothing can be told; it is closed with the last of them.
+    ///
+    /// Dropping the future does not keep the file open.
+    pub async fn close(self) -> io::Result<()> {
+        match self.0.try_into_owned() {
+            Ok(fd) => close(fd).await,
+            Err(_shared) => Ok(()),
+        }
+    }
+
+    /// Takes over a file of the standard library. Its position goes with it.
+    pub fn from_std(file: std::fs::File) -> File {
+        File::from(OwnedFd::from(file))
+    }
+
+    /// The file as one of the standard library; a duplicate of it, if operations on it are still in flight.
+    ///
+    /// # Errors
+    /// EMFILE if it has to be duplicated and the limit of open files is reached.
+    pub fn into_std(self) -> io::Result<std::fs::File> {
+        match self.0.try_into_owned() {
+            Ok(fd) => Ok(fd.into()),
+            Err(shared) => shared.as_fd().try_clone_to_owned().map(std::fs::File::from),
+        }
+    }
+
+    /// A duplicate that can go to another thread.
+    fn duplicate(&self) -> io::Result<std::fs::File> {
+        self.0.as_fd().try_clone_to_owned().map(std::fs::File::from)
+    }
+}
+
+impl From<OwnedFd> for File {
+    fn from(fd: OwnedFd) -> Self {
+        File(Descriptor::new(fd))
+    }
+}
+
+impl From<std::fs::File> for File {
+    fn from(file: std::fs::File) -> Self {
+        File::from_std(file)
+    }
+}
+
+impl AsFd for File {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

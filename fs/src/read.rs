@@ -1,0 +1,69 @@
+//! A whole file, read.
+//!
+//! A small file (up to 4 KiB) is opened and read by one list of linked entries, without ever having a descriptor in
+//! the process's table: see [`read_file`]. A longer one goes on from there.
+
+use std::io;
+use std::path::Path;
+
+use chainring_runtime::Descriptor;
+use chainring_runtime::op::poll::poll;
+use chainring_runtime::op::read_file::{Begun, read_file};
+
+use crate::path::c_path;
+use crate::{File, OpenOptions};
+
+/// The contents of a file.
+///
+/// Dropping the future closes the file; what was taken out of a pipe is lost.
+///
+/// # Errors
+/// Those of openat2(2) and read(2): EISDIR for a directory. A file that ends in an error is an error.
+pub async fn read(path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+    read_at(None, path.as_ref(), 0).await
+}
+
+/// The contents of a file, which must be UTF-8.
+///
+/// # Errors
+/// As [`read`]; [`InvalidData`](io::ErrorKind::InvalidData) if they are not UTF-8.
+pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
+    let bytes = read(path).await?;
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+}
+
+/// The contents of a file, seen from a directory.
+pub(crate) async fn read_at(at: Option<&Descriptor>, path: &Path, resolve: u64) -> io::Result<Vec<u8>> {
+    let Some(reading) = read_file(at, c_path(path)?, libc::O_RDONLY, resolve) else {
+        return step_by_step(at, path, resolve).await;
+    };
+    match reading.await {
+        Ok(Begun::Whole(mut bytes)) => {
+            // Whoever keeps many small files should not keep 4 KiB for each.
+            bytes.shrink_to_fit();
+            Ok(bytes)
+        }
+        Ok(Begun::Part(bytes, file)) => rest(File::from(file.install().await?), bytes).await,
+        Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => step_by_step(at, path, resolve).await,
+        Err(error) => Err(error),
+    }
+}
+
+#[cold]
+async fn step_by_step(at: Option<&Descriptor>, path: &Path, resolve: u64) -> io::Result<Vec<u8>> {
+    let file = OpenOptions::new().read(true).open_at(at, path, resolve).await?;
+    rest(file, Vec::new()).await
+}
+
+async fn rest(mut file: File, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    if bytes.is_empty() && file.metadata().await?.file_type().is_fifo() {
+        // io_uring opens a named pipe without waiting for its other end, and without one it reads as ended. Poll tells
+        // an end that has not come yet from one that has gone.
+        let events = (libc::POLLIN | libc::POLLHUP) as u32;
+        poll(file.descriptor(), events).await?;
+    }
+    let (result, mut bytes) = file.read_to_end(bytes).await;
+    result?;
+    bytes.shrink_to_fit();
+    Ok(bytes)
+}

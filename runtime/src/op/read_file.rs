@@ -1,0 +1,165 @@
+//! read_file: open, read and close a small file by one list of linked entries.
+//!
+//! ```text
+//! open into a direct descriptor --(if done)--> read --(anyway)--> read again
+//!   silent                                     4 KiB              what is behind: nothing, if that was all
+//! ```
+//!
+//! The second read is what tells a whole file from a part of one. A short read alone does not: it may have stopped at
+//! a page that could not be read, and special files give what they like. It goes on where the first stopped, at the
+//! file's own position, so this holds for pipes as well. The link between the two is hard, because a short read would
+//! sever any other.
+//!
+//! The close is not in the list: by then nobody knows whether there is more to read, and what was read of a pipe is
+//! gone. It goes in when the results are there, silently, with whatever the core submits next; a longer file is
+//! first made an ordinary descriptor of.
+
+use std::ffi::CString;
+use std::io;
+
+use io_uring::opcode;
+
+use super::openat2::OpenHow;
+use super::{
+    Completion, Facts, LONGEST, ListOp, ListOperation, Members, Op, Operation, Returns, Severs, Then,
+    directory, fixed_fd_install, openat2, read,
+};
+use crate::buf::filled_twice;
+use crate::descriptor::Descriptor;
+use crate::driver::direct::Place;
+use crate::exec::Handle;
+use crate::ring::sqe::FIXED_FILE;
+use crate::ring::{Prepared, Sqe};
+
+/// The longest file, in bytes, that is read by the list alone; if it has just a few more, they come along too.
+pub const SMALL: usize = 4096;
+/// What the second read may find.
+const MORE: usize = 32;
+/// "At the file's own position."
+const OWN: u64 = u64::MAX;
+
+/// See [`read_file`].
+#[derive(Debug)]
+pub struct ReadFile {
+    at: Option<Descriptor>,
+    path: CString,
+    how: OpenHow,
+    bytes: Vec<u8>,
+    place: Place,
+}
+
+/// A file as far as it was read.
+#[derive(Debug)]
+pub enum Begun {
+    /// All of it; it is closed.
+    Whole(Vec<u8>),
+    /// The beginning, and the file, to be read on at its own position.
+    Part(Vec<u8>, DirectFile),
+}
+
+/// Opens `path`, seen from the directory `at` (`None`: from the working directory), reads it from its start, and closes
+/// it if that was all: in one submission. `flags` and `resolve` are those of [`OpenHow`]; nothing can be created.
+///
+/// `None` if it has to be done step by step: the kernel cannot make descriptors of direct ones
+/// ([`FixedFdInstall`](crate::Capability::FixedFdInstall), Linux 6.8), the ring is too small, or 256 files are being
+/// read in this way.
+///
+/// io_uring opens a named pipe without waiting for its other end. That, and an empty file, is a part with no bytes.
+///
+/// Dropping the future cancels; a file that was opened is closed.
+///
+/// # Errors
+/// Those of openat2(2) and read(2). ECANCELED if the kernel could not take the list; nothing was done then.
+///
+/// # Panics
+/// Outside of a runtime.
+pub fn read_file(
+    at: Option<&Descriptor>,
+    path: CString,
+    flags: i32,
+    resolve: u64,
+) -> Option<ListOp<ReadFile>> {
+    let core = Handle::current();
+    let ring = &core.driver().ring;
+    if !ring.offers(&fixed_fd_install::FACTS) || ring.longest_list() < LONGEST as u32 {
+        return None;
+    }
+    // A direct descriptor has no close-on-exec, and the kernel refuses to hear of it.
+    let flags = (flags & !(libc::O_CLOEXEC | libc::O_CREAT)) as u64;
+    let how = OpenHow { flags, mode: 0, resolve };
+    let place = Place::take(core)?;
+    Some(ListOp::new(ReadFile { at: at.cloned(), path, how, bytes: Vec::with_capacity(SMALL + MORE), place }))
+}
+
+impl ListOperation for ReadFile {
+    type Output = io::Result<Begun>;
+    const NAME: &'static str = "read_file";
+
+    #[inline]
+    fn prepare<'a>(&'a mut self, members: &mut Members<'a>) {
+        let place = self.place.index();
+        let open = Sqe { file_index: place + 1, ..Sqe::new(openat2::FACTS.opcode) };
+        let open = Prepared::new(open, directory(&self.at)).path(&self.path).second_sized(&self.how);
+        let (first, second) = self.bytes.spare_capacity_mut().split_at_mut(SMALL);
+        let read = Sqe { flags: FIXED_FILE, ..Sqe::new(read::FACTS.opcode) };
+        let read = |room| Prepared::new(read, place as i32).at(OWN).fills_room(room);
+        members.silent(open, Then::IfDone);
+        members.reporting(read(first), Then::Anyway);
+        members.reporting(read(second), Then::End);
+    }
+
+    #[inline]
+    fn complete(self, results: [i32; LONGEST]) -> Self::Output {
+        let ReadFile { mut bytes, place, .. } = self;
+        let [open, first, second, ..] = results;
+        if open < 0 {
+            place.stayed_empty();
+            return Err(Completion::new(open, 0).unit().expect_err("it is negative"));
+        }
+        let first = Completion::new(first, 0).count()?;
+        // What came is whole only if the file was seen to end behind it.
+        let second = Completion::new(second, 0).count()?;
+        filled_twice(&mut bytes, first, SMALL, second);
+        // An end that is seen at once may be that of a pipe that nobody has opened for writing yet.
+        if first > 0 && second == 0 {
+            Ok(Begun::Whole(bytes))
+        } else {
+            Ok(Begun::Part(bytes, DirectFile(place)))
+        }
+    }
+}
+
+/// An open file in the ring's own table. Dropping it closes the file, through the ring and without waiting.
+#[derive(Debug)]
+pub struct DirectFile(Place);
+
+impl DirectFile {
+    /// Makes an ordinary descriptor of it (close-on-exec).
+    ///
+    /// Dropping the future cancels; a descriptor that was made all the same is closed.
+    ///
+    /// # Errors
+    /// EMFILE at the limit of open files.
+    pub fn install(self) -> Op<Install> {
+        Op::new(Install(self))
+    }
+}
+
+/// See [`DirectFile::install`].
+#[derive(Debug)]
+pub struct Install(DirectFile);
+
+impl Operation for Install {
+    type Output = io::Result<std::os::fd::OwnedFd>;
+    const FACTS: Facts =
+        Facts { returns: Returns::Descriptor, severs: Severs::Always, ..fixed_fd_install::FACTS };
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        let sqe = Sqe { flags: FIXED_FILE, ..Sqe::new(opcode::FixedFdInstall::CODE) };
+        Prepared::new(sqe, self.0.0.index() as i32)
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.descriptor()
+    }
+}
