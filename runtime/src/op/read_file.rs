@@ -53,7 +53,8 @@ pub struct ReadFile {
 pub enum Begun {
     /// All of it; it is closed.
     Whole(Vec<u8>),
-    /// The beginning, and the file, to be read on at its own position.
+    /// The beginning, and the file, to be read on at its own position; if it has a position, and that is not behind the
+    /// beginning, a read has stopped at an error and the beginning may repeat itself: start again.
     Part(Vec<u8>, DirectFile),
 }
 
