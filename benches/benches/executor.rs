@@ -21,6 +21,7 @@ const TIMERS: u64 = 100_000;
 const TICK: Duration = Duration::from_millis(1);
 
 type Group<'c> = BenchmarkGroup<'c, WallTime>;
+type Benchmark = fn(&mut Group<'_>);
 
 /// Runs one body on each runtime, and on each of its own.
 macro_rules! on_each {
@@ -129,9 +130,19 @@ fn timers_fired(group: &mut Group<'_>) {
     macro_rules! body {
         ($spawn:ident, $yield:ident, $sleep:ident) => {
             async {
-                let naps = (0..TIMERS).map(|i| $sleep(TICK * (i as u32 % 4)));
-                futures::future::join_all(naps).await;
-                let _ = ($spawn(async {}), $yield);
+                // A hundred a task: tokio's budget lets one task see no more than 128 at once.
+                let tasks: Vec<_> = (0..TIMERS / 100)
+                    .map(|_| {
+                        $spawn(async {
+                            let naps = (0..100).map(|i| $sleep(TICK * (i % 4)));
+                            futures::future::join_all(naps).await;
+                        })
+                    })
+                    .collect();
+                for task in tasks {
+                    let _ = task.await;
+                }
+                let _ = $yield;
             }
         };
     }
@@ -157,7 +168,8 @@ fn between_cores(n: u64) -> Duration {
             start.elapsed()
         }
     };
-    cores(NonZeroUsize::new(2).unwrap()).run(body).unwrap()[0]
+    // Not pinned, as the threads of the others are not.
+    cores(NonZeroUsize::new(2).unwrap()).pinned(false).run(body).unwrap()[0]
 }
 
 /// The same for a peer: two threads with a runtime each, and a channel each way, as their users do it.
@@ -237,7 +249,6 @@ fn main() {
         .measurement_time(Duration::from_secs(1))
         .without_plots()
         .configure_from_args();
-    type Benchmark = fn(&mut Group<'_>);
     let benchmarks: [(&str, Benchmark); 5] = [
         ("spawn and join", spawn_and_join),
         ("yield", yields),

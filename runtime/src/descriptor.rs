@@ -28,6 +28,11 @@ impl Descriptor {
         self.0.0.as_raw_fd()
     }
 
+    /// Whether an operation in flight, or a clone, uses it too.
+    pub fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+
     /// The descriptor itself, if no operation and no clone uses it any more.
     pub fn try_into_owned(self) -> Result<OwnedFd, Descriptor> {
         match Rc::try_unwrap(self.0) {

@@ -54,6 +54,7 @@ struct Rule {
 #[derive(Clone, Copy, Debug)]
 enum Fault {
     Fail(i32),
+    Refuse,
     Shorten(u32),
     Delay(u32),
 }
@@ -73,6 +74,12 @@ impl Injector {
     /// If there is no such operation; so do all that take a name.
     pub fn fail(&self, name: &str, errno: i32, times: u32) {
         self.rule(name, Fault::Fail(errno), times);
+    }
+
+    /// The next `times` operations called `name` cannot even be prepared: the kernel refuses the entry with EINVAL
+    /// as it goes in, and with it the list that it stands in, before any of its members has run.
+    pub fn refuse(&self, name: &str, times: u32) {
+        self.rule(name, Fault::Refuse, times);
     }
 
     /// The next `times` operations called `name` move at most `len` bytes. For opcodes that are given one buffer.
@@ -164,6 +171,7 @@ impl Injector {
                 let flags = sqe.flags & !(FIXED_FILE | BUFFER_SELECT);
                 *sqe = Sqe { flags, user_data: sqe.user_data, ..Sqe::new(opcode::Read::CODE) };
             }
+            Fault::Refuse => sqe.opcode = u8::MAX,
             Fault::Shorten(len) => sqe.len = sqe.len.min(len),
             Fault::Delay(_) => {}
         }

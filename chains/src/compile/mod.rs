@@ -25,16 +25,23 @@ use crate::build::Chain;
 use crate::error::{BuildError, Reason};
 use crate::program::{Inner, Program};
 
+/// Registers and sockets of a frame: the region numbers them in 16 bits, and keeps two for itself.
+const NAMES: u32 = (1 << 16) - 2;
+
 /// Registers that the runner keeps for itself, behind those of the chain: where a parked frame goes on.
 pub(crate) const HIDDEN: u16 = 2;
 
 pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, BuildError> {
     let refuse = |reason| BuildError { chain: chain.name.clone(), step: None, reason };
-    if chain.regs > u16::MAX - HIDDEN - chain.sockets.min(1000) {
-        return Err(refuse(Reason::TooMuch("registers")));
-    }
     if chain.sockets > 1000 {
         return Err(refuse(Reason::TooMuch("sockets")));
+    }
+    if u32::from(chain.regs) + u32::from(HIDDEN) + u32::from(chain.sockets) > NAMES {
+        return Err(refuse(Reason::TooMuch("registers")));
+    }
+    // A handle has 16 bits for its number.
+    if chain.bufs.len() > usize::from(u16::MAX) {
+        return Err(refuse(Reason::TooMuch("buffers")));
     }
     let bytes = chain.bufs.iter().map(|buf| u64::from(buf.len)).sum::<u64>();
     let Some(bytes) = u32::try_from(bytes).ok().filter(|bytes| *bytes <= i32::MAX as u32) else {
@@ -46,6 +53,10 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     }
     check::handles(&tree, chain.id, &chain.name)?;
     let flow = flow::flatten(&tree, &chain.name)?;
+    // So has a segment, and there is at most one a line.
+    if flow.lines.len() > usize::from(u16::MAX) {
+        return Err(refuse(Reason::TooMuch("steps")));
+    }
     check::paths(&flow, &chain)?;
     let layout = Layout { registers: chain.regs + HIDDEN, descriptors: chain.sockets, bytes };
     Ok(Program(Arc::new(Inner {

@@ -141,7 +141,7 @@ impl<S: 'static> Room<'_, S> {
     ) -> Poll<io::Result<TcpStream>> {
         let live = self.spawner.live();
         // A multishot accept goes on by itself, so it is stopped a little before the last frame is taken.
-        let margin = (self.limit / 16).clamp(1, 64);
+        let margin = (self.limit / 16).min(64);
         if live + margin >= self.limit {
             incoming.pause();
         } else {

@@ -3,6 +3,8 @@
 // Every test file has its own copy of this module and uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod framed;
+
 use std::future::{Future, IntoFuture};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream as Client};

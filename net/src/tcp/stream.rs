@@ -2,103 +2,90 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use chainring_runtime::Descriptor;
-use chainring_runtime::buf::{BufResult, IoBuf, IoBufMut};
-use chainring_runtime::op::recv::recv;
-use chainring_runtime::op::send::send;
+use chainring_runtime::op::Op;
+use chainring_runtime::op::connect::connect;
+use chainring_runtime::op::shutdown::{Shutdown, shutdown};
+use chainring_runtime::op::socket::socket;
+use chainring_runtime::time::{now, timeout};
+
+use crate::addresses::{ToSocketAddrs, resolve};
 
 /// A TCP connection. Dropping it closes it, once its operations in flight have completed.
 #[derive(Debug)]
-pub struct TcpStream(Descriptor);
+pub struct TcpStream(pub(super) Descriptor);
 
 impl TcpStream {
-    pub(crate) fn from_owned(fd: OwnedFd) -> TcpStream {
-        TcpStream(Descriptor::new(fd))
-    }
-
-    /// Takes over a connection of the standard library.
-    pub fn from_std(stream: std::net::TcpStream) -> TcpStream {
-        TcpStream::from_owned(OwnedFd::from(stream))
-    }
-
-    /// The connection as one of the standard library. Gives it back if operations on it are still in flight.
-    pub fn into_std(self) -> Result<std::net::TcpStream, TcpStream> {
-        self.into_owned().map(std::net::TcpStream::from)
-    }
-
-    /// The bare descriptor. Gives the stream back if operations on it are still in flight.
-    pub fn into_owned(self) -> Result<OwnedFd, TcpStream> {
-        self.0.try_into_owned().map_err(TcpStream)
-    }
-
-    /// The address of the other side.
-    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        internet(socket2::SockRef::from(&self.0).peer_addr()?)
-    }
-
-    /// The address of this side.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        internet(socket2::SockRef::from(&self.0).local_addr()?)
-    }
-
-    /// Receives what there is, up to the room of `buffer`; 0 is the end of the stream. A `Vec` then has exactly
-    /// the bytes received.
+    /// Connects to `host`: an address, or a name, which is looked up off the core and whose addresses are tried one
+    /// after the other.
     ///
-    /// Dropping the future cancels; bytes that were taken from the socket already are lost with it.
+    /// Dropping the future cancels the attempt.
     ///
     /// # Errors
-    /// Those of recv(2).
-    pub async fn read<B: IoBufMut>(&self, buffer: B) -> BufResult<usize, B> {
-        recv(&self.0, buffer, 0).await
-    }
-
-    /// Sends some of `buffer`; says how much the socket took.
-    ///
-    /// Dropping the future cancels; it is not known how much was sent.
-    ///
-    /// # Errors
-    /// Those of send(2).
-    pub async fn write<B: IoBuf>(&self, buffer: B) -> BufResult<usize, B> {
-        send(&self.0, buffer, 0).await
-    }
-
-    /// Sends all of `buffer`, in one operation where the kernel manages (`MSG_WAITALL`), else in several.
-    ///
-    /// Dropping the future cancels; it is not known how much was sent.
-    ///
-    /// # Errors
-    /// Those of send(2); part of the buffer may have been sent then.
-    pub async fn write_all<B: IoBuf>(&self, buffer: B) -> BufResult<(), B> {
-        let (mut buffer, mut sent) = (buffer, 0);
-        loop {
-            let (result, rest) = send(&self.0, buffer.slice(sent..), libc::MSG_WAITALL).await;
-            buffer = rest.into_inner();
-            match result {
-                Err(error) => return (Err(error), buffer),
-                Ok(n) => sent += n,
-            }
-            if sent >= buffer.as_bytes().len() {
-                return (Ok(()), buffer);
+    /// Those of the resolver, socket(2) and connect(2): of the last address that was tried.
+    pub async fn connect(host: impl ToSocketAddrs) -> io::Result<TcpStream> {
+        let mut last = None;
+        for address in resolve(host).await? {
+            match attempt(address).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = Some(error),
             }
         }
+        Err(last.unwrap_or_else(no_address))
+    }
+
+    /// As [`connect`](TcpStream::connect), within `limit`, looking up included. What is left is shared evenly by the
+    /// addresses that are left, so that one that does not answer does not use up the time of the others.
+    ///
+    /// # Errors
+    /// `TimedOut` if no attempt has ended in time, else as [`connect`](TcpStream::connect).
+    pub async fn connect_timeout(host: impl ToSocketAddrs, limit: Duration) -> io::Result<TcpStream> {
+        let begin = now();
+        let addresses = timeout(limit, resolve(host)).await??;
+        let mut last = None;
+        for (i, address) in addresses.iter().enumerate() {
+            let left = limit.saturating_sub(now() - begin);
+            let share = left / u32::try_from(addresses.len() - i).unwrap_or(u32::MAX);
+            match timeout(share, attempt(*address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => last = Some(error),
+                Err(elapsed) => last = Some(elapsed.into()),
+            }
+        }
+        Err(last.unwrap_or_else(no_address))
+    }
+
+    /// Ends the directions that `how` names (shutdown(2)). The peer sees the end of the stream after all that was
+    /// sent.
+    ///
+    /// Dropping the future asks for cancellation; the directions may be ended all the same.
+    ///
+    /// # Errors
+    /// ENOTCONN if the connection is over already.
+    pub fn shutdown(&self, how: std::net::Shutdown) -> Op<Shutdown> {
+        shutdown(&self.0, how)
     }
 }
 
-fn internet(address: socket2::SockAddr) -> io::Result<SocketAddr> {
-    address.as_socket().ok_or_else(|| io::Error::other("not an internet address"))
+async fn attempt(address: SocketAddr) -> io::Result<TcpStream> {
+    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let socket = Descriptor::new(socket(family, libc::SOCK_STREAM, libc::IPPROTO_TCP).await?);
+    connect(&socket, address.into()).await?;
+    Ok(TcpStream(socket))
 }
 
-/// Takes over a descriptor, which should be that of a TCP connection: on others every operation fails.
-impl From<OwnedFd> for TcpStream {
-    fn from(fd: OwnedFd) -> Self {
-        TcpStream::from_owned(fd)
-    }
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "there is no address to connect to")
 }
 
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
-}
+socket!(TcpStream, std::net::TcpStream, "TCP connection");
+into_std!(TcpStream, std::net::TcpStream);
+internet_addresses!(TcpStream);
+reads!(TcpStream);
+writes!(TcpStream);
+zero_copy_writes!(TcpStream);
+general_options!(TcpStream);
+ip_options!(TcpStream);
+tcp_options!(TcpStream);

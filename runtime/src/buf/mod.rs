@@ -21,6 +21,7 @@ mod bytes;
 mod direct;
 mod fill;
 mod fixed;
+mod lent;
 mod pages;
 mod plain;
 mod pool;
@@ -35,9 +36,10 @@ pub use direct::{DirectAlignment, DirectBuf};
 pub use fill::room_of;
 pub(crate) use fill::{filled, filled_twice};
 pub use fixed::{FixedBuf, FixedPool};
+pub use lent::PoolBuf;
 pub(crate) use pages::{PAGE, Pages};
 pub(crate) use plain::Plain;
-pub use pool::{BufferPool, PoolBuf, PoolOptions, PoolUsage};
+pub use pool::{BufferPool, PoolOptions, PoolUsage};
 pub(crate) use pool::{Lease, Shared as PoolShared};
 pub use slice::Slice;
 pub(crate) use vectored::{Gathered, Iovecs};
@@ -79,6 +81,12 @@ pub trait IoBufMut: IoBuf {
     /// # Safety
     /// The first `n` bytes of [`room`](IoBufMut::room) must be initialised.
     unsafe fn filled(&mut self, n: usize);
+
+    /// How many bytes an operation may fill, the initialised ones included.
+    fn room_len(&mut self) -> usize {
+        // SAFETY: it is only measured.
+        unsafe { self.room() }.len()
+    }
 }
 
 impl IoBuf for Vec<u8> {

@@ -10,9 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::Handle;
-use super::budget;
 use super::core::Core;
 use super::remote::Message;
+use super::task;
 use crate::events;
 #[cfg(feature = "tracing")]
 use crate::metrics::Metrics;
@@ -46,7 +46,6 @@ impl Core {
 
     fn run_tasks(&self) {
         for _ in 0..self.scheduler.ready().min(TASKS_A_TURN) {
-            self.budget.set(budget::FULL);
             self.driver.counters.polls.add(1);
             self.scheduler.run_one();
         }
@@ -105,7 +104,7 @@ impl Core {
     }
 
     fn after_enter(&self) {
-        self.caught(|| self.driver.reap());
+        self.caught(|| self.driver.reap(|waker| task::wake_here(waker, &self.scheduler)));
         if self.driver.take_bell() {
             self.driver.counters.bells.add(1);
             self.remote.bell_rang();

@@ -155,7 +155,10 @@ impl Region {
     /// the most that it may be: only a submission of it is an error.
     pub(super) fn wanted(&self, record: Record, member: u8) -> u32 {
         let (segment, member) = (usize::from(record.header().segment.get()), usize::from(member));
-        let member = &self.templates[segment].members[member];
+        self.length(record, &self.templates[segment].members[member])
+    }
+
+    fn length(&self, record: Record, member: &Member) -> u32 {
         // SAFETY: a template's words were checked against the layout of this region.
         let length = unsafe { record.word(usize::from(member.length)) }.get();
         member.plus() + length.min(member.room) as u32
@@ -168,7 +171,7 @@ impl<'f> Frame<'f> {
     /// # Panics
     /// If there is no such segment.
     pub fn submit(self, segment: u16) -> Result<(), (Frame<'f>, NotSubmitted)> {
-        let Frame { region, record, .. } = self;
+        let (region, record) = (self.region, self.record);
         let template = &region.templates[usize::from(segment)];
         let header = record.header();
         let want = match self.emit::<false>(&template.members, 0, 0) {
@@ -182,6 +185,7 @@ impl<'f> Frame<'f> {
         } else {
             region.await_counted(record, segment, template.completions);
         }
+        self.give_up();
         Ok(())
     }
 
@@ -198,8 +202,9 @@ impl<'f> Frame<'f> {
         done: u32,
         alone: bool,
     ) -> Result<(), (Frame<'f>, NotSubmitted)> {
-        let Frame { region, record, .. } = self;
+        let (region, record) = (self.region, self.record);
         let template = &region.templates[usize::from(segment)];
+        assert!(from <= template.last, "segment {segment} has no member {from}");
         let to = if alone { from + 1 } else { template.last + 1 };
         let members = &template.members[usize::from(from)..usize::from(to)];
         if let Err(refused) = self.emit::<true>(members, from, done) {
@@ -208,9 +213,10 @@ impl<'f> Frame<'f> {
         let header = record.header();
         header.from.set(from);
         header.to.set(to);
-        header.done.set(done);
+        header.done.set(done.min(region.length(record, &members[0])));
         header.raise(PARTIAL);
         region.await_counted(record, segment, template.completions.min(members.len() as u16));
+        self.give_up();
         Ok(())
     }
 
@@ -221,7 +227,7 @@ impl<'f> Frame<'f> {
         from: u8,
         done: u32,
     ) -> Result<u32, NotSubmitted> {
-        let Frame { region, record, index } = *self;
+        let (region, record, index) = (self.region, self.record, self.index);
         let reservation = region.core.driver().ring.reserve(members.len() as u32);
         let reservation = reservation.map_err(|_| NotSubmitted::Busy)?;
         let user_data = record.header().key.get().with_step(u32::from(from));

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::emit::NotSubmitted;
 use super::layout::Layout;
-use super::memory::{ASKED, BAD, CANCELLING, FREE, Memory, PARKED, PARTIAL, Record, VACANT};
+use super::memory::{ASKED, BAD, CANCELLING, FREE, Header, Memory, PARKED, PARTIAL, Record, VACANT};
 use super::plan::{self, Plan, PlanError, Template};
 use super::token::{Frame, Stop};
 use crate::driver::key::MAX_INDEX;
@@ -45,6 +45,8 @@ pub enum FramesError {
         /// What is wrong with it.
         error: PlanError,
     },
+    /// More registers and descriptors than a template can name.
+    Layout,
     /// No address space.
     Memory(io::Error),
     /// The ring already serves as many programs as it can tell apart, or is shutting down.
@@ -55,6 +57,7 @@ impl fmt::Display for FramesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FramesError::Plan { segment, error } => write!(f, "segment {segment}: {error}"),
+            FramesError::Layout => write!(f, "a frame has more registers and descriptors than can be named"),
             FramesError::Memory(error) => write!(f, "no address space for the frames: {error}"),
             FramesError::TooMany => write!(f, "the ring takes no further program"),
         }
@@ -93,6 +96,9 @@ impl<R: Resume> Frames<R> {
     pub fn new(layout: Layout, plans: &[Plan], limit: u32, runner: R) -> Result<Rc<Self>, FramesError> {
         let core = Handle::current();
         let ring = &core.driver().ring;
+        if !layout.is_nameable() {
+            return Err(FramesError::Layout);
+        }
         let skip = ring.capabilities().skip_success();
         let templates = plan::check(plans, &layout, ring.longest_list(), skip)
             .map_err(|(segment, error)| FramesError::Plan { segment, error })?;
@@ -148,8 +154,10 @@ impl<R: Resume> Frames<R> {
 
     /// No frame will be allocated any more; once the last one is free, the runtime lets go of this value.
     pub fn retire(&self) {
-        self.region.retired.set(true);
-        self.region.forget_if_unused();
+        // Once: afterwards the owner's number may be another's.
+        if !self.region.retired.replace(true) {
+            self.region.forget_if_unused();
+        }
     }
 }
 
@@ -248,6 +256,12 @@ impl Region {
         self.forget_if_unused();
     }
 
+    /// Whether there is a frame in use of which this is true.
+    fn any(&self, is: impl Fn(&Header) -> bool) -> bool {
+        let mut records = (0..self.memory.accessible()).map(|index| self.memory.record(index));
+        self.live.get() > 0 && records.any(|record| !record.header().has(FREE) && is(record.header()))
+    }
+
     fn forget_if_unused(&self) {
         if self.retired.get() && self.live.get() == 0 {
             self.core.driver().remove_owner(self.owner);
@@ -304,8 +318,8 @@ impl<R: Resume> Owner for Frames<R> {
         }
     }
 
-    fn live(&self) -> u32 {
-        self.region.live.get()
+    fn is_idle(&self) -> bool {
+        !self.region.any(|header| header.in_flight() || header.has(PARKED))
     }
 }
 
@@ -384,10 +398,17 @@ impl<R: Resume> Frames<R> {
 
 impl<R> Drop for Frames<R> {
     fn drop(&mut self) {
-        // The runtime holds the frames' owner until they are all free; only a ring that failed lets go
-        // earlier, and then nobody knows what the kernel still writes: keep the mappings.
-        if self.region.live.get() > 0 {
-            self.region.memory.leak();
+        // The runtime holds the frames' owner until nothing of them is in flight; only a ring that failed lets
+        // go earlier, and then nobody knows what the kernel still writes: keep the mappings.
+        if self.region.any(Header::in_flight) {
+            return self.region.memory.leak();
+        }
+        // Frames are still in use if their tokens were leaked.
+        for index in (0..self.region.memory.accessible()).filter(|_| self.region.live.get() > 0) {
+            let record = self.region.memory.record(index);
+            if !record.header().has(FREE) {
+                drop(Frame::new(&self.region, record, index));
+            }
         }
     }
 }

@@ -40,6 +40,11 @@ impl Layout {
         self.discard_word() + 1
     }
 
+    /// Whether every word has a number that fits into a template.
+    pub(super) fn is_nameable(&self) -> bool {
+        self.words() <= 1 << 16
+    }
+
     /// Bytes from one frame's buffer to the next: whole cache lines.
     pub(super) fn stride(&self) -> usize {
         (self.bytes as usize).next_multiple_of(64)

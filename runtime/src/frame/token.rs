@@ -31,7 +31,7 @@ pub struct Stop {
 }
 
 /// The right to look at a frame and to submit for it. There is one a frame at most, and only while nothing of it
-/// is in flight. A token that is dropped leaves the frame idle; only its owner's key leads back to it.
+/// is in flight. Dropping it ends this use of the frame, and closes the descriptors that are still in it.
 pub struct Frame<'f> {
     pub(super) region: &'f Region,
     pub(super) record: Record,
@@ -113,10 +113,23 @@ impl<'f> Frame<'f> {
         let header = self.record.header();
         header.raise(PARKED);
         self.region.core.driver().make_ready(header.key.get());
+        self.give_up();
     }
 
     /// The use of the frame is over. Descriptors that are still in it are closed.
-    pub fn free(mut self) {
+    pub fn free(self) {
+        drop(self);
+    }
+
+    /// The frame's next completion, or its turn in the ready queue, brings the token back.
+    #[inline]
+    pub(super) fn give_up(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Frame<'_> {
+    fn drop(&mut self) {
         for i in 0..self.region.layout.descriptors {
             if let Some(fd) = self.take_descriptor(i) {
                 self.region.core.driver().close(fd);

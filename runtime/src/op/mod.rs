@@ -57,6 +57,7 @@ pub mod rename;
 #[allow(unsafe_code)]
 pub mod seek;
 pub mod send;
+pub mod send_all;
 pub mod send_to;
 pub mod send_zc;
 pub mod sendmsg;
@@ -151,7 +152,20 @@ pub const ALL: &[Facts] = &[
 ///
 /// The value is moved into a slot and stays there, unmoved and untouched, from [`prepare`](Operation::prepare)
 /// to the last completion. Implementations are safe code: `Prepared` can only point to what is borrowed
-/// from `self`. It cannot be implemented outside this crate, because only this crate can make a `Prepared`.
+/// from `self`. It cannot be implemented outside this crate, because only this crate can make a `Prepared`:
+///
+/// ```compile_fail,E0603
+/// # use chainring_runtime::op::{Completion, Facts, Operation};
+/// struct Forged;
+///
+/// impl Operation for Forged {
+///     type Output = ();
+///     const FACTS: Facts = chainring_runtime::op::ALL[0];
+///     // There is no way to name, or to make, what is to be returned.
+///     fn prepare<'a>(&'a mut self) -> chainring_runtime::op::Prepared<'a> { todo!() }
+///     fn complete(self, _: Completion) {}
+/// }
+/// ```
 pub trait Operation: Sized + 'static {
     /// What awaiting the operation gives.
     type Output;

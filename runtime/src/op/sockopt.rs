@@ -135,6 +135,45 @@ impl Operation for GetOption {
     }
 }
 
+/// Who is at the other end of a Unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerCredentials {
+    /// The process; 0 if it lies outside of our process namespace.
+    pub pid: i32,
+    /// Its effective user.
+    pub uid: u32,
+    /// Its effective group.
+    pub gid: u32,
+}
+
+/// Who was at the other end of a Unix socket when it was connected (getsockopt(2), SO_PEERCRED). Makes the system
+/// call, which does not wait: the kernel reads no option of this size through the ring.
+///
+/// # Errors
+/// Those of getsockopt(2); `InvalidData` for a socket that has no peer process.
+pub fn peer_credentials(socket: &Descriptor) -> io::Result<PeerCredentials> {
+    let mut peer = libc::ucred { pid: 0, uid: u32::MAX, gid: u32::MAX };
+    let mut len = size_of_val(&peer) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes of integers into a local of that size.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.raw(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            std::ptr::from_mut(&mut peer).cast(),
+            &mut len,
+        )
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // Of a socket without a peer the kernel says user -1.
+    if peer.uid == u32::MAX {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "there is no process at the other end"));
+    }
+    Ok(PeerCredentials { pid: peer.pid, uid: peer.uid, gid: peer.gid })
+}
+
 /// A command on a socket. Two pairs of 32-bit fields lie where other opcodes have a number of 64 bits.
 fn command<'a>(
     socket: &Descriptor,

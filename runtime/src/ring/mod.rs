@@ -70,6 +70,8 @@ pub(crate) struct Ring {
     polled: Option<Cell<u32>>,
     /// An enter failed in a way that says "reap first"; cleared by the next enter that succeeds.
     congested: Cell<bool>,
+    /// Nothing is submitted any more.
+    closed: Cell<bool>,
     pub(crate) counters: RingCounters,
     #[cfg(feature = "injector")]
     pub(crate) injector: crate::injector::Injector,
@@ -95,6 +97,7 @@ impl Ring {
             aside: UnsafeCell::new([Sqe::new(0); LONGEST_LIST]),
             polled: polled.then(Cell::default),
             congested: Cell::new(false),
+            closed: Cell::new(false),
             counters: RingCounters::default(),
             #[cfg(feature = "injector")]
             injector: Default::default(),
@@ -155,11 +158,14 @@ impl Ring {
         if n > self.longest_list() {
             return Err(Refused::TooLong);
         }
+        if self.closed.get() {
+            return Err(Refused::Later);
+        }
         // What is known of the kernel's head may be old: look before entering.
         if self.queues.look_for_room() < n && !self.congested.get() {
             self.counters.flushes.add(1);
             // An error shows as entries left in the queue.
-            let _ = if self.polled.is_some() { self.wait_for_room() } else { self.enter(0, 0, None) };
+            let _ = if self.polled.is_some() { self.wait_for_room(n) } else { self.enter(0, 0, None) };
         }
         if self.queues.look_for_room() < n {
             return Err(Refused::Later);
@@ -169,6 +175,12 @@ impl Ring {
             // The list goes round the end of the queue: it is written aside and copied in.
             None => Reservation { ring: self, first: NonNull::from(&self.aside).cast(), n, aside: true },
         })
+    }
+
+    /// Grants no more reservations: nobody looks at this ring again.
+    pub(crate) fn close(&self) {
+        self.closed.set(true);
+        self.queues.forget_room();
     }
 
     /// The longest list that [`reserve`](Ring::reserve) can ever grant.

@@ -31,10 +31,24 @@ impl Ring {
         self.queues().overflowed() || self.queues().unsubmitted() > 0 && self.queues().poller_sleeps()
     }
 
-    /// Waits until the poller has taken something off the full queue.
-    pub(super) fn wait_for_room(&self) -> io::Result<()> {
-        let wake = if self.queues().poller_sleeps() { enter::SQ_WAKEUP } else { 0 };
-        self.enter(0, enter::SQ_WAIT | wake, None)
+    /// Waits until the poller has taken so much off the queue that `n` entries fit, or for some time: it may be
+    /// that another process has its CPU.
+    pub(super) fn wait_for_room(&self, n: u32) -> io::Result<()> {
+        const TRIES: u32 = 100;
+        for _ in 0..TRIES {
+            let room = self.queues().look_for_room();
+            if room >= n {
+                break;
+            }
+            let wake = if self.queues().poller_sleeps() { enter::SQ_WAKEUP } else { 0 };
+            match room {
+                0 => self.enter(0, enter::SQ_WAIT | wake, None)?,
+                // The kernel's wait ends with the first free entry, so it is of no use for more of them.
+                _ if wake == 0 => std::thread::yield_now(),
+                _ => self.enter(0, wake, None)?,
+            }
+        }
+        Ok(())
     }
 
     /// What is published is as good as submitted.

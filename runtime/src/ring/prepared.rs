@@ -73,6 +73,15 @@ impl<'a> Prepared<'a> {
         self
     }
 
+    /// The kernel reads from `buffer` what comes behind its first `done` bytes.
+    pub(crate) fn reads_from(mut self, buffer: &'a impl IoBuf, done: usize) -> Self {
+        let bytes = buffer.as_bytes();
+        let bytes = &bytes[done.min(bytes.len())..];
+        self.sqe.addr = bytes.as_ptr() as u64;
+        self.sqe.len = transfer_len(bytes.len());
+        self
+    }
+
     /// The kernel writes into the room of `buffer`.
     pub(crate) fn writes(mut self, buffer: &'a mut impl IoBufMut) -> Self {
         // SAFETY: the kernel only ever writes bytes, and bytes that it wrote are initialised.

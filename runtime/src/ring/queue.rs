@@ -187,6 +187,11 @@ impl Queues {
         room
     }
 
+    /// Knows of no vacant place until the next look.
+    pub(crate) fn forget_room(&self) {
+        self.row_end.set(self.tail.get());
+    }
+
     /// Copies a list that was written elsewhere behind the tail, round the end of the queue if need be.
     ///
     /// # Safety

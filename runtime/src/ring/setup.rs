@@ -232,3 +232,25 @@ fn memlock() -> String {
         None => "unknown".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_without_a_needed_opcode_is_refused_by_its_name() {
+        let error = SetupError::missing("accept", (6, 1));
+        let text = error.to_string();
+        assert!(text.contains("does not offer the opcode accept"), "{text}");
+        assert!(text.contains("remedy: run Linux 6.1 or later"), "{text}");
+    }
+
+    #[test]
+    fn an_old_kernel_is_told_from_a_bad_argument() {
+        let einval = || io::Error::from_raw_os_error(libc::EINVAL);
+        let old = SetupError::explain(einval(), (5, 15)).to_string();
+        assert!(old.contains("this kernel (5.15) is older than 6.1"), "{old}");
+        let new = SetupError::explain(einval(), (6, 18)).to_string();
+        assert!(new.contains("refused to set up a ring"), "{new}");
+    }
+}

@@ -68,7 +68,7 @@ impl Drop for Killed {
 }
 
 fn child(command: &str) -> Process {
-    Command::new("/bin/sh").args(["-c", command]).stdin(Stdio::null()).spawn().unwrap()
+    Command::new("/bin/sh").args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap()
 }
 
 /// The ring's table, of which there is one a runtime: made by the first that asks.
@@ -303,7 +303,7 @@ pub(crate) fn cases() -> Vec<Case> {
             |_| unit(waitid(Child::Pid(1), libc::WEXITED)),
         )
         .stuck(|w| {
-            let child = child("sleep 1000");
+            let child = child("exec sleep 1000");
             let pid = child.id();
             w.hold(Killed(child));
             unit(waitid(Child::Pid(pid), libc::WEXITED))

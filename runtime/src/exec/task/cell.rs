@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use super::header::{Header, JOINED, Table};
 use super::join::JoinError;
+use super::waker;
 use crate::events;
 use crate::exec::Remote;
 
@@ -30,9 +31,15 @@ enum Stage<F: Future> {
 
 /// Puts a future into a task that has two references: the core's and that of its handle.
 pub(super) fn allocate<F: Future + 'static>(future: F, remote: Arc<Remote>) -> NonNull<Header> {
-    let header = Header::new(remote, TableOf::<F>::TABLE, JOINED, 2);
-    let cell = Box::new(TaskCell { header, stage: UnsafeCell::new(Stage::Future(future)) });
-    NonNull::from(Box::leak(cell)).cast()
+    let cell: *mut TaskCell<F> = Box::into_raw(Box::<TaskCell<F>>::new_uninit()).cast();
+    // SAFETY: a box's pointer is not null.
+    let task = unsafe { NonNull::new_unchecked(cell) }.cast();
+    // SAFETY: the waker is a part of the task, which is there before anybody uses it.
+    let waker = unsafe { waker::borrowed(task) };
+    let header = Header::new(remote, TableOf::<F>::TABLE, JOINED, 2, waker);
+    // SAFETY: the box's memory, large and aligned for a cell.
+    unsafe { cell.write(TaskCell { header, stage: UnsafeCell::new(Stage::Future(future)) }) };
+    task
 }
 
 struct TableOf<F>(F);
@@ -117,7 +124,7 @@ impl<F: Future + 'static> TableOf<F> {
     /// # Safety
     /// `header` is one that `allocate::<F>` made, there is no other reference to it, and its stage is `Gone`.
     unsafe fn free(header: NonNull<Header>) {
-        // SAFETY: the caller's promise; `allocate` leaked this box.
+        // SAFETY: the caller's promise; `allocate` leaked this box, and filled it.
         drop(unsafe { Box::from_raw(header.cast::<TaskCell<F>>().as_ptr()) });
     }
 }

@@ -1,0 +1,209 @@
+//! Serving at its limits: fewer frames than clients, no descriptors left, a server that is dropped. Nobody is dropped,
+//! and all get their turn.
+
+mod common;
+
+use std::cell::Cell;
+use std::future::IntoFuture;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream as Client};
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+use std::time::Duration;
+
+use chainring_chains::{Chain, Program};
+use chainring_runtime::Runtime;
+use common::{beside, connect, listener, run_beside, until, watchdog};
+use futures::FutureExt;
+
+fn echo<S: 'static>() -> Program<S> {
+    let mut c = Chain::new("echo");
+    let (sock, data) = (c.accepted(), c.buffer(8));
+    c.repeat(|c| {
+        c.recv_exact(sock, data.all()).or_finish();
+        c.send_all(sock, data.all());
+    });
+    c.build().expect("the chain is right")
+}
+
+fn exchange(client: &mut Client, n: u64) {
+    client.write_all(&n.to_be_bytes()).expect("send");
+    let mut answer = [0; 8];
+    client.read_exact(&mut answer).expect("receive");
+    assert_eq!(answer, n.to_be_bytes());
+}
+
+/// Notes how many of its kind are alive, and how many there have been at most.
+struct Counted(Rc<(Cell<u32>, Cell<u32>)>);
+
+impl Counted {
+    fn new(counts: &Rc<(Cell<u32>, Cell<u32>)>) -> Counted {
+        counts.0.set(counts.0.get() + 1);
+        counts.1.set(counts.1.get().max(counts.0.get()));
+        Counted(counts.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.set(self.0.0.get() - 1);
+    }
+}
+
+/// Serves `clients`, all of which connect and speak at once, with `limit` frames. Gives how many were used.
+fn in_turn(limit: u32, clients: usize) -> u32 {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let runtime = Runtime::new().expect("a ring");
+    let (listener, address) = listener();
+    let (counts, ended) = (Rc::new((Cell::new(0), Cell::new(0))), Rc::new(Cell::new(0)));
+    let server = echo()
+        .serve(listener, {
+            let counts = counts.clone();
+            move |_| Counted::new(&counts)
+        })
+        .connections(limit)
+        .on_exit({
+            let ended = ended.clone();
+            move |session, result| {
+                drop(session);
+                result.expect("no connection is broken off");
+                ended.set(ended.get() + 1);
+            }
+        });
+    beside(&runtime, server, || {
+        std::thread::scope(|scope| {
+            for i in 0..clients {
+                scope.spawn(move || {
+                    let mut client = connect(address);
+                    for n in 0..5 {
+                        exchange(&mut client, (i * 100 + n) as u64);
+                    }
+                });
+            }
+        });
+    });
+    until(&runtime, "every connection has ended", || ended.get() == clients);
+    counts.1.get()
+}
+
+#[test]
+fn fifty_clients_are_served_in_turn_by_four_frames() {
+    for _ in 0..10 {
+        let most = in_turn(4, 50);
+        assert!((2..=4).contains(&most), "{most} frames were used at a time");
+    }
+}
+
+#[test]
+fn a_single_frame_serves_one_after_the_other() {
+    assert_eq!(in_turn(1, 20), 1);
+    assert!(in_turn(2, 20) <= 2);
+}
+
+#[test]
+fn a_hundred_frames_are_filled_and_emptied() {
+    let most = in_turn(100, 300);
+    assert!((50..=100).contains(&most), "{most} frames were used at a time");
+}
+
+#[test]
+fn a_server_that_is_dropped_accepts_no_more_and_its_connections_go_on() {
+    let runtime = Runtime::new().expect("a ring");
+    let (listener, address) = listener();
+    let mut client = beside(&runtime, echo().serve(listener, |_| ()), || {
+        let mut client = connect(address);
+        exchange(&mut client, 1);
+        client
+    });
+    run_beside(&runtime, || {
+        exchange(&mut client, 2);
+        let refused = Client::connect(address).expect_err("nobody listens any more");
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        exchange(&mut client, 3);
+    });
+}
+
+#[test]
+#[should_panic(expected = "a chain that is served uses `accepted()`")]
+fn a_chain_without_an_accepted_socket_is_not_served() {
+    let mut c = Chain::<()>::new("no socket");
+    c.finish();
+    let program = c.build().expect("the chain is right");
+    let (listener, _) = listener();
+    let _ = Runtime::new().expect("a ring").block_on(program.serve(listener, |_| ()).into_future());
+}
+
+/// Says to the copy of this program that it is the server.
+const SERVER: &str = "CHAINRING_TEST_SERVER";
+/// Descriptors that the server has for connections.
+const SPARE: u64 = 10;
+
+/// A server with hardly any descriptors, until its standard input ends.
+fn short_of_descriptors() {
+    let runtime = Runtime::new().expect("a ring");
+    let (listener, address) = listener();
+    let (ended, end) = futures::channel::oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let _ended = ended;
+        std::io::stdin().read_to_end(&mut Vec::new()).expect("standard input");
+    });
+    // The lowest number that is vacant, and a few more.
+    let next = std::fs::File::open("/dev/null").expect("a descriptor");
+    let limit = std::os::fd::AsRawFd::as_raw_fd(&next) as u64 + SPARE;
+    drop(next);
+    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+    // SAFETY: a local variable.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    println!("\nlistening {address}");
+    runtime.block_on(async {
+        let mut server = std::pin::pin!(echo().serve(listener, |_| ()).into_future().fuse());
+        futures::select_biased! {
+            result = server => panic!("the server has ended: {result:?}"),
+            _ = end.fuse() => {}
+        }
+    });
+}
+
+#[test]
+fn a_server_without_descriptors_waits_and_goes_on() {
+    if std::env::var_os(SERVER).is_some() {
+        return short_of_descriptors();
+    }
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let name = "a_server_without_descriptors_waits_and_goes_on";
+    let mut server = Command::new(std::env::current_exe().expect("this program"))
+        .args([name, "--exact", "--nocapture"])
+        .env(SERVER, "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a second process");
+    // Kept to the end: whoever writes to a pipe that nobody reads fails.
+    let mut output = BufReader::new(server.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let address: SocketAddr = output
+        .find_map(|line| line.strip_prefix("listening ")?.parse().ok())
+        .expect("the server says where it listens");
+
+    let mut clients: Vec<_> = (0..4 * SPARE).map(|_| connect(address)).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.write_all(&(n as u64).to_be_bytes()).expect("send");
+    }
+    // Some are served at once; and whoever has been served makes room for those who wait.
+    let (mut served, mut waited) = (0, false);
+    for (n, mut client) in clients.into_iter().enumerate() {
+        let mut answer = [0; 8];
+        client.set_nonblocking(true).expect("nonblocking");
+        std::thread::sleep(Duration::from_millis(2));
+        waited |= client.peek(&mut answer).is_err();
+        client.set_nonblocking(false).expect("blocking");
+        client.read_exact(&mut answer).expect("nobody is dropped");
+        assert_eq!(answer, (n as u64).to_be_bytes());
+        served += 1;
+    }
+    assert!(waited, "the server had descriptors for all: nothing was tested");
+    assert_eq!(served, 4 * SPARE);
+    // And afterwards all is as before.
+    exchange(&mut connect(address), 7);
+    drop(server.stdin.take());
+    assert!(server.wait().expect("the server ends").success());
+}

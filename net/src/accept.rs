@@ -1,0 +1,137 @@
+//! Taking connections from a listener, of whatever family.
+//!
+//! A listener owns its descriptor and one moment: until when it rests. Without descriptors or memory (EMFILE,
+//! ENFILE, ENOBUFS, ENOMEM) accept fails at once and would again: the connection stays in the backlog. So whoever
+//! accepts is told the error once, and what comes next waits for a moment before it asks the kernel again.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use chainring_runtime::Descriptor;
+use chainring_runtime::op::Multishot;
+use chainring_runtime::op::accept::{AcceptMulti, accept, accept_multi};
+use chainring_runtime::time::{Sleep, now, sleep_until};
+use futures::{Future, Stream};
+
+/// How long a listener rests when there is a shortage.
+const REST: Duration = Duration::from_millis(50);
+
+/// A listening descriptor.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    pub(crate) descriptor: Descriptor,
+    rests_until: Cell<Option<Instant>>,
+}
+
+impl Acceptor {
+    pub(crate) fn new(descriptor: Descriptor) -> Self {
+        Acceptor { descriptor, rests_until: Cell::new(None) }
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<OwnedFd> {
+        if let Some(moment) = self.rests_until.take() {
+            sleep_until(moment).await;
+        }
+        self.mind_shortage(accept(&self.descriptor).await)
+    }
+
+    /// Looks whether accepting failed in a way that will last for a while.
+    fn mind_shortage<T>(&self, accepted: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &accepted
+            && matches!(
+                error.raw_os_error(),
+                Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+            )
+        {
+            self.rests_until.set(Some(now() + REST));
+        }
+        accepted
+    }
+}
+
+/// The connections of a listener, taken with one multishot submission (kernel 5.19) that is renewed as long as the
+/// stream is polled. It never ends.
+///
+/// After an error the next poll tries again. Where the process has no descriptors left, or the kernel no memory, it
+/// does so after a pause of 50 ms; whoever connects meanwhile waits in the backlog and is not lost.
+///
+/// Dropping it stops accepting; connections that were accepted and not taken are closed.
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct Incoming<'l, S> {
+    listener: &'l Acceptor,
+    accepting: Option<Multishot<AcceptMulti>>,
+    rest: Option<Sleep>,
+    /// Whether `accepting` was told to stop; it then ends with ECANCELED, also if accepting has been resumed.
+    stopped: bool,
+    paused: bool,
+    gives: PhantomData<fn() -> S>,
+}
+
+impl<'l, S> Incoming<'l, S> {
+    pub(crate) fn new(listener: &'l Acceptor) -> Self {
+        Incoming { listener, accepting: None, rest: None, stopped: false, paused: false, gives: PhantomData }
+    }
+
+    /// Accepts no more until [`resume`](Incoming::resume). Connections that the kernel has accepted until it
+    /// hears of it are still given out; then the stream is pending.
+    pub fn pause(&mut self) {
+        if !self.paused {
+            self.paused = true;
+            if let Some(accepting) = self.accepting.as_mut().filter(|_| !self.stopped) {
+                accepting.stop();
+                self.stopped = true;
+            }
+        }
+    }
+
+    /// Accepts again.
+    pub fn resume(&mut self) {
+        self.paused = false;
+    }
+}
+
+impl<S: From<OwnedFd>> Stream for Incoming<'_, S> {
+    type Item = io::Result<S>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            let accepting = match &mut this.accepting {
+                Some(accepting) => accepting,
+                None if this.paused => return Poll::Pending,
+                vacant => {
+                    if let Some(moment) = this.listener.rests_until.take() {
+                        this.rest = Some(sleep_until(moment));
+                    }
+                    if let Some(rest) = &mut this.rest {
+                        ready!(Pin::new(rest).poll(cx));
+                        this.rest = None;
+                    }
+                    vacant.insert(accept_multi(&this.listener.descriptor))
+                }
+            };
+            match ready!(Pin::new(accepting).poll_next(cx)) {
+                // Our own `stop`; what follows is the end of the multishot.
+                Some(Err(error)) if this.stopped && error.raw_os_error() == Some(libc::ECANCELED) => {}
+                Some(accepted) => {
+                    let accepted = this.listener.mind_shortage(accepted);
+                    return Poll::Ready(Some(accepted.map(S::from)));
+                }
+                // The kernel has ended the multishot: start another.
+                None => (this.accepting, this.stopped) = (None, false),
+            }
+        }
+    }
+}
+
+impl<S> fmt::Debug for Incoming<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming").field("listener", self.listener).field("paused", &self.paused).finish()
+    }
+}
