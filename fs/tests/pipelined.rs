@@ -140,10 +140,9 @@ fn a_length_is_set_without_the_capability_too() {
     });
 }
 
-#[cfg(feature = "futures-io")]
 #[test]
 fn a_file_behind_the_traits_of_futures_keeps_its_position() {
-    use futures_util::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+    use futures::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
     run(async |dir| {
         let options = OpenOptions::new().read(true).write(true).create(true);
         let mut file = options.open(dir.join("f")).await.unwrap().compat();
@@ -167,7 +166,6 @@ fn a_file_behind_the_traits_of_futures_keeps_its_position() {
     });
 }
 
-#[cfg(feature = "tokio-io")]
 #[test]
 fn a_file_behind_the_traits_of_tokio_keeps_its_position() {
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};

@@ -1,10 +1,10 @@
-//! `futures-io`.
+//! `futures`.
 
 use std::io::{self, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
+use futures::io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
 
 use super::Compat;
 

@@ -21,6 +21,7 @@ use chainring_runtime::op::read::{Read, read_at};
 use chainring_runtime::op::write::{Write, write_at};
 
 use crate::File;
+use crate::file::mend;
 
 /// Bytes of the buffer.
 const BUFFER: usize = 64 * 1024;
@@ -41,12 +42,11 @@ pub struct Compat {
 
 enum State {
     /// What was read and not taken is `bytes[taken..]`.
-    Idle {
-        bytes: Vec<u8>,
-        taken: usize,
-    },
-    Reading(Op<Read<Vec<u8>>>),
-    Writing(Op<Write<Slice<Vec<u8>>>>, usize),
+    Idle { bytes: Vec<u8>, taken: usize },
+    /// And the position before.
+    Reading(Op<Read<Vec<u8>>>, io::Result<u64>),
+    /// How much of the buffer is written, and the position before.
+    Writing(Op<Write<Slice<Vec<u8>>>>, usize, io::Result<u64>),
     /// Only while a state turns into the next.
     Turning,
 }
@@ -70,15 +70,20 @@ impl Compat {
         loop {
             match &mut self.state {
                 State::Idle { .. } => return Poll::Ready(Ok(())),
-                State::Reading(read) => {
+                State::Reading(read, before) => {
                     let (result, bytes) = ready!(Pin::new(read).poll(cx));
+                    let before = std::mem::replace(before, Ok(0));
+                    let result =
+                        result.and_then(|n| mend(self.file.descriptor(), before, n, bytes.capacity()));
                     // A failed read has brought nothing.
                     let taken = if result.is_ok() { 0 } else { bytes.len() };
                     self.state = State::Idle { bytes, taken };
                     result?;
                 }
-                State::Writing(write, done) => {
+                State::Writing(write, done, before) => {
                     let (result, slice) = ready!(Pin::new(write).poll(cx));
+                    let (before, wanted) = (std::mem::replace(before, Ok(0)), slice.as_bytes().len());
+                    let result = result.and_then(|n| mend(self.file.descriptor(), before, n, wanted));
                     let done = match result {
                         Ok(0) => Err(io::ErrorKind::WriteZero.into()),
                         Ok(n) => Ok(*done + n),
@@ -101,13 +106,14 @@ impl Compat {
     }
 
     fn write(&mut self, bytes: Vec<u8>, done: usize) {
-        self.state = State::Writing(write_at(self.file.descriptor(), bytes.slice(done..), OWN), done);
+        let before = self.file.stream_position();
+        self.state = State::Writing(write_at(self.file.descriptor(), bytes.slice(done..), OWN), done, before);
     }
 
     /// Bytes that were read and not taken; empty at the end of the file.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         loop {
-            let was_reading = matches!(self.state, State::Reading(_));
+            let was_reading = matches!(self.state, State::Reading(..));
             ready!(self.poll_settled(cx))?;
             let State::Idle { bytes, taken } = &mut self.state else { continue };
             if *taken < bytes.len() || was_reading {
@@ -117,7 +123,8 @@ impl Compat {
             self.state = State::Turning;
             bytes.clear();
             bytes.reserve_exact(BUFFER);
-            self.state = State::Reading(read_at(self.file.descriptor(), bytes, OWN));
+            let before = self.file.stream_position();
+            self.state = State::Reading(read_at(self.file.descriptor(), bytes, OWN), before);
         }
         match &self.state {
             State::Idle { bytes, taken } => Poll::Ready(Ok(&bytes[*taken..])),

@@ -27,6 +27,8 @@ use crate::metadata::{self, Metadata};
 use crate::options::OpenOptions;
 use crate::path::{c_name, c_path};
 
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+pub(crate) use cursor::mend;
 pub use space::Advice;
 pub use stream::ReadStream;
 pub use writer::Writer;

@@ -28,6 +28,7 @@ impl Core {
         let mut next = None;
         let whole = self.caught(|| {
             self.run_tasks();
+            self.driver.close_left();
             self.driver.run_backlog();
             self.driver.run_ready();
             self.take_remote();
@@ -159,6 +160,7 @@ impl Core {
     fn drain_ring(&self) {
         while !self.driver.is_drained() {
             let whole = self.caught(|| {
+                self.driver.close_left();
                 self.driver.run_backlog();
                 self.driver.run_ready();
             });

@@ -11,8 +11,8 @@
 //! sever any other.
 //!
 //! The close is not in the list: by then nobody knows whether there is more to read, and what was read of a pipe is
-//! gone. It goes in when the results are there, silently, with whatever the core submits next; a longer file is
-//! first made an ordinary descriptor of.
+//! gone. The next list that opens into the place closes what is in it; if there is none in the same turn, a request
+//! does. A longer file is first made an ordinary descriptor of.
 
 use std::ffi::CString;
 use std::io;
@@ -53,7 +53,8 @@ pub struct ReadFile {
 pub enum Begun {
     /// All of it; it is closed.
     Whole(Vec<u8>),
-    /// The beginning, and the file, to be read on at its own position.
+    /// The beginning, and the file, to be read on at its own position; if it has a position, and that is not behind the
+    /// beginning, a read has stopped at an error and the beginning may repeat itself: start again.
     Part(Vec<u8>, DirectFile),
 }
 
@@ -113,7 +114,6 @@ impl ListOperation for ReadFile {
         let ReadFile { mut bytes, place, .. } = self;
         let [open, first, second, ..] = results;
         if open < 0 {
-            place.stayed_empty();
             return Err(Completion::new(open, 0).unit().expect_err("it is negative"));
         }
         let first = Completion::new(first, 0).count()?;
