@@ -260,17 +260,18 @@ fn frames_that_the_end_of_the_runtime_cancels_say_so() {
     c.recv_exact(sock, data.all());
     let program = c.build().expect("the chain is right");
     let (stream, mut peer) = pair();
-    let handle = runtime.block_on(async {
+    let (spawner, handle) = runtime.block_on(async {
         let spawner = program.start(1).expect("it starts");
         let handle = spawner.spawn(7, |frame| {
             frame.socket(sock, stream);
         });
         peer.write_all(b"five!").expect("send");
         chainring_runtime::time::sleep(Duration::from_millis(20)).await;
-        handle.expect("there is room")
+        (spawner, handle.expect("there is room"))
     });
     drop(runtime);
     assert!(handle.is_finished());
+    assert_eq!(spawner.live(), 0);
     // Another runtime may ask for the exit of a frame that has ended.
     let exit = Runtime::new().expect("a ring").block_on(soon("the exit", handle));
     let error = exit.result.expect_err("it was cancelled");
