@@ -42,7 +42,7 @@ fn probe() -> Result<Probe, BuildError> {
 }
 
 fn sends(member: usize) -> bool {
-    member % 2 == 0
+    member.is_multiple_of(2)
 }
 
 /// The number of a member's step: the call comes first.
