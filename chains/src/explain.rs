@@ -50,7 +50,7 @@ impl<'p> Explain<'p> {
             writeln!(f, "    {step:<16} {:<32} {}", transfer(moved), self.flags(moved, i + 1 == count))?;
         }
         writeln!(f, "    ends because {}", segment.boundary)?;
-        writeln!(f, "    then {}", self.code(segment.next, &mut Vec::new()))
+        writeln!(f, "    then {}", self.code(segment.next))
     }
 
     /// What the kernel and the runner are told about a member.
@@ -72,43 +72,74 @@ impl<'p> Explain<'p> {
     }
 
     /// What runs from `pc` on, up to the next segments.
-    fn code(&self, pc: Pc, seen: &mut Vec<Pc>) -> String {
-        if seen.contains(&pc) {
-            return "again".to_owned();
-        }
-        seen.push(pc);
-        let line = &self.flow.lines[pc];
-        let number = line.step;
-        let here = match &line.inst {
-            Inst::Move(_) => {
-                let segment = self.lowered.starts[pc].expect("a segment starts wherever the flow arrives");
-                seen.pop();
-                return format!("segment {segment}");
+    fn code(&self, pc: Pc) -> String {
+        self.code_until(pc, Pc::MAX, &mut Vec::new()).0
+    }
+
+    /// The same, up to the line `end`; and whether it is reached. `seen` are the lines of the path to here.
+    fn code_until(&self, mut pc: Pc, end: Pc, seen: &mut Vec<Pc>) -> (String, bool) {
+        let (mut parts, before) = (Vec::new(), seen.len());
+        let reached = loop {
+            if pc == end {
+                break true;
             }
-            Inst::Finish => {
-                seen.pop();
-                return "finish".to_owned();
+            if seen.contains(&pc) {
+                parts.push("again".to_owned());
+                break false;
             }
-            Inst::Jump(to) => {
-                let text = self.code(*to, seen);
-                seen.pop();
-                return text;
+            seen.push(pc);
+            let line = &self.flow.lines[pc];
+            let number = line.step;
+            match &line.inst {
+                Inst::Move(_) => {
+                    let segment =
+                        self.lowered.starts[pc].expect("a segment starts wherever the flow arrives");
+                    parts.push(format!("segment {segment}"));
+                    break false;
+                }
+                Inst::Finish => {
+                    parts.push("finish".to_owned());
+                    break false;
+                }
+                Inst::Jump(to) => {
+                    pc = *to;
+                    continue;
+                }
+                Inst::Unless(cond, to) => {
+                    let join = self.join(pc, *to);
+                    let (then, then_joins) = self.code_until(pc + 1, join, seen);
+                    let (otherwise, otherwise_joins) = self.code_until(*to, join, seen);
+                    let mut text = format!("when {cond} #{number} {{ {then} }}");
+                    if !otherwise.is_empty() {
+                        text += &format!(" otherwise {{ {otherwise} }}");
+                    }
+                    parts.push(text);
+                    if !then_joins && !otherwise_joins {
+                        break false;
+                    }
+                    pc = join;
+                    continue;
+                }
+                Inst::Set(reg, value) => parts.push(format!("r{} = {value} #{number}", reg.index)),
+                Inst::Ensure(cond, code) => {
+                    let error = std::io::Error::from_raw_os_error(*code);
+                    parts.push(format!("ensure {cond} else \"{error}\" #{number}"));
+                }
+                Inst::Call(..) => parts.push(format!("call #{number}")),
             }
-            Inst::Unless(cond, to) => {
-                let (then, otherwise) = (self.code(pc + 1, seen), self.code(*to, seen));
-                seen.pop();
-                return format!("when {cond} #{number} {{ {then} }} otherwise {{ {otherwise} }}");
-            }
-            Inst::Set(reg, value) => format!("r{} = {value} #{number}", reg.index),
-            Inst::Ensure(cond, code) => {
-                let error = std::io::Error::from_raw_os_error(*code);
-                format!("ensure {cond} else \"{error}\" #{number}")
-            }
-            Inst::Call(..) => format!("call #{number}"),
+            pc += 1;
         };
-        let rest = self.code(pc + 1, seen);
-        seen.pop();
-        format!("{here}; {rest}")
+        seen.truncate(before);
+        (parts.join("; "), reached)
+    }
+
+    /// Where the two blocks of the `when` at `pc` meet, whose condition leads to `otherwise` if it does not hold.
+    fn join(&self, pc: Pc, otherwise: Pc) -> Pc {
+        let skip = &self.flow.lines[otherwise - 1];
+        match skip.inst {
+            Inst::Jump(to) if !skip.written && skip.step == self.flow.lines[pc].step => to,
+            _ => otherwise,
+        }
     }
 }
 
@@ -147,7 +178,7 @@ impl fmt::Display for Explain<'_> {
             f,
             "  (s0: socket 0, r0: register 0, b0: buffer 0, #2: step 2; `skip` is silent unless it fails)"
         )?;
-        writeln!(f, "  starts with {}", self.code(0, &mut Vec::new()))?;
+        writeln!(f, "  starts with {}", self.code(0))?;
         let mut segments = self.lowered.segments.iter().enumerate();
         segments.try_for_each(|(number, segment)| self.segment(f, number, segment))
     }

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use chainring_chains::{Chain, ErrorKind, Exit, Flow, Program, Reg, reg, value, write};
-use chainring_runtime::{Runtime, spawn, time};
+use chainring_runtime::{Runtime, time};
 use common::{pair, run_beside, soon, watchdog};
 
 /// Runs one frame of a program to its end.
@@ -133,13 +133,11 @@ fn a_loop_that_never_ends_starves_nobody_and_can_be_cancelled() {
         (spins, handles, echoing.expect("there is room"))
     });
     // Other frames, and tasks with their timers, go on.
-    let ticks = runtime.block_on(async {
-        spawn(async {
-            for _ in 0..5 {
-                time::sleep(Duration::from_millis(1)).await;
-            }
-            5
-        })
+    let ticks = runtime.handle().spawn(async {
+        for _ in 0..5 {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        5
     });
     run_beside(&runtime, || {
         for i in 0..200u64 {

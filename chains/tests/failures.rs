@@ -13,7 +13,7 @@ use chainring_chains::{
     Chain, ChainError, ChainHandle, ErrorKind, Flow, Program, Socket, Spawner, read, write,
 };
 use chainring_runtime::Runtime;
-use common::{beside, connect, listener, pair, run_beside, soon, until, watchdog};
+use common::{beside, connect, listener, pair, run_beside, scaled, soon, until, watchdog};
 
 /// Panics with this in their message are on purpose: they are kept out of the output of the tests.
 const ON_PURPOSE: &str = "on purpose";
@@ -24,8 +24,9 @@ fn quiet() {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let payload = info.payload();
-            let known =
-                info.payload_as_str().is_some_and(|text| text.contains(ON_PURPOSE)) || payload.is::<Bomb>();
+            let text = payload.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+            let known = text.is_some_and(|text| text.contains(ON_PURPOSE)) || payload.is::<Bomb>();
             if !known {
                 usual(info);
             }
@@ -309,4 +310,36 @@ fn a_handle_that_is_dropped_lets_its_frame_go_on() {
         drop(far);
     });
     until(&runtime, "the frame has ended", || spawner.live() == 0 && ended.get() == 1);
+}
+
+#[test]
+fn a_handle_whose_frame_has_ended_says_so_and_cancels_nobody() {
+    let runtime = Runtime::new().expect("a ring");
+    let (program, sock) = obedient::<Ends>(|_, _| Flow::Next);
+    let ended = Rc::new(Cell::new(0));
+    // A frame's name is used again after 2^20 others; the handle must not count on it.
+    let frames = scaled(20_000, (1 << 20) + 10);
+    runtime.block_on(async {
+        let spawner = program.start(1).expect("it starts");
+        let spawn = || {
+            let (near, far) = pair();
+            let spawned = spawner.spawn(Ends(ended.clone()), |frame| {
+                frame.socket(sock, near);
+            });
+            (spawned.expect("there is room"), far)
+        };
+        let (mut first, far) = spawn();
+        assert!(!first.is_finished());
+        drop(far);
+        soon("the first frame to end", &mut first).await.result.expect("its stream has ended");
+        assert!(first.is_finished());
+        for number in 1..frames {
+            let spawned = spawner.spawn(Ends(ended.clone()), |_| ()).expect("there is room");
+            first.cancel();
+            let error = soon("a frame to end", spawned).await.result.expect_err("it has no socket");
+            assert!(matches!(error.kind(), ErrorKind::Errno(libc::EBADF)), "frame {number}: {error}");
+        }
+        assert!(first.is_finished());
+    });
+    assert_eq!(ended.get() as usize, frames);
 }

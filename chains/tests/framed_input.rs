@@ -92,8 +92,7 @@ fn beside_neighbours(misbehave: impl FnOnce(SocketAddr, &mut Vec<(SocketAddr, En
         let result = &ended[&peer];
         assert!(end.is(result), "expected {end:?}, got {result:?}");
     }
-    let well = ended.values().filter(|result| result.is_ok()).count();
-    assert!(well >= 4, "the neighbours ended well");
+    assert!(ended.values().filter(|result| result.is_ok()).count() >= 4, "the neighbours ended well");
     assert_eq!(runtime.metrics().strays, 0);
 }
 

@@ -149,3 +149,32 @@ fn unix_connections_come_in_too() {
         std::fs::remove_file(&dir).unwrap();
     });
 }
+
+#[test]
+fn a_pause_that_is_taken_back_at_once_is_no_error() {
+    run(async || {
+        let listener = TcpListener::bind(any_port()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut incoming = listener.incoming();
+        for round in 0..50 {
+            let client = std::net::TcpStream::connect(address).unwrap();
+            let accepted = timeout(Duration::from_secs(10), incoming.next()).await.expect("nobody comes");
+            assert!(accepted.unwrap().is_ok(), "round {round}");
+            drop(client);
+            incoming.pause();
+            if round % 2 == 0 {
+                // The kernel has heard of it, or has not.
+                sleep(Duration::from_millis(1)).await;
+            }
+            incoming.resume();
+        }
+        // Paused, those whom the kernel had accepted already are still given out, and nobody else.
+        incoming.pause();
+        sleep(Duration::from_millis(5)).await;
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let accepted = timeout(Duration::from_millis(20), incoming.next()).await;
+        assert!(accepted.is_err(), "accepted in a pause: {accepted:?}");
+        incoming.resume();
+        assert!(incoming.next().await.unwrap().is_ok());
+    });
+}

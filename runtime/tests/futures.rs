@@ -21,7 +21,7 @@ use chainring_runtime::op::recv::{Recv, recv};
 use chainring_runtime::op::send::send;
 use chainring_runtime::time::timeout;
 use chainring_runtime::{Builder, Descriptor, Handle, Runtime, spawn, yield_now};
-use common::{Counted, alone, descriptors, errno, own, poll_once, settle, tcp, turns};
+use common::{Counted, alone, descriptors, errno, leak, own, poll_once, settle, tcp, turns};
 
 /// Drops the runtime, which must not take long.
 fn end(runtime: Runtime) {
@@ -88,18 +88,18 @@ fn a_future_that_was_leaked_does_not_hold_up_the_end() {
     let runtime = Runtime::new().expect("a ring");
     for _ in 0..100 {
         let (receive, peer) = waiting(&runtime, &alive);
-        std::mem::forget(receive);
+        leak(receive);
         drop(peer);
     }
     let (receive, _peer) = waiting(&runtime, &alive);
-    std::mem::forget(receive);
+    leak(receive);
     // A task that leaks what it waits for.
     let listener = own(std::net::TcpListener::bind("127.0.0.1:0").expect("bind"));
     runtime.block_on(async {
         spawn(async move {
             let mut accepting = Box::pin(accept(&listener));
             assert!(poll_once(&mut accepting).is_pending());
-            std::mem::forget(accepting);
+            leak(accepting);
         })
         .await
         .expect("no panic");

@@ -70,6 +70,8 @@ pub(super) enum GoesTo<S> {
 /// Between a frame and its `ChainHandle`.
 pub(super) struct Awaited<S> {
     pub(super) exit: RefCell<Option<Exit<S>>>,
+    /// The frame has ended: its key may soon be another's.
+    pub(super) ended: Cell<bool>,
     pub(super) waker: Cell<Option<Waker>>,
     pub(super) detached: Cell<bool>,
 }
@@ -116,6 +118,7 @@ impl<S: 'static> Runner<S> {
                 if awaited.detached.get() {
                     return quietly(|| drop(exit));
                 }
+                awaited.ended.set(true);
                 awaited.exit.replace(Some(exit));
                 if let Some(waker) = awaited.waker.take() {
                     quietly(|| waker.wake());

@@ -59,8 +59,12 @@ impl<S: 'static> Spawner<S> {
     /// # Errors
     /// Gives the session back if all frames are in use, no memory can be had for more, or the runtime is ending.
     pub fn spawn(&self, session: S, init: impl FnOnce(&mut Init<'_, '_>)) -> Result<ChainHandle<S>, Full<S>> {
-        let awaited =
-            Rc::new(Awaited { exit: RefCell::new(None), waker: Cell::new(None), detached: Cell::new(false) });
+        let awaited = Rc::new(Awaited {
+            exit: RefCell::new(None),
+            ended: Cell::new(false),
+            waker: Cell::new(None),
+            detached: Cell::new(false),
+        });
         let goes_to = GoesTo::Handle(awaited.clone());
         let key = self.launch(Entry { session, goes_to }, init).map_err(|entry| Full(entry.session))?;
         Ok(ChainHandle { awaited, frames: self.0.frames.clone(), key })
@@ -200,12 +204,14 @@ impl<S> ChainHandle<S> {
     /// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), unless it ends by itself before. Only asks; await
     /// the handle to know when it has happened.
     pub fn cancel(&self) {
-        self.frames.cancel(self.key);
+        if !self.awaited.ended.get() {
+            self.frames.cancel(self.key);
+        }
     }
 
     /// Whether the frame has ended.
     pub fn is_finished(&self) -> bool {
-        self.awaited.exit.borrow().is_some()
+        self.awaited.ended.get()
     }
 }
 

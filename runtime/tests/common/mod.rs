@@ -29,6 +29,13 @@ pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// Keeps a value for ever. It stays reachable, so that a search for leaks does not report what is leaked on purpose.
+pub(crate) fn leak<T>(value: T) {
+    static LEAKED: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+    let leaked = std::ptr::from_mut(Box::leak(Box::new(value))) as usize;
+    LEAKED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(leaked);
+}
+
 /// Runs a future in a runtime of its own, checks that it leaves no descriptor behind, and that its end is counted.
 pub(crate) fn run<T>(builder: &Builder, body: impl AsyncFnOnce() -> T) -> T {
     let _alone = alone();

@@ -1,0 +1,58 @@
+//! How programs read in `explain()`: computations with branches say each line once, however many there are.
+
+use chainring_chains::{Chain, Flow, Program};
+
+/// The line of the report that says what runs behind the only segment.
+fn behind_the_segment(steps: impl FnOnce(&mut Chain<()>)) -> String {
+    let mut c = Chain::new("test");
+    let (sock, data) = (c.socket(), c.buffer(8));
+    c.recv_exact(sock, data.all());
+    steps(&mut c);
+    let program: Program<()> = c.build().unwrap_or_else(|error| panic!("{error}"));
+    let text = program.explain().to_string();
+    let then = text.lines().rev().find_map(|line| line.trim().strip_prefix("then "));
+    then.unwrap_or_else(|| panic!("{text}")).to_owned()
+}
+
+#[test]
+fn blocks_are_told_from_what_follows_them() {
+    let text = behind_the_segment(|c| {
+        let n = c.param();
+        c.when(n.eq(1), |c| c.set(n, 2));
+        c.when(n.eq(2), |c| c.set(n, 3)).otherwise(|c| c.finish());
+        c.call((), |(), ()| Flow::Next);
+    });
+    assert_eq!(
+        text,
+        "when r0 == 1 #2 { r0 = 2 #3 }; when r0 == 2 #4 { r0 = 3 #5 } otherwise { finish }; call #7; finish"
+    );
+}
+
+#[test]
+fn loops_end_where_they_begin_again_or_are_left() {
+    let text = behind_the_segment(|c| {
+        let n = c.param();
+        c.repeat(|c| {
+            c.when(n.eq(0), |c| c.leave());
+            c.set(n, n - 1);
+        });
+        c.set(n, 7);
+    });
+    assert_eq!(text, "when r0 == 0 #3 { r0 = 7 #6; finish }; r0 = r0 - 1 #5; again");
+    let text = behind_the_segment(|c| {
+        let n = c.param();
+        c.when(n.eq(0), |c| c.finish()).otherwise(|c| c.finish());
+    });
+    assert_eq!(text, "when r0 == 0 #2 { finish } otherwise { finish }");
+}
+
+#[test]
+fn a_hundred_branches_in_a_row_make_a_hundred_lines_worth_of_text() {
+    let text = behind_the_segment(|c| {
+        let n = c.param();
+        for i in 0..100 {
+            c.when(n.eq(i), |c| c.set(n, n + 1)).otherwise(|c| c.set(n, n + 2));
+        }
+    });
+    assert!(text.len() < 100 * 80, "{} bytes", text.len());
+}
