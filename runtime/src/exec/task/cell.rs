@@ -13,6 +13,7 @@ use super::header::{Header, JOINED, Table};
 use super::join::JoinError;
 use crate::events;
 use crate::exec::Remote;
+use crate::exec::quietly::{discard, quietly};
 
 /// A task's allocation. The header comes first, so a pointer to it is one to the whole.
 #[repr(C)]
@@ -75,7 +76,7 @@ impl<F: Future + 'static> TableOf<F> {
             }
         };
         // The first panic is the one that is told; a destructor that panics after a result changes nothing.
-        let _ = replace(stage, Stage::Gone);
+        let _ = replace(stage, Stage::Gone).map_err(discard);
         *stage = Stage::Output(output);
         true
     }
@@ -111,7 +112,7 @@ impl<F: Future + 'static> TableOf<F> {
         let stage = unsafe { Self::stage(header) };
         let output = std::mem::replace(stage, Stage::Gone);
         // Nobody is left to be told of a panic.
-        let _ = caught(|| drop(output));
+        quietly(|| drop(output));
     }
 
     /// # Safety
