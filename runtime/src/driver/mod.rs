@@ -184,7 +184,7 @@ impl Driver {
 
     /// Nobody waits for this operation any more: cancel it.
     pub(crate) fn detach(&self, key: Key) {
-        let (cancel, unwanted) = self.slots.detach(key);
+        let (cancel, unwanted, _waker) = self.slots.detach(key);
         if cancel {
             self.cancels.add(key);
         }
