@@ -36,7 +36,7 @@ use std::task::{Poll, Waker};
 
 use super::ring::BufRing;
 use super::{Pages, PoolBuf};
-use crate::exec::Handle;
+use crate::exec::{Handle, wake_all};
 
 /// `IOU_PBUF_RING_INC`.
 const INC: u16 = 2;
@@ -255,6 +255,11 @@ impl Shared {
         Ok(Rc::new(shared))
     }
 
+    /// Whether it is a pool of the core that the thread runs at the moment.
+    pub(crate) fn is_here(&self) -> bool {
+        self.core.is_current()
+    }
+
     pub(crate) fn group(&self) -> u16 {
         self.group
     }
@@ -322,7 +327,7 @@ impl Shared {
         let _ = inner.top_up(self.size, self.limit);
         let waiting = std::mem::take(&mut inner.waiting);
         drop(inner);
-        waiting.into_iter().for_each(Waker::wake);
+        wake_all(waiting);
     }
 }
 

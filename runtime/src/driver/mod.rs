@@ -86,6 +86,8 @@ pub(crate) struct Driver {
     owners: RefCell<Slab<Rc<dyn Owner>>>,
     /// The regions of `owners`, by the same number.
     regions: UnsafeCell<Vec<Option<NonNull<Region>>>>,
+    /// The last generation that frames of a number had, whose owner is gone: the next owner's go on from there.
+    generations: RefCell<Vec<u32>>,
     /// Operations that are in a slot but did not fit into the queue, oldest first.
     backlog: RefCell<VecDeque<Key>>,
     /// Whether there is any.
@@ -109,6 +111,7 @@ impl Driver {
             registered: registered::Registered::default(),
             owners: RefCell::new(Slab::new()),
             regions: UnsafeCell::new(Vec::new()),
+            generations: RefCell::new(Vec::new()),
             backlog: RefCell::new(VecDeque::new()),
             backlogged: Cell::new(false),
             ready: RefCell::new(VecDeque::new()),
@@ -178,7 +181,7 @@ impl Driver {
 
     /// Nobody waits for this operation any more: cancel it.
     pub(crate) fn detach(&self, key: Key) {
-        let (cancel, unwanted) = self.slots.detach(key);
+        let (cancel, unwanted, _waker) = self.slots.detach(key);
         if cancel {
             self.cancels.add(key);
         }
@@ -200,13 +203,19 @@ impl Driver {
 
     // ---- owners of frames ----
 
-    /// Registers an owner under a number made known to it before, or refuses if there are too many.
-    pub(crate) fn add_owner(&self, make: impl FnOnce(u32) -> Rc<dyn Owner>) -> Result<(), TooManyOwners> {
+    /// Registers an owner under a number made known to it before, or refuses if there are too many. The second
+    /// number is the generation that its frames go on from, because keys of an earlier owner may still be around:
+    /// in requests to cancel, in timers.
+    pub(crate) fn add_owner(
+        &self,
+        make: impl FnOnce(u32, u32) -> Rc<dyn Owner>,
+    ) -> Result<(), TooManyOwners> {
         let number = self.owners.borrow().vacant_key();
         if number >= MAX_OWNERS as usize || self.is_closing() {
             return Err(TooManyOwners);
         }
-        let owner = make(number as u32);
+        let generation = self.generations.borrow().get(number).copied().unwrap_or(0);
+        let owner = make(number as u32, generation);
         self.set_region(number, Some(NonNull::from(owner.region())));
         let inserted = self.owners.borrow_mut().insert(owner);
         assert_eq!(inserted, number, "an owner was registered by the making of another");
@@ -216,6 +225,12 @@ impl Driver {
     pub(crate) fn remove_owner(&self, number: u32) {
         self.set_region(number as usize, None);
         let removed = self.owners.borrow_mut().try_remove(number as usize);
+        if let Some(owner) = &removed {
+            let mut generations = self.generations.borrow_mut();
+            let len = generations.len().max(number as usize + 1);
+            generations.resize(len, 0);
+            generations[number as usize] = owner.region().last_generation();
+        }
         drop(removed);
     }
 

@@ -81,6 +81,12 @@ impl Handle {
         }
     }
 
+    /// Whether this is the core that the thread runs at the moment.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        CURRENT.try_with(Cell::get).is_ok_and(|core| ptr::eq(core, Rc::as_ptr(&self.0)))
+    }
+
     #[inline]
     pub(crate) fn driver(&self) -> &Driver {
         &self.0.driver

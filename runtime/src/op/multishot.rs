@@ -76,7 +76,7 @@ impl<T: Repeats> Stream for Multishot<T> {
         }
         if let State::InFlight(held) = state {
             // Results may have piled up: a task that takes them all would starve the others.
-            ready!(budget::spend(held.core().core(), cx));
+            ready!(budget::spend_if_any(cx));
             if let Some(completion) = held.take_early() {
                 return Poll::Ready(Some(T::item(reader, completion)));
             }

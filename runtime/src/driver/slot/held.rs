@@ -101,11 +101,6 @@ impl<T: Operation> Held<T> {
 }
 
 impl<T> Held<T> {
-    /// The core that the operation runs on.
-    pub(crate) fn core(&self) -> &Handle {
-        &self.core
-    }
-
     /// Asks for cancellation, and goes on waiting.
     pub(crate) fn cancel(&self) {
         self.core.driver().cancel(self.slot().key());

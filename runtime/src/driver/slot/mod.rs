@@ -269,26 +269,26 @@ impl Slots {
     }
 
     /// The future of `key` is gone. Says whether the operation is to be cancelled, and which descriptors
-    /// arrived that nobody took.
-    pub(super) fn detach(&self, key: Key) -> (bool, Vec<i32>) {
-        let Some(slot) = self.find(key) else { return (false, Vec::new()) };
+    /// arrived that nobody took; and gives the waker, whose Drop may be anybody's, to be dropped last.
+    pub(super) fn detach(&self, key: Key) -> (bool, Vec<i32>, Option<Waker>) {
+        let Some(slot) = self.find(key) else { return (false, Vec::new(), None) };
         let done = slot.state.get() == State::Done;
         let last = done.then(|| slot.last.get());
         // In the order of their arrival: the buffers of a pool count on it.
         let results = slot.early.take().into_iter().flat_map(|early| *early).chain(last);
         let unwanted = results.filter_map(|(res, flags)| slot.unwanted(res, flags)).collect();
-        drop(slot.waker.take());
+        let waker = slot.waker.take();
         match slot.state.get() {
             State::Done => {
                 self.discard(slot);
-                (false, unwanted)
+                (false, unwanted, waker)
             }
             State::Held => {
                 slot.state.set(State::Detached);
                 // A close is never cancelled: its descriptor would have no owner left.
-                (slot.table.get().facts.opcode != opcode::Close::CODE, unwanted)
+                (slot.table.get().facts.opcode != opcode::Close::CODE, unwanted, waker)
             }
-            State::Detached | State::Free => (false, unwanted),
+            State::Detached | State::Free => (false, unwanted, waker),
         }
     }
 
@@ -364,6 +364,8 @@ impl Drop for Abandon<'_> {
         let Some(slot) = self.slots.find(self.key) else { return };
         self.slots.live.set(self.slots.live.get() - 1);
         if !self.held || slot.state.get() == State::Detached {
+            // Dropped last, and not by the next use of the slot.
+            let _waker = slot.waker.take();
             return self.slots.discard(slot);
         }
         slot.last.set((-libc::ECANCELED, 0));

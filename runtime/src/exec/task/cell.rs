@@ -14,6 +14,7 @@ use super::join::JoinError;
 use super::waker;
 use crate::events;
 use crate::exec::Remote;
+use crate::exec::quietly::{discard, quietly};
 
 /// A task's allocation. The header comes first, so a pointer to it is one to the whole.
 #[repr(C)]
@@ -82,7 +83,7 @@ impl<F: Future + 'static> TableOf<F> {
             }
         };
         // The first panic is the one that is told; a destructor that panics after a result changes nothing.
-        let _ = replace(stage, Stage::Gone);
+        let _ = replace(stage, Stage::Gone).map_err(discard);
         *stage = Stage::Output(output);
         true
     }
@@ -118,7 +119,7 @@ impl<F: Future + 'static> TableOf<F> {
         let stage = unsafe { Self::stage(header) };
         let output = std::mem::replace(stage, Stage::Gone);
         // Nobody is left to be told of a panic.
-        let _ = caught(|| drop(output));
+        quietly(|| drop(output));
     }
 
     /// # Safety
