@@ -65,6 +65,7 @@ pub mod sockopt;
 pub mod splice;
 pub mod statx;
 pub mod symlink;
+pub mod sync_file_range;
 pub mod tee;
 pub mod unlink;
 pub mod waitid;
@@ -133,6 +134,7 @@ pub const ALL: &[Facts] = &[
     splice::FACTS,
     statx::FACTS,
     symlink::FACTS,
+    sync_file_range::FACTS,
     tee::FACTS,
     unlink::FACTS,
     waitid::FACTS,
