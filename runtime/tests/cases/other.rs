@@ -303,7 +303,7 @@ pub(crate) fn cases() -> Vec<Case> {
             |_| unit(waitid(Child::Pid(1), libc::WEXITED)),
         )
         .stuck(|w| {
-            let child = child("sleep 1000");
+            let child = child("exec sleep 1000");
             let pid = child.id();
             w.hold(Killed(child));
             unit(waitid(Child::Pid(pid), libc::WEXITED))
