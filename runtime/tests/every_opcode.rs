@@ -61,6 +61,13 @@ fn every_operation_is_listed() {
 }
 
 #[test]
+fn what_older_kernels_lack_can_be_masked() {
+    let recent = op::ALL.iter().filter(|facts| facts.since > (6, 1));
+    let unmasked: Vec<_> = recent.filter(|facts| facts.needs.is_none()).map(|facts| facts.name).collect();
+    assert!(unmasked.is_empty(), "{unmasked:?} need a capability to be tested without");
+}
+
+#[test]
 fn an_operation_succeeds_or_is_refused_with_the_release_it_needs() {
     run(&Builder::new(), async || {
         for case in cases() {

@@ -46,6 +46,7 @@ pub mod poll;
 pub mod raw;
 pub mod read;
 pub mod read_fixed;
+pub mod read_multi;
 pub mod read_vectored;
 pub mod recv;
 pub mod recv_multi;
@@ -113,6 +114,7 @@ pub const ALL: &[Facts] = &[
     poll::FACTS,
     read::FACTS,
     read_fixed::FACTS,
+    read_multi::FACTS,
     read_vectored::FACTS,
     recv::FACTS,
     recv_multi::FACTS,
