@@ -370,8 +370,8 @@ impl<R: Resume> Frames<R> {
             _ if step < last => self.region.wanted(record, step),
             _ => header.want.get(),
         };
-        let success =
-            if member.exact || want == 0 { result >= 0 && result as u32 == want } else { result > 0 };
+        let exact = member.verb.is_exact() || want == 0;
+        let success = if exact { result >= 0 && result as u32 == want } else { result > 0 };
         // Members complete in any order; what severed the link is the first of them that failed.
         if !success && (!header.has(BAD) || step < header.bad_member.get()) {
             header.raise(BAD);

@@ -48,6 +48,7 @@ pub mod raw;
 pub mod read;
 pub mod read_file;
 pub mod read_fixed;
+pub mod read_multi;
 pub mod read_vectored;
 pub mod recv;
 pub mod recv_multi;
@@ -70,6 +71,7 @@ pub mod sockopt;
 pub mod splice;
 pub mod statx;
 pub mod symlink;
+pub mod sync_file_range;
 pub mod tee;
 pub mod unlink;
 pub mod waitid;
@@ -119,6 +121,7 @@ pub const ALL: &[Facts] = &[
     poll::FACTS,
     read::FACTS,
     read_fixed::FACTS,
+    read_multi::FACTS,
     read_vectored::FACTS,
     recv::FACTS,
     recv_multi::FACTS,
@@ -140,6 +143,7 @@ pub const ALL: &[Facts] = &[
     splice::FACTS,
     statx::FACTS,
     symlink::FACTS,
+    sync_file_range::FACTS,
     tee::FACTS,
     unlink::FACTS,
     waitid::FACTS,
