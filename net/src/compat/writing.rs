@@ -78,7 +78,9 @@ impl Writing {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_flush(cx))?;
-        let State::Idle(buffer) = &mut self.0 else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+        let State::Idle(buffer) = &mut self.0 else {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        };
         buffer.clear();
         for part in parts {
             let room = LIMIT - buffer.len();
