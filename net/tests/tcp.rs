@@ -123,6 +123,8 @@ fn a_peer_that_ends_one_direction_still_gets_the_other() {
         here.write_all("answer").await.0.unwrap();
         assert_eq!(there.read(vec![0; 64]).await.0.unwrap(), 6);
         assert_eq!(errno(&there.write("more").await.0), Some(libc::EPIPE));
+        // All of nothing is sent without looking, as by the standard library.
+        there.write_all("").await.0.unwrap();
     });
 }
 

@@ -25,7 +25,9 @@ impl<B: IoBuf> Operation for Rest<B> {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        Prepared::new(template(libc::MSG_WAITALL), self.socket.raw()).reads_from(&self.buffer, self.sent)
+        let prepared = Prepared::new(template(libc::MSG_WAITALL), self.socket.raw());
+        // Sending nothing would take the socket's error, or fail on a direction that has ended.
+        prepared.reads_from(&self.buffer, self.sent).unless_empty()
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -35,7 +37,8 @@ impl<B: IoBuf> Operation for Rest<B> {
     }
 }
 
-/// Sends all of `buffer`: in one operation where the kernel manages, else in several. `MSG_NOSIGNAL` is always set.
+/// Sends all of `buffer`: in one operation where the kernel manages, else in several. `MSG_NOSIGNAL` is always set. An
+/// empty buffer is sent without looking at the socket.
 ///
 /// Dropping the future cancels; it is not known how much was sent before.
 ///

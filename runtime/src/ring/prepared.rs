@@ -73,6 +73,17 @@ impl<'a> Prepared<'a> {
         self
     }
 
+    /// Does nothing, with success, if the buffer is empty.
+    #[inline]
+    pub(crate) fn unless_empty(mut self) -> Self {
+        if self.sqe.len == 0 {
+            self.sqe.opcode = io_uring::opcode::Nop::CODE;
+            // Flags that NOP does not know are refused.
+            self.sqe.op_flags = 0;
+        }
+        self
+    }
+
     /// The kernel reads from `buffer` what comes behind its first `done` bytes.
     pub(crate) fn reads_from(mut self, buffer: &'a impl IoBuf, done: usize) -> Self {
         let bytes = buffer.as_bytes();
