@@ -136,7 +136,7 @@ impl<R: Resume> Frames<R> {
         &self.runner
     }
 
-    /// Takes a free frame, its registers zero and its descriptors vacant. `None` if all are in use, or no
+    /// Takes a free frame, its registers and bytes zero and its descriptors vacant. `None` if all are in use, or no
     /// memory can be had for more.
     pub fn allocate(&self) -> Option<Frame<'_>> {
         self.region.allocate()

@@ -165,13 +165,24 @@ impl Memory {
         self.buffers.leaked.set(true);
     }
 
-    /// Gives the pages of a frame's buffer back to the system, as far as it has pages of its own.
+    /// Makes a frame's buffer zero: the next connection has no business with the bytes of this one. Pages of its own
+    /// are given back to the system.
     pub(super) fn discard(&self, index: usize) {
-        let start = self.buffer(index).addr().get();
-        let (first, end) = (start.next_multiple_of(PAGE), (start + self.stride) & !(PAGE - 1));
-        if first < end {
+        let buffer = self.buffer(index).as_ptr();
+        let start = buffer.addr();
+        let end = start + self.stride;
+        let first = start.next_multiple_of(PAGE).min(end);
+        let last = (end & !(PAGE - 1)).max(first);
+        // SAFETY: inside the frame's buffer.
+        let (pages, rest) = unsafe { (buffer.add(first - start), buffer.add(last - start)) };
+        let given_back = first < last
             // SAFETY: whole pages of this frame's buffer, which nothing refers to: it is free.
-            unsafe { libc::madvise(first as *mut _, end - first, libc::MADV_DONTNEED) };
+            && unsafe { libc::madvise(pages.cast(), last - first, libc::MADV_DONTNEED) } == 0;
+        let (before, behind) = if given_back { (first - start, end - last) } else { (self.stride, 0) };
+        // SAFETY: inside the frame's buffer, which nothing refers to.
+        unsafe {
+            buffer.write_bytes(0, before);
+            rest.write_bytes(0, behind);
         }
     }
 }
