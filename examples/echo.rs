@@ -29,7 +29,7 @@ async fn serve(listener: TcpListener) -> io::Result<()> {
     while let Some(stream) = incoming.next().await {
         let stream = stream?;
         // A connection that breaks off is its client's business.
-        drop(chainring::spawn(async move { drop(echo(stream).await) }));
+        drop(chainring::spawn(echo(stream)));
     }
     Ok(())
 }

@@ -114,6 +114,7 @@ pub(crate) enum Reason {
     EmptySpan,
     RegUnwritten(u16),
     BufUnwritten(u16),
+    ShutDown(u16),
     Unreachable,
     NoLoop,
     Overlap,
@@ -142,6 +143,9 @@ impl fmt::Display for BuildError {
             Reason::EmptySpan => write!(f, "it can never transfer a byte: the span is empty"),
             Reason::RegUnwritten(reg) => write!(f, "register r{reg} is read before it is written"),
             Reason::BufUnwritten(buf) => write!(f, "buffer b{buf} is read before it is written"),
+            Reason::ShutDown(socket) => {
+                write!(f, "the sending half of socket s{socket} was shut down on every path to it")
+            }
             Reason::Unreachable => write!(f, "the step can never be reached"),
             Reason::NoLoop => write!(f, "it must stand inside of a repeat"),
             Reason::Overlap => write!(f, "it borrows the same bytes or register twice, once to write"),

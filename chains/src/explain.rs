@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chainring_runtime::frame::{Layout, Verb};
+use chainring_runtime::frame::{Layout, Moves};
 
 use crate::compile::HIDDEN;
 use crate::compile::flow::{Flow, Inst, Move, Pc};
@@ -47,7 +47,9 @@ impl<'p> Explain<'p> {
             let line = &self.flow.lines[*pc];
             let moved = member(self.flow, *pc).expect("members are transfers");
             let step = format!("{} #{}", line.name, line.step);
-            writeln!(f, "    {step:<16} {:<32} {}", transfer(moved), self.flags(moved, i + 1 == count))?;
+            let flags = self.flags(moved, i + 1 == count);
+            let text = format!("    {step:<16} {:<32} {flags}", transfer(moved));
+            writeln!(f, "{}", text.trim_end())?;
         }
         writeln!(f, "    ends because {}", segment.boundary)?;
         writeln!(f, "    then {}", self.code(segment.next))
@@ -62,7 +64,7 @@ impl<'p> Explain<'p> {
                 flags.push("skip");
             }
         }
-        if moved.verb.is_exact() {
+        if moved.verb.is_exact() && moved.verb.moves() != Moves::Nothing {
             flags.push("waitall");
         }
         if moved.on_end == OnEnd::Finish {
@@ -148,7 +150,11 @@ fn amount(n: usize, what: &str) -> String {
 }
 
 fn transfer(moved: &Move) -> String {
-    let arrow = if moved.verb == Verb::SendAll { "<-" } else { "->" };
+    let arrow = match moved.verb.moves() {
+        Moves::In => "->",
+        Moves::Out => "<-",
+        Moves::Nothing => return format!("s{}", moved.socket.index),
+    };
     let spans: Vec<_> = moved.spans.iter().map(span).collect();
     let into = moved.into.map(|reg| format!(", count -> r{}", reg.index)).unwrap_or_default();
     format!("s{} {arrow} {}{into}", moved.socket.index, spans.join(" "))

@@ -20,6 +20,8 @@ pub(crate) struct Step {
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
     Transfer(Transfer),
+    /// Ends the sending half.
+    Shutdown(Socket),
     Set(Reg, Expr),
     Ensure(Cond, i32),
     /// The native call with this index, and what it touches.

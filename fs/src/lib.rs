@@ -48,6 +48,8 @@
 #![warn(missing_debug_implementations)]
 
 mod blocking;
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+pub mod compat;
 mod copy;
 mod create_dir;
 mod dir;
@@ -68,7 +70,7 @@ pub use chainring_runtime::buf::{DirectAlignment, DirectBuf};
 pub use copy::copy;
 pub use create_dir::{create_dir, create_dir_all};
 pub use dir::Dir;
-pub use file::{Advice, File};
+pub use file::{Advice, File, ReadStream, Writer};
 pub use link::{canonicalize, hard_link, read_link, symlink};
 pub use metadata::{FileType, Metadata, exists, metadata, symlink_metadata};
 pub use options::OpenOptions;

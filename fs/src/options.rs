@@ -142,7 +142,8 @@ impl OpenOptions {
         self.extra = if on { self.extra | flag } else { self.extra & !flag };
     }
 
-    /// Opens `path`.
+    /// Opens `path`. A named pipe is opened without waiting for its other end, as io_uring does it: until somebody
+    /// writes it reads as ended.
     ///
     /// Dropping the future closes a file that was opened meanwhile; one that was created stays.
     ///

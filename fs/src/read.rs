@@ -3,10 +3,11 @@
 //! A small file (up to 4 KiB) is opened and read by one list of linked entries, without ever having a descriptor in
 //! the process's table: see [`read_file`]. A longer one goes on from there.
 
-use std::io;
+use std::io::{self, SeekFrom};
 use std::path::Path;
 
 use chainring_runtime::Descriptor;
+use chainring_runtime::op::poll::poll;
 use chainring_runtime::op::read_file::{Begun, read_file};
 
 use crate::path::c_path;
@@ -54,7 +55,20 @@ async fn step_by_step(at: Option<&Descriptor>, path: &Path, resolve: u64) -> io:
     rest(file, Vec::new()).await
 }
 
-async fn rest(mut file: File, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
-    let (result, bytes) = file.read_to_end(bytes).await;
-    result.map(|_| bytes)
+async fn rest(mut file: File, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    // A read that stopped at an error may not have moved the position; the one behind it then read the same again.
+    if file.stream_position().is_ok_and(|position| position != bytes.len() as u64) {
+        bytes.clear();
+        file.seek(SeekFrom::Start(0))?;
+    }
+    if bytes.is_empty() && file.metadata().await?.file_type().is_fifo() {
+        // io_uring opens a named pipe without waiting for its other end, and without one it reads as ended. Poll tells
+        // an end that has not come yet from one that has gone.
+        let events = (libc::POLLIN | libc::POLLHUP) as u32;
+        poll(file.descriptor(), events).await?;
+    }
+    let (result, mut bytes) = file.read_to_end(bytes).await;
+    result?;
+    bytes.shrink_to_fit();
+    Ok(bytes)
 }

@@ -77,7 +77,7 @@ fn what_is_no_small_file_is_read_as_the_standard_library_reads_it() {
         assert_eq!(fs::read("a\0b").await.unwrap_err().kind(), ErrorKind::InvalidInput);
         std::fs::write(dir.join("latin"), b"\xff").unwrap();
         assert_eq!(fs::read_to_string(dir.join("latin")).await.unwrap_err().kind(), ErrorKind::InvalidData);
-        std::fs::set_permissions(dir.join("latin"), std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(dir.join("latin"), std::fs::Permissions::from_mode(0o000)).unwrap();
         let theirs = std::fs::read(dir.join("latin")).map_err(|error| error.raw_os_error());
         assert_eq!(fs::read(dir.join("latin")).await.map_err(|error| error.raw_os_error()), theirs);
     });
@@ -96,6 +96,8 @@ fn a_pipe_that_dribbles_is_read_to_its_end() {
         let writer = std::thread::spawn({
             let path = path.clone();
             move || {
+                // The reader is there first.
+                std::thread::sleep(std::time::Duration::from_millis(20));
                 let mut fifo = std::fs::File::options().write(true).open(path).unwrap();
                 for part in content(20_000).chunks(1500) {
                     fifo.write_all(part).unwrap();

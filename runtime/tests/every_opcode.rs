@@ -7,7 +7,7 @@ mod common;
 
 use cases::{Case, World, cases};
 use chainring_runtime::{Builder, Handle, op};
-use common::{descriptors, errno, poll_once, run, settle, turns};
+use common::{alone, descriptors, errno, poll_once, run, settle, turns};
 use std::io::ErrorKind;
 
 /// One scenario for every case, each in a world of its own.
@@ -40,6 +40,31 @@ fn every_operation_has_its_case() {
     };
     let all = names(op::ALL.iter().map(|facts| facts.name).collect());
     assert_eq!(names(cases().iter().map(|case| case.name).filter(|n| !n.contains(' ')).collect()), all);
+}
+
+#[test]
+fn every_operation_is_listed() {
+    // It opens files.
+    let _alone = alone();
+    let mut written = Vec::new();
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/op")).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        // As its facts say it; not in an example.
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let names = code.filter_map(|line| line.split_once("name: \"")?.1.split_once('"'));
+        written.extend(names.map(|(name, _)| name.to_owned()));
+    }
+    let mut listed: Vec<_> = op::ALL.iter().map(|facts| facts.name.to_owned()).collect();
+    written.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(listed, written, "`op::ALL` and the files do not have the same operations");
+}
+
+#[test]
+fn what_older_kernels_lack_can_be_masked() {
+    let recent = op::ALL.iter().filter(|facts| facts.since > (6, 1));
+    let unmasked: Vec<_> = recent.filter(|facts| facts.needs.is_none()).map(|facts| facts.name).collect();
+    assert!(unmasked.is_empty(), "{unmasked:?} need a capability to be tested without");
 }
 
 #[test]

@@ -41,8 +41,11 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     megabytes: u64,
     /// Only what has this in its title
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", value_name = "TEXT")]
     only: String,
+    /// Only contestants with this in their names
+    #[arg(long, default_value = "", value_name = "TEXT")]
+    contestant: String,
 }
 
 /// Somebody who does the work until the deadline and says how often; `None` if it cannot do it at all.
@@ -63,14 +66,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let title = format!("Whole files of 1 to 4096 bytes, from page cache, {} in flight", options.in_flight);
     if wanted(&title) {
         let files = small::Files::make(dir.path(), options.in_flight as usize)?;
-        compete(options, &title, &small::contestants(&files))?;
+        compete(options, &title, small::contestants(&files))?;
     }
     for (direct, name) in [(false, "cached"), (true, "O_DIRECT")] {
         for depth in [1, 8, 64] {
             let title = format!("Random reads of 4 KiB, {name}, depth {depth}");
             if wanted(&title) {
                 let file = random::File::make(dir.path(), options.megabytes << 20, direct, depth)?;
-                compete(options, &title, &random::contestants(&file))?;
+                compete(options, &title, random::contestants(&file))?;
             }
         }
     }
@@ -84,13 +87,14 @@ struct Figures {
     cpu_micros: f64,
 }
 
-fn compete(options: &Options, title: &str, contestants: &[Contestant<'_>]) -> Result<()> {
+fn compete(options: &Options, title: &str, mut contestants: Vec<Contestant<'_>>) -> Result<()> {
+    contestants.retain(|contestant| contestant.name.contains(&options.contestant));
     let progress = Progress::new(u64::from(options.rounds + 1) * contestants.len() as u64);
     let mut rounds: Vec<Vec<Result<Figures, String>>> = Vec::new();
     // The first does not count.
     for round in 0..=options.rounds {
         let mut figures = Vec::new();
-        for contestant in contestants {
+        for contestant in &contestants {
             progress.step(format!("{title}: {}", contestant.name));
             figures.push(once(contestant, options.seconds).map_err(|error| error.to_string()));
         }
@@ -99,7 +103,7 @@ fn compete(options: &Options, title: &str, contestants: &[Contestant<'_>]) -> Re
         }
     }
     progress.finish();
-    print(title, contestants, &rounds);
+    print(title, &contestants, &rounds);
     Ok(())
 }
 

@@ -28,6 +28,15 @@ impl<S: 'static> Chain<S> {
         self.transfer("send_all", Verb::SendAll, socket, spans.into_iter().collect())
     }
 
+    /// Ends the sending half of the connection: when the peer has read what was sent, it sees the end of the stream.
+    /// The socket still receives.
+    ///
+    /// If the connection is gone the frame fails with ENOTCONN. The steps behind it are a submission of their own,
+    /// because the kernel would start them although it failed; and the kernel hands it to a worker thread.
+    pub fn shutdown(&mut self, socket: Socket) {
+        self.push("shutdown", Kind::Shutdown(socket));
+    }
+
     fn transfer(
         &mut self,
         name: &'static str,

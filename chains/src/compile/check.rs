@@ -6,18 +6,19 @@
 //!
 //! [`paths`] follows the flow, forward, to a fixed point. For each line it computes what is written on *every*
 //! path to it: the intersection of what its predecessors leave written. A line that reads something else is
-//! refused, and so is a written step without a path to it.
+//! refused, and so is a written step without a path to it. Sockets whose sending half is shut down are followed in
+//! the same way: what would send on one that is so on every path can never work.
 
 use std::sync::Arc;
 
-use chainring_runtime::frame::Verb;
+use chainring_runtime::frame::{Moves, Verb};
 
 use super::flow::{Flow, Inst, Pc};
 use crate::access::Touch;
 use crate::build::Chain;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Expr, Node, is_of};
-use crate::handle::{Buf, BuilderId, Reg, Span, SpanLen};
+use crate::handle::{Buf, BuilderId, Reg, Socket, Span, SpanLen};
 use crate::tree::{Block, Kind, Step};
 
 /// Checks every step by itself.
@@ -56,6 +57,7 @@ fn step_handles(step: &Step, builder: BuilderId) -> Result<(), Reason> {
             }
             Ok(())
         }
+        Kind::Shutdown(socket) => own(socket.builder == builder),
         Kind::Set(reg, expr) => {
             own(reg.builder == builder)?;
             check_expr(expr, builder)
@@ -128,17 +130,20 @@ fn check_disjoint(touches: &[Touch]) -> Result<(), Reason> {
     Ok(())
 }
 
-/// What is written on every path: a bit for each register, then one for each buffer.
+/// What is written on every path: a bit for each register, then one for each buffer. Behind them one for each socket
+/// that is shut down.
 #[derive(Clone, PartialEq, Eq)]
 struct Written {
     bits: Vec<u64>,
     regs: usize,
+    bufs: usize,
 }
 
 impl Written {
     fn nothing<S>(chain: &Chain<S>) -> Written {
-        let regs = usize::from(chain.regs);
-        Written { bits: vec![0; (regs + chain.bufs.len()).div_ceil(64)], regs }
+        let (regs, bufs) = (usize::from(chain.regs), chain.bufs.len());
+        let all = regs + bufs + usize::from(chain.sockets);
+        Written { bits: vec![0; all.div_ceil(64)], regs, bufs }
     }
 
     fn set(&mut self, bit: usize) {
@@ -155,6 +160,10 @@ impl Written {
 
     fn buf(&self, buf: &Buf) -> usize {
         self.regs + usize::from(buf.index)
+    }
+
+    fn shut(&self, socket: &Socket) -> usize {
+        self.regs + self.bufs + usize::from(socket.index)
     }
 
     /// Keeps what both have. Says whether anything was lost.
@@ -216,10 +225,13 @@ fn successors(inst: &Inst, pc: Pc) -> [Option<Pc>; 2] {
 fn write(inst: &Inst, written: &mut Written) {
     match inst {
         Inst::Move(member) => {
-            if member.verb != Verb::SendAll {
+            if member.verb.moves() == Moves::In {
                 for span in &member.spans {
                     written.set(written.buf(&span.buf));
                 }
+            }
+            if member.verb == Verb::Shutdown {
+                written.set(written.shut(&member.socket));
             }
             if let Some(reg) = &member.into {
                 written.set(Written::reg(reg));
@@ -262,10 +274,16 @@ fn check_reads(inst: &Inst, written: &Written) -> Result<(), Reason> {
         result
     };
     match inst {
-        Inst::Move(member) => member.spans.iter().try_for_each(|span| {
-            len(span)?;
-            if member.verb == Verb::SendAll { buf(&span.buf) } else { Ok(()) }
-        }),
+        Inst::Move(member) => {
+            // What sends, and another shutdown.
+            if member.verb.moves() != Moves::In && written.has(written.shut(&member.socket)) {
+                return Err(Reason::ShutDown(member.socket.index));
+            }
+            member.spans.iter().try_for_each(|span| {
+                len(span)?;
+                if member.verb.moves() == Moves::Out { buf(&span.buf) } else { Ok(()) }
+            })
+        }
         Inst::Set(_, value) => expr(value),
         Inst::Ensure(cond, _) | Inst::Unless(cond, _) => expr(cond),
         Inst::Call(_, touches) => touches.iter().try_for_each(|touch| match touch {

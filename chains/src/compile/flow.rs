@@ -45,7 +45,8 @@ pub(crate) enum Inst {
 pub(crate) struct Move {
     pub(crate) verb: Verb,
     pub(crate) socket: Socket,
-    /// One span after the other, without a gap; only the last may have its length in a register.
+    /// One span after the other, without a gap; only the last may have its length in a register. None if the verb
+    /// moves no bytes.
     pub(crate) spans: Vec<Span>,
     pub(crate) into: Option<Reg>,
     pub(crate) on_end: OnEnd,
@@ -54,7 +55,7 @@ pub(crate) struct Move {
 impl Move {
     /// Where it starts in the frame's bytes.
     pub(crate) fn offset(&self) -> u32 {
-        self.spans[0].buf.start + self.spans[0].from
+        self.spans.first().map_or(0, |span| span.buf.start + span.from)
     }
 
     /// Its length, as the submission computes it.
@@ -106,6 +107,11 @@ impl Flattener<'_> {
     fn step(&mut self, step: &Step) -> Result<(), BuildError> {
         match &step.kind {
             Kind::Transfer(_) => self.transfer(step),
+            Kind::Shutdown(socket) => {
+                let (verb, socket, on_end) = (Verb::Shutdown, *socket, OnEnd::Error);
+                let member = Move { verb, socket, spans: Vec::new(), into: None, on_end };
+                self.push(step, Inst::Move(member), true);
+            }
             Kind::Set(reg, expr) => {
                 self.push(step, Inst::Set(*reg, expr.clone()), true);
             }

@@ -8,10 +8,11 @@
 //!     members = [transfer at pc]
 //!     loop:
 //!         stop if the last member's result is not known beforehand (a recv): what follows depends on it
-//!         stop if the last member does not sever when it fails: its successor would run all the same
-//!         stop if there are as many members as the ring or the compiler allows
 //!         pc = where the flow goes on, jumps followed
-//!         stop if that is no transfer, or one that the segment has already (a loop has closed)
+//!         stop if that is no transfer
+//!         stop if the last member does not sever when it fails (a shutdown): its successor would run all the same
+//!         stop if the segment has that transfer already (a loop has closed)
+//!         stop if there are as many members as the ring or the compiler allows
 //!         members += transfer at pc
 //! ```
 //!
@@ -105,9 +106,6 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
         if !last.verb.is_exact() {
             break Boundary::Count;
         }
-        if !last.verb.severs() {
-            break Boundary::DoesNotSever;
-        }
         if lowering == Lowering::Single {
             break Boundary::Forced;
         }
@@ -116,6 +114,9 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
                 Inst::Finish => Boundary::End,
                 _ => Boundary::Compute(flow.lines[next].name),
             };
+        }
+        if !last.verb.severs() {
+            break Boundary::DoesNotSever;
         }
         if members.contains(&next) {
             break Boundary::Closed;

@@ -111,19 +111,23 @@ impl<S: 'static> Runner<S> {
                 if let Some(waker) = server.waker.take() {
                     quietly(|| waker.wake());
                 }
+                // With the last frame of a server that is gone, what its closures have captured goes.
+                quietly(|| drop(server));
             }
             GoesTo::Handle(awaited) => {
                 let fds = (0..program.layout.descriptors).map(|i| frame.take_descriptor(i)).collect();
                 frame.free();
                 let exit = Exit { session, sockets: Sockets { builder: program.id, fds }, result };
                 if awaited.detached.get() {
-                    return quietly(|| drop(exit));
+                    return quietly(|| drop((exit, awaited)));
                 }
                 awaited.ended.set(true);
                 awaited.exit.replace(Some(exit));
                 if let Some(waker) = awaited.waker.take() {
                     quietly(|| waker.wake());
                 }
+                // The handle may be gone by now.
+                quietly(|| drop(awaited));
             }
         }
     }

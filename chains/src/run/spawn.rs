@@ -230,6 +230,7 @@ impl<S> Future for ChainHandle<S> {
 impl<S> Drop for ChainHandle<S> {
     fn drop(&mut self) {
         self.awaited.detached.set(true);
+        drop(self.awaited.waker.take());
     }
 }
 

@@ -3,9 +3,14 @@
 //!
 //! The kernel reads the position when it begins and moves it when it has finished; hence `&mut self`. If such a future
 //! is dropped, the position may or may not have moved.
+//!
+//! One thing is mended here. If a transfer stops at an error after a part of it was done, io_uring reports the part, as
+//! it should, and forgets to move the position (seen on 6.18 with a full disk): what comes next would be read twice, or
+//! overwrite what was just written. So the position is asked for before, and set after a transfer that was short.
 
 use std::io::{self, SeekFrom};
 
+use chainring_runtime::Descriptor;
 use chainring_runtime::buf::{BufResult, IoBuf, IoBufMut, room_of};
 use chainring_runtime::op::read::read_at;
 use chainring_runtime::op::seek::seek;
@@ -15,7 +20,7 @@ use super::File;
 use super::positional::ended;
 
 /// "At the file's own position."
-pub(crate) const OWN: u64 = u64::MAX;
+const OWN: u64 = u64::MAX;
 
 /// What `read_to_end` asks for if the file does not say how long it is.
 const GUESS: usize = 8 * 1024;
@@ -28,8 +33,10 @@ impl File {
     ///
     /// # Errors
     /// Those of read(2).
-    pub async fn read<B: IoBufMut>(&mut self, buffer: B) -> BufResult<usize, B> {
-        read_at(&self.0, buffer, OWN).await
+    pub async fn read<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<usize, B> {
+        let (before, room) = (self.stream_position(), room_of(&mut buffer));
+        let (result, buffer) = read_at(&self.0, buffer, OWN).await;
+        (result.and_then(|n| mend(&self.0, before, n, room)), buffer)
     }
 
     /// Reads until the room of `buffer` is full. For a part of it, give `buffer.slice(..n)`.
@@ -88,7 +95,9 @@ impl File {
     /// # Errors
     /// Those of write(2).
     pub async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
-        write_at(&self.0, buffer, OWN).await
+        let (before, len) = (self.stream_position(), buffer.as_bytes().len());
+        let (result, buffer) = write_at(&self.0, buffer, OWN).await;
+        (result.and_then(|n| mend(&self.0, before, n, len)), buffer)
     }
 
     /// Writes all of `buffer`.
@@ -130,4 +139,17 @@ impl File {
     pub fn stream_position(&self) -> io::Result<u64> {
         seek(&self.0, 0, libc::SEEK_CUR)
     }
+}
+
+/// Sees to it that the position has moved from where it was `before`, by the `n` bytes of `wanted` that were transferred.
+/// What has no position needs nothing.
+pub(crate) fn mend(file: &Descriptor, before: io::Result<u64>, n: usize, wanted: usize) -> io::Result<usize> {
+    if let Ok(before) = before
+        && 0 < n
+        && n < wanted
+        && seek(file, 0, libc::SEEK_CUR)? == before
+    {
+        seek(file, before.cast_signed() + n as i64, libc::SEEK_SET)?;
+    }
+    Ok(n)
 }

@@ -3,11 +3,14 @@
 //! - here: opening, what it is, syncing, and the ways from and to the standard library;
 //! - `positional`: reads and writes at a position, which can be in flight together;
 //! - `cursor`: reads and writes one after the other, at the file's own position;
-//! - `space`: its length, its blocks, and advice about them.
+//! - `space`: its length, its blocks, and advice about them;
+//! - `stream`, `writer`: front to back, with several transfers in flight.
 
 mod cursor;
 mod positional;
 mod space;
+mod stream;
+mod writer;
 
 use std::fs::{FileTimes, Permissions};
 use std::io;
@@ -24,7 +27,11 @@ use crate::metadata::{self, Metadata};
 use crate::options::OpenOptions;
 use crate::path::{c_name, c_path};
 
+#[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+pub(crate) use cursor::mend;
 pub use space::Advice;
+pub use stream::ReadStream;
+pub use writer::Writer;
 
 /// An open file. Dropping it closes it, through the ring and without waiting, once its operations in flight have
 /// completed; [`close`](File::close) also tells how that went.
@@ -59,6 +66,10 @@ impl File {
     /// How to open a file otherwise.
     pub fn options() -> OpenOptions {
         OpenOptions::new()
+    }
+
+    pub(crate) fn descriptor(&self) -> &Descriptor {
+        &self.0
     }
 
     /// What the file is now (statx(2)).

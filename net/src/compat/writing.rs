@@ -28,7 +28,10 @@ enum State {
     /// Nothing to send; the buffer of the send before.
     Idle(Vec<u8>),
     Sending(Sending),
+    /// Everything is sent, and the direction is being ended.
     Closing(Op<Shutdown>),
+    /// The direction is ended, for good: asked again, it is still.
+    Closed,
 }
 
 struct Sending {
@@ -75,7 +78,7 @@ impl Writing {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_flush(cx))?;
-        let State::Idle(buffer) = &mut self.0 else { unreachable!("flushed") };
+        let State::Idle(buffer) = &mut self.0 else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         buffer.clear();
         for part in parts {
             let room = LIMIT - buffer.len();
@@ -104,13 +107,14 @@ impl Writing {
                 self.0 = State::Idle(if bytes.capacity() > KEPT { Vec::new() } else { bytes });
                 Poll::Ready(result)
             }
-            State::Closing(_) => self.poll_shutdown(cx),
+            // Its end is for `poll_close` to see, which would begin again otherwise.
+            State::Closing(_) | State::Closed => Poll::Ready(Ok(())),
         }
     }
 
     /// Waits until everything is sent, and ends the direction.
     pub(super) fn poll_close(&mut self, socket: &Descriptor, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !matches!(self.0, State::Closing(_)) {
+        if !matches!(self.0, State::Closing(_) | State::Closed) {
             ready!(self.poll_flush(cx))?;
             self.0 = State::Closing(shutdown(socket, std::net::Shutdown::Write));
         }
@@ -120,7 +124,7 @@ impl Writing {
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let State::Closing(operation) = &mut self.0 else { return Poll::Ready(Ok(())) };
         let result = ready!(Pin::new(operation).poll(cx));
-        self.0 = State::Idle(Vec::new());
+        self.0 = State::Closed;
         Poll::Ready(match result {
             // Both sides were at an end already.
             Err(error) if error.raw_os_error() == Some(libc::ENOTCONN) => Ok(()),
@@ -149,6 +153,7 @@ impl fmt::Debug for Writing {
             State::Idle(_) => "Writing(idle)",
             State::Sending(_) => "Writing(sending)",
             State::Closing(_) => "Writing(closing)",
+            State::Closed => "Writing(closed)",
         })
     }
 }

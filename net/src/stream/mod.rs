@@ -7,7 +7,6 @@ use std::io;
 use chainring_runtime::Descriptor;
 use chainring_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVecBuf};
 use chainring_runtime::op::recv::recv;
-use chainring_runtime::op::send::send;
 use chainring_runtime::op::send_zc::send_zc;
 use chainring_runtime::op::sendmsg::sendmsg;
 
@@ -23,13 +22,16 @@ pub(crate) use halves::end_of_writing;
 use rest::Rest;
 
 /// Fills all of the room.
+///
+/// Without `MSG_WAITALL`: a receive that has got some bytes before the connection is reset would report these alone, and
+/// the error, once met, is forgotten by the socket. The next receive would find nothing but an end.
 pub(crate) async fn read_exact<B: IoBufMut>(socket: &Descriptor, mut buffer: B) -> BufResult<(), B> {
     let room = buffer.room_len();
     if room == 0 {
         return (Ok(()), buffer);
     }
     // The first time without a slice: so a `Vec` has exactly what came, whatever was in it.
-    let (result, mut buffer) = recv(socket, buffer, libc::MSG_WAITALL).await;
+    let (result, mut buffer) = recv(socket, buffer, 0).await;
     let mut received = match result {
         Ok(n) if n == room => return (Ok(()), buffer),
         Ok(0) => return (Err(end_of_stream()), buffer),
@@ -37,7 +39,7 @@ pub(crate) async fn read_exact<B: IoBufMut>(socket: &Descriptor, mut buffer: B) 
         Err(error) => return (Err(error), buffer),
     };
     loop {
-        let (result, rest) = recv(socket, buffer.slice(received..room), libc::MSG_WAITALL).await;
+        let (result, rest) = recv(socket, buffer.slice(received..room), 0).await;
         buffer = rest.into_inner();
         match result {
             Ok(0) => return (Err(end_of_stream()), buffer),
@@ -53,33 +55,6 @@ pub(crate) async fn read_exact<B: IoBufMut>(socket: &Descriptor, mut buffer: B) 
 #[cold]
 fn end_of_stream() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the stream ended before the buffer was full")
-}
-
-/// Sends all of the bytes, in one operation where the kernel manages.
-#[inline]
-pub(crate) async fn write_all<B: IoBuf>(socket: &Descriptor, buffer: B) -> BufResult<(), B> {
-    let len = buffer.as_bytes().len();
-    if len == 0 {
-        return (Ok(()), buffer);
-    }
-    let (result, mut buffer) = send(socket, buffer, libc::MSG_WAITALL).await;
-    let mut sent = match result {
-        Ok(n) if n >= len => return (Ok(()), buffer),
-        Ok(n) => n,
-        Err(error) => return (Err(error), buffer),
-    };
-    loop {
-        let (result, rest) = send(socket, buffer.slice(sent..len), libc::MSG_WAITALL).await;
-        buffer = rest.into_inner();
-        match result {
-            Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
-            Ok(n) => sent += n,
-            Err(error) => return (Err(error), buffer),
-        }
-        if sent >= len {
-            return (Ok(()), buffer);
-        }
-    }
 }
 
 /// Sends all of the bytes without copying them.

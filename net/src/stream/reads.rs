@@ -4,7 +4,7 @@ macro_rules! reads {
     ($socket:ident) => {
         impl $socket {
             /// Receives what there is, up to the room of `buffer`, and gives the number of bytes (recv(2)). 0 is the
-            /// end of the stream, unless the buffer has no room. A `Vec` then has exactly the bytes received: its
+            /// end of the stream, unless the buffer has no room (which waits for bytes all the same). A `Vec` then has exactly the bytes received: its
             /// capacity is the room, and what was in it is overwritten.
             ///
             /// Dropping the future cancels; bytes that were taken from the socket already are lost with it. To

@@ -33,11 +33,11 @@ macro_rules! writes {
             /// # Errors
             /// Those of send(2); part of the buffer may have been sent then.
             #[inline]
-            pub async fn write_all<B: chainring_runtime::buf::IoBuf>(
+            pub fn write_all<B: chainring_runtime::buf::IoBuf>(
                 &self,
                 buffer: B,
-            ) -> chainring_runtime::buf::BufResult<(), B> {
-                crate::stream::write_all(&self.0, buffer).await
+            ) -> chainring_runtime::op::send_all::SendAll<B> {
+                chainring_runtime::op::send_all::send_all(&self.0, buffer)
             }
 
             /// As [`write_all`](Self::write_all), from several buffers in order.
@@ -91,7 +91,7 @@ macro_rules! zero_copy_writes {
                 from: usize,
             ) -> chainring_runtime::buf::BufResult<(), B> {
                 if buffer.as_bytes().len() < from {
-                    return crate::stream::write_all(&self.0, buffer).await;
+                    return chainring_runtime::op::send_all::send_all(&self.0, buffer).await;
                 }
                 crate::stream::write_all_zero_copy(&self.0, buffer).await
             }

@@ -20,10 +20,15 @@ impl IoBuf for BytesMut {
 
 impl IoBufMut for BytesMut {
     unsafe fn room(&mut self) -> &mut [MaybeUninit<u8>] {
-        let (start, capacity) = (self.as_mut_ptr(), self.capacity());
-        // SAFETY: the allocation from the start of the data on has that capacity and belongs to this value
-        // alone; the element type has the layout of `u8` and needs no initialisation.
-        unsafe { std::slice::from_raw_parts_mut(start.cast(), capacity) }
+        let len = self.len();
+        // An empty buffer's spare capacity is all of it, while `as_mut_ptr` is a pointer to the length only.
+        self.clear();
+        let spare = self.spare_capacity_mut();
+        let (start, capacity) = (spare.as_mut_ptr(), spare.len());
+        // SAFETY: the length that it had a moment ago; nothing was written meanwhile.
+        unsafe { self.set_len(len) };
+        // SAFETY: pointer and length are those of the spare capacity, borrowed from `self` for as long as `self` is.
+        unsafe { std::slice::from_raw_parts_mut(start, capacity) }
     }
 
     unsafe fn filled(&mut self, n: usize) {

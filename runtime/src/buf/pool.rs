@@ -29,15 +29,14 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
-use std::mem::{MaybeUninit, forget};
-use std::ops::{Deref, DerefMut};
+use std::mem::forget;
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::ring::BufRing;
-use super::{IoBuf, IoBufMut, Pages, fill};
-use crate::exec::Handle;
+use super::{Pages, PoolBuf};
+use crate::exec::{Handle, wake_all};
 
 /// `IOU_PBUF_RING_INC`.
 const INC: u16 = 2;
@@ -256,6 +255,11 @@ impl Shared {
         Ok(Rc::new(shared))
     }
 
+    /// Whether it is a pool of the core that the thread runs at the moment.
+    pub(crate) fn is_here(&self) -> bool {
+        self.core.is_current()
+    }
+
     pub(crate) fn group(&self) -> u16 {
         self.group
     }
@@ -298,7 +302,7 @@ impl Shared {
             // Without memory the window gets smaller, and receives fail with ENOBUFS.
             let _ = inner.top_up(self.size, self.limit);
         }
-        Ok(PoolBuf { of: Some((self.clone(), id)), start, len, room })
+        Ok(PoolBuf::new(self.clone(), id, start, len, room))
     }
 
     /// The buffers of a bundle that starts with `id`: the one that follows.
@@ -310,7 +314,8 @@ impl Shared {
         self.size
     }
 
-    fn give_back(&self, id: u16) {
+    /// A `PoolBuf` is gone.
+    pub(super) fn give_back(&self, id: u16) {
         let mut inner = self.inner.borrow_mut();
         let buffer = &mut inner.buffers[usize::from(id)];
         buffer.holders -= 1;
@@ -322,7 +327,7 @@ impl Shared {
         let _ = inner.top_up(self.size, self.limit);
         let waiting = std::mem::take(&mut inner.waiting);
         drop(inner);
-        waiting.into_iter().for_each(Waker::wake);
+        wake_all(waiting);
     }
 }
 
@@ -412,83 +417,25 @@ impl Drop for Held {
     }
 }
 
-/// Bytes in a buffer of a pool. Dropping it gives the buffer back.
-///
-/// It can be given to operations, for example to be sent on as it is. Without incremental use its room is the whole
-/// buffer.
-pub struct PoolBuf {
-    of: Option<(Rc<Shared>, u16)>,
-    start: NonNull<u8>,
-    len: u32,
-    room: u32,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Runtime;
 
-impl PoolBuf {
-    /// No bytes, of no pool.
-    pub(crate) fn empty() -> Self {
-        PoolBuf { of: None, start: NonNull::dangling(), len: 0, room: 0 }
-    }
-
-    /// Sets how many bytes count, at most as many as there is room for. Bytes that were never received are zero,
-    /// or left over from an earlier use.
-    ///
-    /// # Panics
-    /// If there is no room for so many.
-    pub fn set_len(&mut self, len: usize) {
-        assert!(len <= self.room as usize, "{len} bytes in a buffer of {}", self.room);
-        self.len = len as u32;
-    }
-
-    /// The bytes that there is room for.
-    pub fn capacity(&self) -> usize {
-        self.room as usize
-    }
-}
-
-impl Deref for PoolBuf {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: the part of the pool's mapping that is lent to this value alone; mapped as long as the share in
-        // the pool lasts, initialised (to zero, or by the kernel), and the kernel is done with it.
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len as usize) }
-    }
-}
-
-impl DerefMut for PoolBuf {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and `self` is borrowed mutably.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len as usize) }
-    }
-}
-
-impl IoBuf for PoolBuf {
-    fn as_bytes(&self) -> &[u8] {
-        self
-    }
-}
-
-impl IoBufMut for PoolBuf {
-    unsafe fn room(&mut self) -> &mut [MaybeUninit<u8>] {
-        // SAFETY: as in `deref_mut`; all of the room is initialised.
-        fill::as_room(unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.room as usize) })
-    }
-
-    unsafe fn filled(&mut self, n: usize) {
-        self.set_len(n);
-    }
-}
-
-impl Drop for PoolBuf {
-    fn drop(&mut self) {
-        if let Some((pool, id)) = self.of.take() {
-            pool.give_back(id);
-        }
-    }
-}
-
-impl fmt::Debug for PoolBuf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PoolBuf({} of {} bytes)", self.len, self.room)
+    #[test]
+    fn a_completion_that_cannot_be_lends_nothing() {
+        Runtime::new().unwrap().block_on(async {
+            let pool = PoolOptions::new().buffer_size(100).ready(2).limit(3).build().unwrap();
+            let before = pool.usage();
+            for (id, len) in [(3, 1), (u16::MAX, 1), (0, 101), (1, u32::MAX)] {
+                assert_eq!(pool.0.take(id, len, false).unwrap_err().kind(), io::ErrorKind::InvalidData);
+            }
+            assert_eq!(pool.usage(), before);
+            // Named twice, a buffer is lent once.
+            let lent = pool.0.take(0, 100, false).unwrap();
+            assert!(pool.0.take(0, 100, false).is_err());
+            drop(lent);
+            assert_eq!(pool.usage().lent, 0);
+        });
     }
 }

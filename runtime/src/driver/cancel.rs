@@ -35,6 +35,9 @@ const AT_ONCE: u32 = 3;
 const PATIENCE: u32 = 40;
 const FIRST_DELAY: Duration = Duration::from_micros(50);
 const LONGEST_DELAY: Duration = Duration::from_millis(10);
+/// Asked in one turn. Each request may bring two completions, its own and its target's: of thousands at once
+/// most would not fit into the queue, and before they are seen everything would be asked again.
+const A_TURN: u32 = 512;
 
 impl Cancels {
     pub(super) fn add(&self, target: Key) {
@@ -56,6 +59,7 @@ impl Driver {
         let mut standing = self.cancels.standing.take();
         let now = Instant::now();
         let mut next: Option<Duration> = None;
+        let mut left = A_TURN;
         standing.retain_mut(|request| {
             if !self.in_flight(request.target) {
                 return false;
@@ -71,7 +75,8 @@ impl Driver {
                 }
             }
             let due = request.due.is_none_or(|due| due <= now);
-            if due && self.ask(request.target) {
+            if due && left > 0 && self.ask(request.target) {
+                left -= 1;
                 request.asked += 1;
                 let delay = if request.asked < AT_ONCE {
                     Duration::ZERO

@@ -3,6 +3,11 @@
 //! A ring has one table, whose size is fixed when it is made. The places of the user come first; those behind are
 //! lent to lists that open a file for themselves. The table is made with the first of either; if the user comes
 //! later, it is made anew as long as nothing is lent.
+//!
+//! A place that is given back may still have a file in it. It is lent first, because the kernel closes what is in the
+//! place that it opens into, which costs less than a request to close; what nobody has taken by the end of the turn
+//! is closed by one. Whoever is lent a place must link to the opening whatever uses it: if that fails, the old file is
+//! still there.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -21,8 +26,12 @@ const OWN: u32 = 256;
 #[derive(Default)]
 pub(super) struct Direct {
     table: Cell<Table>,
-    /// Places that are not lent, the most recently used last.
+    /// Places that are not lent, and empty, or about to be.
     spare: RefCell<Vec<u32>>,
+    /// Places that are not lent, with a file in them.
+    full: RefCell<Vec<u32>>,
+    /// Whether there is any: looked at every turn.
+    any_full: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -44,12 +53,13 @@ impl Driver {
         let submitter = self.ring.submitter();
         match self.direct.table.get() {
             Table::Shared => return Err(busy()),
-            Table::Own if self.direct.spare.borrow().len() < OWN as usize => return Err(busy()),
+            Table::Own if self.direct.idle() < OWN as usize => return Err(busy()),
             Table::Own => submitter.unregister_files()?,
             Table::Unmade | Table::Refused => {}
         }
         self.direct.table.set(Table::Unmade);
         self.direct.spare.borrow_mut().clear();
+        self.direct.full.borrow_mut().clear();
         match submitter.register_files_sparse(len.saturating_add(OWN)) {
             Ok(()) => self.direct.spare.borrow_mut().extend((len..len + OWN).rev()),
             // Beyond the limit of open files, perhaps only by what was added.
@@ -61,6 +71,9 @@ impl Driver {
 
     /// Lends a place, unless all are lent or there can be none.
     fn take_place(&self) -> Option<u32> {
+        if let Some(place) = self.direct.full.borrow_mut().pop() {
+            return Some(place);
+        }
         if self.direct.table.get() == Table::Unmade {
             self.make_own();
         }
@@ -76,16 +89,34 @@ impl Driver {
         self.direct.table.set(if made { Table::Own } else { Table::Refused });
     }
 
-    /// Closes what is in a place, and takes the place back. The kernel does it on the spot when it comes to the
-    /// entry, so whoever is lent the place next cannot come before.
+    /// Takes a place back.
+    #[inline]
     fn vacate(&self, place: u32) {
-        if self.phase.get() == Phase::Closed {
-            // The table goes with the ring.
-            return;
+        // Once nobody looks at the ring any more, the table goes with it.
+        if self.phase.get() != Phase::Closed {
+            self.direct.full.borrow_mut().push(place);
+            self.direct.any_full.set(true);
         }
-        let key = Key::direct(place);
-        if self.backlogged.get() || !self.push_close(key) {
-            self.put_off(key);
+    }
+
+    /// Closes the files that are left in places.
+    #[inline]
+    pub(crate) fn close_left(&self) {
+        if self.direct.any_full.get() {
+            self.close_full();
+        }
+    }
+
+    fn close_full(&self) {
+        self.direct.any_full.set(false);
+        loop {
+            let Some(place) = self.direct.full.borrow_mut().pop() else { return };
+            let key = Key::direct(place);
+            // The kernel does it on the spot when it comes to the entry, so whoever is lent the place next cannot come
+            // before.
+            if self.backlogged.get() || !self.push_close(key) {
+                self.put_off(key);
+            }
         }
     }
 
@@ -107,14 +138,19 @@ impl Driver {
     }
 }
 
-/// A place in the table of direct descriptors, lent to whoever owns this. Dropping it closes what is in it, through the
-/// ring and without waiting.
+impl Direct {
+    /// Places that are not lent.
+    fn idle(&self) -> usize {
+        self.spare.borrow().len() + self.full.borrow().len()
+    }
+}
+
+/// A place in the table of direct descriptors, lent to whoever owns this. A file that is still in it is none of theirs.
+/// Dropping it closes what is in it, through the ring and without waiting.
 #[derive(Debug)]
 pub(crate) struct Place {
     core: Handle,
     index: u32,
-    /// Whether something may be in it.
-    occupied: bool,
 }
 
 impl Place {
@@ -122,27 +158,17 @@ impl Place {
     #[inline]
     pub(crate) fn take(core: Handle) -> Option<Place> {
         let index = core.driver().take_place()?;
-        Some(Place { core, index, occupied: true })
+        Some(Place { core, index })
     }
 
     pub(crate) fn index(&self) -> u32 {
         self.index
-    }
-
-    /// Nothing was put into it.
-    pub(crate) fn stayed_empty(mut self) {
-        self.occupied = false;
     }
 }
 
 impl Drop for Place {
     #[inline]
     fn drop(&mut self) {
-        let driver = self.core.driver();
-        if self.occupied {
-            driver.vacate(self.index);
-        } else {
-            driver.direct.spare.borrow_mut().push(self.index);
-        }
+        self.core.driver().vacate(self.index);
     }
 }

@@ -98,8 +98,8 @@ impl Key {
     /// The key of the next use of the same slot or frame.
     #[inline]
     pub(crate) fn next_use(self) -> Key {
-        let generation = GENERATION_MASK << GENERATION_SHIFT;
-        Key(self.0 & !generation | self.0.wrapping_add(1 << GENERATION_SHIFT) & generation)
+        // A generation that overflows carries into the step, which is zero in a key.
+        Key((self.0 + (1 << GENERATION_SHIFT)) & !STEP_MASK)
     }
 
     /// What to put into an SQE's `user_data` for member `step`.
@@ -119,6 +119,13 @@ impl Key {
     #[inline]
     pub(crate) fn next_step(user_data: u64) -> u64 {
         user_data.wrapping_add(1 << STEP_SHIFT)
+    }
+
+    /// The key of the slot that `user_data` names, if it is a slot's.
+    #[inline]
+    pub(crate) fn of_slot(user_data: u64) -> Option<Key> {
+        // A slot's operation has neither owner nor steps: if any is there, the key is that of no slot.
+        (user_data >> KIND_SHIFT == 0).then_some(Key(user_data))
     }
 
     /// Takes a completion's `user_data` apart.

@@ -29,7 +29,7 @@ use slab::Slab;
 
 pub use key::Key;
 use key::{Kind, MAX_OWNERS};
-pub(crate) use slot::Held;
+pub(crate) use slot::{Awaited, Held};
 use slot::{Outcome, Slot, Slots};
 
 use crate::exec::message;
@@ -86,6 +86,8 @@ pub(crate) struct Driver {
     owners: RefCell<Slab<Rc<dyn Owner>>>,
     /// The regions of `owners`, by the same number.
     regions: UnsafeCell<Vec<Option<NonNull<Region>>>>,
+    /// The last generation that frames of a number had, whose owner is gone: the next owner's go on from there.
+    generations: RefCell<Vec<u32>>,
     /// Operations that are in a slot but did not fit into the queue, oldest first.
     backlog: RefCell<VecDeque<Key>>,
     /// Whether there is any.
@@ -109,6 +111,7 @@ impl Driver {
             registered: registered::Registered::default(),
             owners: RefCell::new(Slab::new()),
             regions: UnsafeCell::new(Vec::new()),
+            generations: RefCell::new(Vec::new()),
             backlog: RefCell::new(VecDeque::new()),
             backlogged: Cell::new(false),
             ready: RefCell::new(VecDeque::new()),
@@ -119,19 +122,10 @@ impl Driver {
 
     // ---- down ----
 
-    /// Submits an operation for whoever has this waker. Once the runtime ends it takes no more.
+    /// Submits the operation that `take` gives, for whoever has this waker; detached if there is none.
     #[inline]
-    pub(crate) fn start<T: Operation>(&self, operation: T, waker: Waker) -> Result<&Slot, T> {
-        if self.is_closing() {
-            return Err(operation);
-        }
-        Ok(self.submit(operation, Some(waker)))
-    }
-
-    /// Submits an operation, detached if there is no waker.
-    #[inline]
-    fn submit<T: Operation>(&self, operation: T, waker: Option<Waker>) -> &Slot {
-        let slot = self.slots.insert(operation, waker);
+    fn submit<T: Operation>(&self, take: impl FnOnce() -> T, waker: Option<Waker>) -> &Slot {
+        let slot = self.slots.insert(take, waker);
         // Order is kept: nobody overtakes the backlog.
         if self.backlogged.get() || !self.push(self.slots.prepare_new::<T>(slot)) {
             self.put_off(slot.key());
@@ -172,7 +166,7 @@ impl Driver {
         match self.phase.get() {
             // Also while the runtime ends: the drain waits for it.
             Phase::Open | Phase::Closing => {
-                self.submit(Close::new(fd), None);
+                self.submit(|| Close::new(fd), None);
             }
             Phase::Closed => drop(fd),
         }
@@ -187,7 +181,7 @@ impl Driver {
 
     /// Nobody waits for this operation any more: cancel it.
     pub(crate) fn detach(&self, key: Key) {
-        let (cancel, unwanted) = self.slots.detach(key);
+        let (cancel, unwanted, _waker) = self.slots.detach(key);
         if cancel {
             self.cancels.add(key);
         }
@@ -209,13 +203,19 @@ impl Driver {
 
     // ---- owners of frames ----
 
-    /// Registers an owner under a number made known to it before, or refuses if there are too many.
-    pub(crate) fn add_owner(&self, make: impl FnOnce(u32) -> Rc<dyn Owner>) -> Result<(), TooManyOwners> {
+    /// Registers an owner under a number made known to it before, or refuses if there are too many. The second
+    /// number is the generation that its frames go on from, because keys of an earlier owner may still be around:
+    /// in requests to cancel, in timers.
+    pub(crate) fn add_owner(
+        &self,
+        make: impl FnOnce(u32, u32) -> Rc<dyn Owner>,
+    ) -> Result<(), TooManyOwners> {
         let number = self.owners.borrow().vacant_key();
         if number >= MAX_OWNERS as usize || self.is_closing() {
             return Err(TooManyOwners);
         }
-        let owner = make(number as u32);
+        let generation = self.generations.borrow().get(number).copied().unwrap_or(0);
+        let owner = make(number as u32, generation);
         self.set_region(number, Some(NonNull::from(owner.region())));
         let inserted = self.owners.borrow_mut().insert(owner);
         assert_eq!(inserted, number, "an owner was registered by the making of another");
@@ -225,6 +225,12 @@ impl Driver {
     pub(crate) fn remove_owner(&self, number: u32) {
         self.set_region(number as usize, None);
         let removed = self.owners.borrow_mut().try_remove(number as usize);
+        if let Some(owner) = &removed {
+            let mut generations = self.generations.borrow_mut();
+            let len = generations.len().max(number as usize + 1);
+            generations.resize(len, 0);
+            generations[number as usize] = owner.region().last_generation();
+        }
         drop(removed);
     }
 
@@ -245,16 +251,24 @@ impl Driver {
 
     /// Handles the completions that are there now; those that arrive meanwhile wait for the next turn. So do
     /// those after one whose waker or destructor panics.
-    pub(crate) fn reap(&self) {
+    ///
+    /// `wake` wakes whoever waited for an operation: the core knows its own tasks.
+    #[inline]
+    pub(crate) fn reap(&self, wake: impl Fn(Waker)) {
         let queues = self.ring.queues();
         self.ring.counters.completions.add(u64::from(queues.waiting()));
         if queues.overflowed() {
             self.ring.counters.overflows.add(1);
         }
         #[cfg(feature = "injector")]
-        self.ring.injector.due().into_iter().for_each(|cqe| self.dispatch(cqe));
+        self.ring.injector.due().into_iter().for_each(|cqe| self.dispatch(cqe, &wake));
         let until = queues.cq_tail();
         while let Some(&(mut cqe)) = queues.peek(until) {
+            if let Some(key) = self.slot_key(cqe.user_data) {
+                queues.consume();
+                self.complete_slot(key, cqe, &wake);
+                continue;
+            }
             if let Some(region) = self.region(cqe.user_data) {
                 // SAFETY: a region is listed exactly as long as its owner is registered, which keeps it alive;
                 // `advance` runs no foreign code.
@@ -265,7 +279,7 @@ impl Driver {
             queues.consume();
             #[cfg(feature = "injector")]
             let Some(cqe) = self.ring.injector.completing(cqe) else { continue };
-            self.dispatch(cqe);
+            self.dispatch(cqe, &wake);
         }
         queues.publish_head();
     }
@@ -273,6 +287,16 @@ impl Driver {
     /// Whether the bell has rung since this was last asked.
     pub(crate) fn take_bell(&self) -> bool {
         self.bell.replace(false)
+    }
+
+    /// The key of the slot that a completion belongs to, if it is a slot's.
+    #[inline]
+    fn slot_key(&self, user_data: u64) -> Option<Key> {
+        #[cfg(feature = "injector")]
+        if !self.ring.injector.is_idle() {
+            return None;
+        }
+        Key::of_slot(user_data)
     }
 
     /// The region whose frame a completion belongs to, if it is a frame's.
@@ -292,13 +316,8 @@ impl Driver {
     }
 
     /// Hands a completion to whom it belongs.
-    #[inline]
-    fn dispatch(&self, cqe: Cqe) {
+    fn dispatch(&self, cqe: Cqe, wake: &impl Fn(Waker)) {
         let (key, step) = Key::split(cqe.user_data);
-        // Asked by itself, since nearly all are of this kind that come here.
-        if key.kind() == Kind::Slot {
-            return self.complete_slot(key, cqe.res, cqe.flags);
-        }
         match key.kind() {
             Kind::Frame => match self.owner(key) {
                 Some(owner) => {
@@ -307,7 +326,8 @@ impl Driver {
                 None => self.ring.counters.strays.add(1),
             },
             Kind::List => self.complete_list(key, step, cqe.res),
-            Kind::Slot | Kind::Cancel | Kind::Direct => {}
+            Kind::Slot => self.complete_slot(key, cqe, wake),
+            Kind::Cancel | Kind::Direct => {}
             Kind::Bell => self.bell.set(true),
             // The enter has ended, which is all it was for.
             Kind::Heard => self.counters.bells.add(1),
@@ -317,22 +337,26 @@ impl Driver {
         }
     }
 
-    fn complete_slot(&self, key: Key, res: i32, flags: u32) {
-        match self.slots.complete(key, res, flags) {
+    #[inline]
+    fn complete_slot(&self, key: Key, cqe: Cqe, wake: &impl Fn(Waker)) {
+        match self.slots.complete(key, cqe.res, cqe.flags) {
             Outcome::Wake(Some(waker)) => {
                 self.counters.wakes.add(1);
-                waker.wake();
+                wake(waker);
             }
             Outcome::Wake(None) => {}
-            Outcome::Unwanted { descriptor, last } => {
-                if let Some(fd) = descriptor {
-                    self.close_unwanted(fd);
-                }
-                if last {
-                    self.slots.finish_detached(key);
-                }
-            }
+            Outcome::Unwanted { descriptor, last } => self.complete_detached(key, descriptor, last),
             Outcome::Stray => self.ring.counters.strays.add(1),
+        }
+    }
+
+    #[cold]
+    fn complete_detached(&self, key: Key, descriptor: Option<i32>, last: bool) {
+        if let Some(fd) = descriptor {
+            self.close_unwanted(fd);
+        }
+        if last {
+            self.slots.finish_detached(key);
         }
     }
 
@@ -410,6 +434,7 @@ impl Driver {
         }
     }
 
+    #[inline]
     pub(crate) fn is_closing(&self) -> bool {
         self.phase.get() != Phase::Open
     }

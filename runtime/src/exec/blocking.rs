@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use super::Handle;
 use super::packet::Packet;
+use super::quietly::quietly;
 use super::task::{JoinError, JoinHandle};
 
 /// Runs `work` on a thread on which it may block, and gives its result.
@@ -124,7 +125,7 @@ impl Shared {
             if let Some(job) = state.queue.pop_front() {
                 drop(state);
                 // What is left to panic here is the drop of a closure or of a result that nobody wants.
-                let _ = catch_unwind(AssertUnwindSafe(job));
+                quietly(job);
                 state = self.lock();
                 continue;
             }

@@ -6,6 +6,7 @@
 //! the queue. A task that loops over foreign futures that are always ready (a channel that is never empty) can
 //! join in with [`consume_budget`]; one that computes without ever awaiting cannot be stopped by anybody.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
@@ -13,20 +14,35 @@ use super::Handle;
 use super::core::Core;
 
 /// What a task may spend in one poll.
-pub(super) const FULL: u32 = 128;
+const FULL: u32 = 128;
+
+/// What the poll may still spend that began last.
+///
+/// It is filled up when somebody spends for the first time in a poll, and not when each begins, since most never
+/// do. Polls are told apart by how many there were.
+#[derive(Default)]
+pub(super) struct Budget {
+    poll: Cell<u64>,
+    left: Cell<u32>,
+}
+
+impl Budget {
+    /// Takes one unit in poll number `poll`, which is not zero. False if there is none left.
+    fn take(&self, poll: u64) -> bool {
+        let left = if self.poll.replace(poll) == poll { self.left.get() } else { FULL };
+        self.left.set(left.saturating_sub(1));
+        left > 0
+    }
+}
 
 /// Takes one unit of the budget of the task that runs, or has it wait for its next turn.
 #[inline]
 pub(crate) fn spend(core: &Core, cx: &mut Context<'_>) -> Poll<()> {
-    match core.budget.get().checked_sub(1) {
-        Some(left) => {
-            core.budget.set(left);
-            Poll::Ready(())
-        }
-        None => {
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }
+    if core.budget.take(core.driver.counters.polls.get()) {
+        Poll::Ready(())
+    } else {
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::blocking::Pool;
+use super::budget::Budget;
 use super::core::Core;
 use super::task::Scheduler;
 use super::{Handle, Remote, Runtime};
@@ -130,7 +131,7 @@ impl Builder {
             timers: Timers::new(self.hold_clock),
             signals: SignalWaiters::default(),
             pool: RefCell::new(Some(pool)),
-            budget: Cell::new(0),
+            budget: Budget::default(),
             main_woken: Rc::default(),
             stand_ins: Cell::new(0),
         };

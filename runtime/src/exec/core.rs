@@ -5,9 +5,11 @@ use std::io;
 use std::ptr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 
 use super::Remote;
 use super::blocking::Pool;
+use super::budget::Budget;
 use super::task::{self, Scheduler};
 use crate::driver::Driver;
 use crate::metrics::Metrics;
@@ -24,7 +26,7 @@ pub(crate) struct Core {
     /// Until the runtime ends.
     pub(super) pool: RefCell<Option<Arc<Pool>>>,
     /// What the task that is polled may still get without waiting.
-    pub(super) budget: Cell<u32>,
+    pub(super) budget: Budget,
     /// The future of `block_on` is to be polled; set by the task that stands for it.
     pub(super) main_woken: Rc<Cell<bool>>,
     /// Tasks that stand for the future of `block_on`: one while it runs.
@@ -32,6 +34,12 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// A clone of a waker: a cheap one if it is that of a task of this core.
+    #[inline]
+    pub(crate) fn clone_waker(&self, waker: &Waker) -> Waker {
+        task::clone_here(waker, &self.scheduler)
+    }
+
     /// Lets other cores' rings send to this one's, where the kernel can.
     pub(super) fn join_group(&self) -> io::Result<()> {
         if self.driver.ring.capabilities().message_ring() {
@@ -71,6 +79,12 @@ impl Handle {
             Rc::increment_strong_count(core);
             Some(Handle(Rc::from_raw(core)))
         }
+    }
+
+    /// Whether this is the core that the thread runs at the moment.
+    #[inline]
+    pub(crate) fn is_current(&self) -> bool {
+        CURRENT.try_with(Cell::get).is_ok_and(|core| ptr::eq(core, Rc::as_ptr(&self.0)))
     }
 
     #[inline]

@@ -15,6 +15,7 @@ mod core;
 mod cores;
 mod local;
 mod packet;
+mod quietly;
 mod remote;
 mod runtime;
 mod spawn;

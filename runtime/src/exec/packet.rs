@@ -3,10 +3,10 @@
 //! The packet is shared by its sender and its receiver. Locks are held for a few moves and never while foreign
 //! code (wakers, values) runs.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
+use super::quietly::quietly;
 use super::task::{AbortHandle, JoinError};
 
 pub(super) struct Packet<T>(Mutex<State<T>>);
@@ -49,7 +49,7 @@ impl<T> Packet<T> {
         if state.finished {
             drop(state);
             // Nobody will have it; and whoever drops it here is not to be hurt by it.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(result)));
+            quietly(|| drop(result));
             return;
         }
         state.finished = true;

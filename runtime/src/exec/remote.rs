@@ -58,7 +58,8 @@ impl Remote {
     /// Puts a message into the queue, from any thread; gives it back if the core has ended.
     pub(super) fn send(&self, message: Message) -> Result<(), Message> {
         self.queue.push(message).map_err(|refused| refused.into_inner())?;
-        self.pushed.store(true, Ordering::Release);
+        // No plain store: the core must see what everybody pushed whose mark this one covers.
+        self.pushed.swap(true, Ordering::Release);
         self.wake();
         Ok(())
     }
@@ -115,11 +116,12 @@ impl Remote {
         self.asleep.store(false, Ordering::Relaxed);
     }
 
-    /// Has the core's ring watch the bell, if it does not yet.
-    pub(super) fn arm_bell(&self, driver: &Driver) {
-        if !self.armed.load(Ordering::Relaxed) && driver.push(bell::entry(self.bell.raw())) {
-            self.armed.store(true, Ordering::Relaxed);
-        }
+    /// Has the core's ring watch the bell, if it does not yet. False if there was no room: the core must not
+    /// sleep then.
+    pub(super) fn arm_bell(&self, driver: &Driver) -> bool {
+        let armed = self.armed.load(Ordering::Relaxed) || driver.push(bell::entry(self.bell.raw()));
+        self.armed.store(armed, Ordering::Relaxed);
+        armed
     }
 
     /// The ring's watch has ended because the bell was rung.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use super::core::Entered;
 use super::stand_in::StandIn;
-use super::{Builder, Handle, budget};
+use super::{Builder, Handle};
 use crate::metrics::Metrics;
 use crate::ring::setup::SetupError;
 
@@ -60,7 +60,6 @@ impl Runtime {
         loop {
             if core.main_woken.replace(false) {
                 core.driver.counters.polls.add(1);
-                core.budget.set(budget::FULL);
                 if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                     // Whatever was queued must not wait for the next time: it may be another core's bell.
                     core.flush();

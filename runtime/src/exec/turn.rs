@@ -6,13 +6,13 @@
 //! destructor's, costs at most the rest of the turn: it is caught, counted, and the next turn goes on where
 //! this one was. (Panics of tasks do not get that far: they go into their `JoinError`.)
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::Handle;
-use super::budget;
 use super::core::Core;
+use super::quietly::quietly;
 use super::remote::Message;
+use super::task;
 use crate::events;
 #[cfg(feature = "tracing")]
 use crate::metrics::Metrics;
@@ -28,6 +28,7 @@ impl Core {
         let mut next = None;
         let whole = self.caught(|| {
             self.run_tasks();
+            self.driver.close_left();
             self.driver.run_backlog();
             self.driver.run_ready();
             self.take_remote();
@@ -36,6 +37,10 @@ impl Core {
         let next_cancel = self.driver.ask_cancels();
 
         if !whole || self.has_ready() {
+            // A core that never sleeps hears of signals all the same.
+            if self.signals.listens() {
+                self.remote.arm_bell(&self.driver);
+            }
             // An enter only if there is something to gain.
             self.flush();
         } else {
@@ -46,7 +51,6 @@ impl Core {
 
     fn run_tasks(&self) {
         for _ in 0..self.scheduler.ready().min(TASKS_A_TURN) {
-            self.budget.set(budget::FULL);
             self.driver.counters.polls.add(1);
             self.scheduler.run_one();
         }
@@ -79,9 +83,9 @@ impl Core {
     /// Submits and waits, unless something has become ready on another thread meanwhile.
     fn sleep(&self, limit: Option<Duration>) {
         self.driver.counters.sleeps.add(1);
-        self.remote.arm_bell(&self.driver);
+        let armed = self.remote.arm_bell(&self.driver);
         self.remote.fall_asleep();
-        let wait = if self.driver.has_ready() || !self.remote.is_empty() {
+        let wait = if !armed || self.driver.has_ready() || !self.remote.is_empty() {
             Wait::No
         } else {
             limit.map_or(Wait::Forever, Wait::AtMost)
@@ -105,7 +109,7 @@ impl Core {
     }
 
     fn after_enter(&self) {
-        self.caught(|| self.driver.reap());
+        self.caught(|| self.driver.reap(|waker| task::wake_here(waker, &self.scheduler)));
         if self.driver.take_bell() {
             self.driver.counters.bells.add(1);
             self.remote.bell_rang();
@@ -115,7 +119,7 @@ impl Core {
 
     /// Runs foreign code; true if it came to its end.
     fn caught(&self, run: impl FnOnce()) -> bool {
-        let whole = catch_unwind(AssertUnwindSafe(run)).is_ok();
+        let whole = quietly(run);
         if !whole {
             self.driver.counters.panics.add(1);
             events::warning!("a waker or destructor panicked; the core goes on");
@@ -160,6 +164,7 @@ impl Core {
     fn drain_ring(&self) {
         while !self.driver.is_drained() {
             let whole = self.caught(|| {
+                self.driver.close_left();
                 self.driver.run_backlog();
                 self.driver.run_ready();
             });

@@ -6,13 +6,14 @@
 //! the bound that was checked.
 //!
 //! A span of no bytes becomes a nop with the same flags: a recv of nothing would wait for data to come, which is
-//! not what an exact transfer of nothing means.
+//! not what an exact transfer of nothing means. What never moves bytes comes the same way, and is written as its
+//! opcode wants it: without an address.
 
 use std::ptr::NonNull;
 
 use super::frames::Region;
 use super::memory::{PARTIAL, Record};
-use super::plan::{Member, NONE};
+use super::plan::{Member, Moves, NONE};
 use super::token::Frame;
 use crate::driver::Key;
 use crate::op::nop;
@@ -138,7 +139,7 @@ impl Region {
             want = flags_len as u32;
             if want == 0 {
                 // SAFETY: as above.
-                unsafe { nothing(place.as_ptr()) };
+                unsafe { nothing(place.as_ptr(), member) };
             }
             user_data = Key::next_step(user_data);
             // SAFETY: one past the last place at the most.
@@ -243,15 +244,19 @@ impl<'f> Frame<'f> {
     }
 }
 
-/// Turns a transfer of no bytes into a nop.
+/// Turns a transfer of no bytes into a nop, and a member that never has any into what it is.
 ///
 /// # Safety
-/// `place` must be valid for writes.
+/// `place` must have been written, and be valid for writes.
 #[cold]
-unsafe fn nothing(place: *mut Sqe) {
+unsafe fn nothing(place: *mut Sqe, member: &Member) {
     // SAFETY: the caller's promise.
     unsafe {
-        let (flags, user_data) = ((*place).flags, (*place).user_data);
-        *place = Sqe { flags, user_data, ..nop::TEMPLATE };
+        if member.verb.moves() == Moves::Nothing {
+            ((*place).addr, (*place).len) = (0, member.verb.template().len);
+        } else {
+            let (flags, user_data) = ((*place).flags, (*place).user_data);
+            *place = Sqe { flags, user_data, ..nop::TEMPLATE };
+        }
     }
 }

@@ -69,6 +69,8 @@ impl std::error::Error for FramesError {}
 pub(crate) struct Region {
     pub(super) core: Handle,
     owner: u32,
+    /// What the generations of its frames go on from.
+    generation: u32,
     pub(super) layout: Layout,
     pub(super) memory: Memory,
     pub(super) templates: Box<[Template]>,
@@ -105,11 +107,22 @@ impl<R: Resume> Frames<R> {
         let memory = Memory::reserve(&layout, limit.clamp(1, MAX_INDEX)).map_err(FramesError::Memory)?;
         let mut made = None;
         core.driver()
-            .add_owner(|owner| {
+            .add_owner(|owner, generation| {
                 let (free, live, retired) = (Cell::new(NONE), Cell::new(0), Cell::new(false));
                 let core = core.clone();
                 let advanced = Counter::default();
-                let region = Region { core, owner, layout, memory, templates, advanced, free, live, retired };
+                let region = Region {
+                    core,
+                    owner,
+                    generation,
+                    layout,
+                    memory,
+                    templates,
+                    advanced,
+                    free,
+                    live,
+                    retired,
+                };
                 let frames = Rc::new(Frames { region, runner });
                 made = Some(frames.clone());
                 frames
@@ -192,10 +205,18 @@ impl Region {
         for index in fresh.rev() {
             let header = self.memory.record(index as usize).header();
             header.flags.set(FREE);
+            header.key.set(Key::frame(self.owner, index, self.generation));
             header.next.set(self.free.get());
             self.free.set(index);
         }
         true
+    }
+
+    /// The last generation that any of its frames has had.
+    pub(crate) fn last_generation(&self) -> u32 {
+        let frames = 0..self.memory.accessible();
+        let generations = frames.map(|index| self.memory.record(index).header().key.get().generation());
+        generations.max().unwrap_or(self.generation)
     }
 
     /// The record of the frame that `key` names, if it is still the same use of it.
@@ -343,9 +364,14 @@ impl<R: Resume> Frames<R> {
         }
         let member = &template.members[usize::from(step)];
         let before = |member: u8| if member == first { header.done.get() } else { 0 };
-        let want = self.region.wanted(record, step) - before(step);
-        let success =
-            if member.exact || want == 0 { result >= 0 && result as u32 == want } else { result > 0 };
+        // `advance` may have put the count into the register of the length already.
+        let want = match header.expect.get() {
+            0 => self.region.wanted(record, step) - before(step),
+            _ if step < last => self.region.wanted(record, step),
+            _ => header.want.get(),
+        };
+        let exact = member.verb.is_exact() || want == 0;
+        let success = if exact { result >= 0 && result as u32 == want } else { result > 0 };
         // Members complete in any order; what severed the link is the first of them that failed.
         if !success && (!header.has(BAD) || step < header.bad_member.get()) {
             header.raise(BAD);

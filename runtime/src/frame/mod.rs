@@ -28,6 +28,6 @@ pub use emit::NotSubmitted;
 pub(crate) use frames::Region;
 pub use frames::{Frames, FramesError, Resume};
 pub use layout::Layout;
-pub use plan::{Len, Plan, PlanError, Transfer, Verb};
+pub use plan::{Len, Moves, Plan, PlanError, Transfer, Verb};
 pub use token::{Frame, Registers, Stop};
 pub use views::Views;

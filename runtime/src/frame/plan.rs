@@ -9,7 +9,7 @@ use std::fmt;
 use super::layout::Layout;
 use crate::driver::Key;
 use crate::driver::key::MAX_STEPS;
-use crate::op::{Facts, Severs, recv, send};
+use crate::op::{Facts, Severs, recv, send, shutdown};
 use crate::ring::Sqe;
 use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
 
@@ -23,6 +23,19 @@ pub enum Verb {
     RecvExact,
     /// Send the whole span.
     SendAll,
+    /// End the sending half of the connection. Its span has no bytes.
+    Shutdown,
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moves {
+    /// From the socket into the frame.
+    In,
+    /// From the frame to the socket.
+    Out,
+    /// There are none.
+    Nothing,
 }
 
 impl Verb {
@@ -31,12 +44,22 @@ impl Verb {
         match self {
             Verb::Recv | Verb::RecvExact => &recv::FACTS,
             Verb::SendAll => &send::FACTS,
+            Verb::Shutdown => &shutdown::FACTS,
         }
     }
 
     /// Whether only the whole span counts as success.
     pub fn is_exact(self) -> bool {
-        matches!(self, Verb::RecvExact | Verb::SendAll)
+        matches!(self, Verb::RecvExact | Verb::SendAll | Verb::Shutdown)
+    }
+
+    /// Which way the bytes of its span go.
+    pub fn moves(self) -> Moves {
+        match self {
+            Verb::Recv | Verb::RecvExact => Moves::In,
+            Verb::SendAll => Moves::Out,
+            Verb::Shutdown => Moves::Nothing,
+        }
     }
 
     /// Whether every failure of a member, a short transfer included, keeps its successor from running.
@@ -48,11 +71,12 @@ impl Verb {
         }
     }
 
-    fn template(self) -> Sqe {
+    pub(super) fn template(self) -> Sqe {
         match self {
             Verb::Recv => recv::template(0),
             Verb::RecvExact => recv::template(libc::MSG_WAITALL),
             Verb::SendAll => send::template(libc::MSG_WAITALL),
+            Verb::Shutdown => shutdown::template(std::net::Shutdown::Write),
         }
     }
 }
@@ -121,7 +145,7 @@ pub enum PlanError {
     },
     /// A register, descriptor or segment is named that is not there.
     NoSuchHandle,
-    /// A member's span does not lie inside the frame's bytes.
+    /// A member's span does not lie inside the frame's bytes, or it has one and moves none.
     OutOfBounds,
     /// A member that does not sever on failure has a successor.
     DoesNotSever {
@@ -174,7 +198,7 @@ pub(super) struct Member {
     pub(super) descriptor: u16,
     /// The word of the control record that is added to the length: a register, or the word that is always zero.
     pub(super) length: u16,
-    pub(super) exact: bool,
+    pub(super) verb: Verb,
 }
 
 const _: () = assert!(size_of::<Member>() == size_of::<Sqe>());
@@ -245,7 +269,7 @@ impl Template {
             completions: if skip { 1 } else { count as u16 },
             last: last as u8,
             last_step: Key::step_bits(last as u32),
-            slack: if members[last].exact { 0 } else { u32::MAX },
+            slack: if members[last].verb.is_exact() { 0 } else { u32::MAX },
             members: members.into(),
             into,
             then: plan.then.unwrap_or(NONE),
@@ -270,6 +294,9 @@ fn check_transfer(transfer: &Transfer, layout: &Layout, flags: u8) -> Result<Mem
     if end.is_none_or(|end| end > layout.bytes) || transfer.len.max() > i32::MAX as u32 {
         return Err(PlanError::OutOfBounds);
     }
+    if transfer.verb.moves() == Moves::Nothing && transfer.len != Len::Fixed(0) {
+        return Err(PlanError::OutOfBounds);
+    }
     let (plus, length, room) = match transfer.len {
         Len::Fixed(len) => (len, layout.zero_word() as u16, 0),
         Len::Register { index, plus, max } => {
@@ -288,6 +315,37 @@ fn check_transfer(transfer: &Transfer, layout: &Layout, flags: u8) -> Result<Mem
         room: u64::from(room),
         descriptor: layout.descriptor_word(transfer.descriptor) as u16,
         length,
-        exact: transfer.verb.is_exact(),
+        verb: transfer.verb,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LAYOUT: Layout = Layout { registers: 1, descriptors: 1, bytes: 64 };
+
+    fn refused(members: &[(Verb, Len)]) -> Option<PlanError> {
+        let transfer = |&(verb, len): &(Verb, Len)| Transfer { verb, descriptor: 0, offset: 0, len };
+        let plan = Plan { members: members.iter().map(transfer).collect(), into: None, then: None };
+        check(&[plan], &LAYOUT, 8, true).err().map(|(_, error)| error)
+    }
+
+    #[test]
+    fn what_does_not_sever_can_only_come_last() {
+        let (some, none) = (Len::Fixed(8), Len::Fixed(0));
+        assert_eq!(refused(&[(Verb::SendAll, some), (Verb::Shutdown, none)]), None);
+        for first in [(Verb::Shutdown, none), (Verb::Recv, some)] {
+            let error = refused(&[first, (Verb::SendAll, some)]);
+            assert_eq!(error, Some(PlanError::DoesNotSever { member: 0 }));
+        }
+    }
+
+    #[test]
+    fn a_shutdown_has_no_span() {
+        assert_eq!(refused(&[(Verb::Shutdown, Len::Fixed(0))]), None);
+        for len in [Len::Fixed(1), Len::Register { index: 0, plus: 0, max: 64 }] {
+            assert_eq!(refused(&[(Verb::Shutdown, len)]), Some(PlanError::OutOfBounds));
+        }
+    }
 }

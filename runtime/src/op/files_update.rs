@@ -54,7 +54,11 @@ pub struct FilesUpdate {
 ///
 /// # Errors
 /// EINVAL if the places are not those of the table, EBADF for a file that cannot be in one (another ring).
-pub fn files_update(_table: &DirectFiles, first: u32, files: Vec<Option<Descriptor>>) -> Op<FilesUpdate> {
+pub fn files_update(table: &DirectFiles, first: u32, files: Vec<Option<Descriptor>>) -> Op<FilesUpdate> {
+    // Behind the places of the table are the runtime's own, which are nobody else's business: the kernel is asked
+    // for one that is not there.
+    let end = u64::from(first) + files.len() as u64;
+    let first = if end > u64::from(table.len) { i32::MAX as u32 } else { first };
     Op::new(FilesUpdate { first, files, numbers: Vec::new() })
 }
 

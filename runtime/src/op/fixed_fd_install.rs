@@ -25,7 +25,9 @@ pub struct FixedFdInstall {
 ///
 /// # Errors
 /// EBADF if the place is empty or not in the table.
-pub fn fixed_fd_install(_table: &DirectFiles, place: u32) -> Op<FixedFdInstall> {
+pub fn fixed_fd_install(table: &DirectFiles, place: u32) -> Op<FixedFdInstall> {
+    // Behind the user's places are those of the runtime. The kernel finds nothing behind its table.
+    let place = if place < table.len() { place } else { i32::MAX as u32 };
     Op::new(FixedFdInstall { place })
 }
 

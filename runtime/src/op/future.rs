@@ -1,14 +1,14 @@
 //! The future of one operation.
 //!
 //! It owns the operation until its first poll. Then the slot does, and the future holds nothing but the
-//! slot's key: dropping or leaking it can never free what the kernel still uses.
+//! slot's place: dropping or leaking it can never free what the kernel still uses.
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use super::Operation;
-use crate::driver::Held;
+use crate::driver::Awaited;
 
 /// An operation that is submitted when it is first polled, and completes with its result.
 ///
@@ -19,18 +19,12 @@ use crate::driver::Held;
 /// # Panics
 /// If it is first polled outside of a runtime, or polled again after it has completed.
 #[must_use = "an operation does nothing unless it is awaited"]
-pub struct Op<T: Operation> {
-    // Two options and no enum: what is not there costs no drop glue on the way.
-    /// Until it is submitted.
-    operation: Option<T>,
-    /// While it is in flight.
-    held: Option<Held<T>>,
-}
+pub struct Op<T: Operation>(Awaited<T>);
 
 impl<T: Operation> Op<T> {
     #[inline]
     pub(crate) fn new(operation: T) -> Self {
-        Op { operation: Some(operation), held: None }
+        Op(Awaited::new(operation))
     }
 }
 
@@ -42,30 +36,12 @@ impl<T: Operation> Future for Op<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
-        let this = &mut *self;
-        if let Some(held) = &mut this.held {
-            let (operation, completion) = ready!(held.poll(cx));
-            this.held = None;
-            return Poll::Ready(operation.complete(completion));
-        }
-        let operation = this.operation.take().expect("an operation was polled after it had completed");
-        match Held::start(operation, cx) {
-            Ok(held) => {
-                this.held = Some(held);
-                Poll::Pending
-            }
-            Err((operation, completion)) => Poll::Ready(operation.complete(completion)),
-        }
+        self.0.poll(cx)
     }
 }
 
 impl<T: Operation> std::fmt::Debug for Op<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let state = match (&self.operation, &self.held) {
-            (Some(_), _) => "unsubmitted",
-            (None, Some(_)) => "in flight",
-            (None, None) => "done",
-        };
-        write!(f, "Op({}, {state})", T::FACTS.name)
+        write!(f, "Op({}, {:?})", T::FACTS.name, self.0.stage())
     }
 }

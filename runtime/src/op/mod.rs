@@ -48,6 +48,7 @@ pub mod raw;
 pub mod read;
 pub mod read_file;
 pub mod read_fixed;
+pub mod read_multi;
 pub mod read_vectored;
 pub mod recv;
 pub mod recv_multi;
@@ -57,6 +58,7 @@ pub mod rename;
 #[allow(unsafe_code)]
 pub mod seek;
 pub mod send;
+pub mod send_all;
 pub mod send_to;
 pub mod send_zc;
 pub mod sendmsg;
@@ -69,6 +71,7 @@ pub mod sockopt;
 pub mod splice;
 pub mod statx;
 pub mod symlink;
+pub mod sync_file_range;
 pub mod tee;
 pub mod unlink;
 pub mod waitid;
@@ -118,6 +121,7 @@ pub const ALL: &[Facts] = &[
     poll::FACTS,
     read::FACTS,
     read_fixed::FACTS,
+    read_multi::FACTS,
     read_vectored::FACTS,
     recv::FACTS,
     recv_multi::FACTS,
@@ -139,6 +143,7 @@ pub const ALL: &[Facts] = &[
     splice::FACTS,
     statx::FACTS,
     symlink::FACTS,
+    sync_file_range::FACTS,
     tee::FACTS,
     unlink::FACTS,
     waitid::FACTS,
@@ -151,7 +156,20 @@ pub const ALL: &[Facts] = &[
 ///
 /// The value is moved into a slot and stays there, unmoved and untouched, from [`prepare`](Operation::prepare)
 /// to the last completion. Implementations are safe code: `Prepared` can only point to what is borrowed
-/// from `self`. It cannot be implemented outside this crate, because only this crate can make a `Prepared`.
+/// from `self`. It cannot be implemented outside this crate, because only this crate can make a `Prepared`:
+///
+/// ```compile_fail,E0603
+/// # use chainring_runtime::op::{Completion, Facts, Operation};
+/// struct Forged;
+///
+/// impl Operation for Forged {
+///     type Output = ();
+///     const FACTS: Facts = chainring_runtime::op::ALL[0];
+///     // There is no way to name, or to make, what is to be returned.
+///     fn prepare<'a>(&'a mut self) -> chainring_runtime::op::Prepared<'a> { todo!() }
+///     fn complete(self, _: Completion) {}
+/// }
+/// ```
 pub trait Operation: Sized + 'static {
     /// What awaiting the operation gives.
     type Output;

@@ -76,23 +76,24 @@ impl<T: Repeats> Stream for Multishot<T> {
         }
         if let State::InFlight(held) = state {
             // Results may have piled up: a task that takes them all would starve the others.
-            ready!(budget::spend(held.core().core(), cx));
+            ready!(budget::spend_if_any(cx));
             if let Some(completion) = held.take_early() {
                 return Poll::Ready(Some(T::item(reader, completion)));
             }
-            let (_, last) = ready!(held.poll(cx));
-            *state = State::Ended;
-            return Poll::Ready(Some(T::item(reader, last)));
+            if !held.is_done(cx) {
+                return Poll::Pending;
+            }
         }
         match std::mem::replace(state, State::Ended) {
-            State::Unsubmitted(operation) => match Held::start(operation, cx) {
-                Ok(held) => {
-                    *state = State::InFlight(held);
-                    Poll::Pending
-                }
-                Err((_, completion)) => Poll::Ready(Some(T::item(reader, completion))),
-            },
-            _ => Poll::Ready(None),
+            State::Unsubmitted(operation) => {
+                *state = State::InFlight(Held::start(|| operation, cx));
+                Poll::Pending
+            }
+            State::InFlight(held) => {
+                let (_, last) = held.finish();
+                Poll::Ready(Some(T::item(reader, last)))
+            }
+            State::Ended => Poll::Ready(None),
         }
     }
 }

@@ -5,7 +5,8 @@
 //! use chainring_runtime::op::raw::{Entry, RawOperation, raw};
 //! use chainring_runtime::op::{Completion, Facts, Returns, Severs};
 //!
-//! /// sync_file_range(2): no memory, one completion.
+//! /// sync_file_range(2), as if [`op::sync_file_range`](super::sync_file_range) were not there: no memory, one
+//! /// completion.
 //! struct SyncFileRange(chainring_runtime::Descriptor, u32);
 //!
 //! // SAFETY: the entry points to no memory, and the descriptor is open as long as the operation owns it.

@@ -11,8 +11,8 @@
 //! sever any other.
 //!
 //! The close is not in the list: by then nobody knows whether there is more to read, and what was read of a pipe is
-//! gone. It goes in when the results are there, silently, with whatever the core submits next; a longer file is
-//! first made an ordinary descriptor of.
+//! gone. The next list that opens into the place closes what is in it; if there is none in the same turn, a request
+//! does. A longer file is first made an ordinary descriptor of.
 
 use std::ffi::CString;
 use std::io;
@@ -53,7 +53,8 @@ pub struct ReadFile {
 pub enum Begun {
     /// All of it; it is closed.
     Whole(Vec<u8>),
-    /// The beginning, and the file, to be read on at its own position.
+    /// The beginning, and the file, to be read on at its own position; if it has a position, and that is not behind the
+    /// beginning, a read has stopped at an error and the beginning may repeat itself: start again.
     Part(Vec<u8>, DirectFile),
 }
 
@@ -63,6 +64,8 @@ pub enum Begun {
 /// `None` if it has to be done step by step: the kernel cannot make descriptors of direct ones
 /// ([`FixedFdInstall`](crate::Capability::FixedFdInstall), Linux 6.8), the ring is too small, or 256 files are being
 /// read in this way.
+///
+/// io_uring opens a named pipe without waiting for its other end. That, and an empty file, is a part with no bytes.
 ///
 /// Dropping the future cancels; a file that was opened is closed.
 ///
@@ -111,14 +114,18 @@ impl ListOperation for ReadFile {
         let ReadFile { mut bytes, place, .. } = self;
         let [open, first, second, ..] = results;
         if open < 0 {
-            place.stayed_empty();
             return Err(Completion::new(open, 0).unit().expect_err("it is negative"));
         }
         let first = Completion::new(first, 0).count()?;
         // What came is whole only if the file was seen to end behind it.
         let second = Completion::new(second, 0).count()?;
         filled_twice(&mut bytes, first, SMALL, second);
-        if second == 0 { Ok(Begun::Whole(bytes)) } else { Ok(Begun::Part(bytes, DirectFile(place))) }
+        // An end that is seen at once may be that of a pipe that nobody has opened for writing yet.
+        if first > 0 && second == 0 {
+            Ok(Begun::Whole(bytes))
+        } else {
+            Ok(Begun::Part(bytes, DirectFile(place)))
+        }
     }
 }
 

@@ -17,7 +17,8 @@ pub struct Recv<B> {
 }
 
 /// Receives into `buffer`. Gives the number of bytes; 0 is the end of the stream, unless the buffer has no
-/// room. `flags` are the `MSG_*` of recv(2).
+/// room. `flags` are the `MSG_*` of recv(2); `MSG_TRUNC` is ignored, because with it the result does not say what is
+/// in the buffer.
 ///
 /// Dropping the future cancels the receive; bytes that it had already taken are lost.
 pub fn recv<B: IoBufMut>(socket: &Descriptor, buffer: B, flags: i32) -> Op<Recv<B>> {
@@ -33,9 +34,10 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::WithWaitall,
 };
 
-/// The entry without descriptor and buffer.
+/// The entry without descriptor and buffer. With MSG_TRUNC the result would be the length of a datagram, or count
+/// bytes of a stream that were thrown away, and not what was written.
 pub(crate) const fn template(flags: i32) -> Sqe {
-    Sqe { op_flags: flags as u32, ..Sqe::new(opcode::Recv::CODE) }
+    Sqe { op_flags: (flags & !libc::MSG_TRUNC) as u32, ..Sqe::new(opcode::Recv::CODE) }
 }
 
 impl<B: IoBufMut> Operation for Recv<B> {

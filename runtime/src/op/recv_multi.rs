@@ -36,7 +36,7 @@ pub struct RecvPooled {
 ///
 /// # Errors
 /// Those of recv(2); ENOBUFS if the pool has no buffer ready ([`BufferPool::available`] waits for one); EBUSY if the
-/// pool is incremental and serves another receive.
+/// pool is incremental and serves another receive; EBADF if the pool is another runtime's.
 pub fn recv_pooled(socket: &Descriptor, pool: &BufferPool, flags: i32) -> Op<RecvPooled> {
     Op::new(pooled(socket, pool, flags))
 }
@@ -70,9 +70,8 @@ fn prepare<'a>(
     if !leased {
         return Prepared::new(super::nop::TEMPLATE, -1);
     }
-    // With MSG_TRUNC the result would be the length of the datagram and not of what is in the buffer.
-    let sqe = Sqe { ioprio, ..recv::template(flags & !libc::MSG_TRUNC) };
-    Prepared::new(sqe, socket.raw()).selects(pool.group())
+    let sqe = Sqe { ioprio, ..recv::template(flags) };
+    Prepared::new(sqe, socket.raw()).selects(pool)
 }
 
 /// Reads the completions of a receive that takes buffers from a pool.

@@ -38,8 +38,8 @@ pub struct Received {
 }
 
 /// Receives one message into the buffers, in order. For control messages there is as much room as `control` was
-/// made with. On a stream 0 bytes are its end. `flags` are the `MSG_*` of recvmsg(2); descriptors that come are
-/// always close-on-exec.
+/// made with. On a stream 0 bytes are its end. `flags` are the `MSG_*` of recvmsg(2) without `MSG_TRUNC`, which
+/// is ignored; descriptors that come are always close-on-exec.
 ///
 /// Dropping the future cancels; a message that was taken from the socket already is lost, and descriptors in
 /// it are closed.
@@ -70,7 +70,8 @@ impl<B: IoVecBufMut> Operation for RecvMsg<B> {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let flags = self.flags | libc::MSG_CMSG_CLOEXEC;
+        // As in `recv`: the result is to be what was written.
+        let flags = self.flags & !libc::MSG_TRUNC | libc::MSG_CMSG_CLOEXEC;
         let sqe = Sqe { op_flags: flags as u32, ..Sqe::new(opcode::RecvMsg::CODE) };
         let parts = self.iovecs.scatter(&mut self.buffers);
         let header = self.header.receives(&mut self.from, parts, self.control.room());

@@ -129,7 +129,7 @@ impl Operation for RecvMsgMulti {
         let (ioprio, op_flags) = (MULTISHOT, (self.flags & !libc::MSG_TRUNC) as u32);
         let sqe = Sqe { ioprio, op_flags, ..Sqe::new(opcode::RecvMsg::CODE) };
         let header = self.header.selects(NAME as u32);
-        Prepared::new(sqe, self.socket.raw()).message(header).selects(self.pool.group())
+        Prepared::new(sqe, self.socket.raw()).message(header).selects(&self.pool)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -34,18 +34,22 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::Never,
 };
 
+/// The submission, without a socket.
+pub(crate) const fn template(how: std::net::Shutdown) -> Sqe {
+    let how = match how {
+        std::net::Shutdown::Read => libc::SHUT_RD,
+        std::net::Shutdown::Write => libc::SHUT_WR,
+        std::net::Shutdown::Both => libc::SHUT_RDWR,
+    };
+    Sqe { len: how as u32, ..Sqe::new(opcode::Shutdown::CODE) }
+}
+
 impl Operation for Shutdown {
     type Output = io::Result<()>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let how = match self.how {
-            std::net::Shutdown::Read => libc::SHUT_RD,
-            std::net::Shutdown::Write => libc::SHUT_WR,
-            std::net::Shutdown::Both => libc::SHUT_RDWR,
-        };
-        let sqe = Sqe { len: how as u32, ..Sqe::new(opcode::Shutdown::CODE) };
-        Prepared::new(sqe, self.socket.raw())
+        Prepared::new(template(self.how), self.socket.raw())
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

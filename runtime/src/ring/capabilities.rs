@@ -60,6 +60,9 @@ capabilities! {
     /// Socket options are set and read through the ring (`IORING_OP_URING_CMD`, 6.7). Without it
     /// [`op::sockopt`](crate::op::sockopt) makes the system call, which never waits.
     SocketOptions, socket_options, "socket-options";
+    /// Reading again and again with one submission (`IORING_OP_READ_MULTISHOT`, 6.7). Without it
+    /// [`op::read_multi`](crate::op::read_multi) refuses: read once more for every buffer.
+    ReadMulti, read_multi, "read-multi";
     /// Waiting for, and waking, futexes (`IORING_OP_FUTEX_*`, 6.7). Without it
     /// [`op::futex`](crate::op::futex) refuses.
     Futex, futex, "futex";

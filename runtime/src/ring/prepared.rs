@@ -18,7 +18,7 @@ use io_uring::opcode;
 use socket2::SockAddr;
 
 use super::sqe::{BUFFER_SELECT, Sqe};
-use crate::buf::{Gathered, IoBuf, IoBufMut, Plain};
+use crate::buf::{Gathered, IoBuf, IoBufMut, Plain, PoolShared};
 use crate::op::message::Header;
 
 /// A submission together with the borrow `'a` of everything that the kernel may touch for it.
@@ -73,6 +73,15 @@ impl<'a> Prepared<'a> {
         self
     }
 
+    /// The kernel reads from `buffer` what comes behind its first `done` bytes.
+    pub(crate) fn reads_from(mut self, buffer: &'a impl IoBuf, done: usize) -> Self {
+        let bytes = buffer.as_bytes();
+        let bytes = &bytes[done.min(bytes.len())..];
+        self.sqe.addr = bytes.as_ptr() as u64;
+        self.sqe.len = transfer_len(bytes.len());
+        self
+    }
+
     /// The kernel writes into the room of `buffer`.
     pub(crate) fn writes(mut self, buffer: &'a mut impl IoBufMut) -> Self {
         // SAFETY: the kernel only ever writes bytes, and bytes that it wrote are initialised.
@@ -97,10 +106,14 @@ impl<'a> Prepared<'a> {
         self
     }
 
-    /// The kernel takes a buffer of the provided-buffer ring `group` when it has data.
-    pub(crate) fn selects(mut self, group: u16) -> Self {
+    /// The kernel takes a buffer of `pool` when it has data. If the pool is another ring's, the operation has no
+    /// descriptor, and fails with EBADF: here its number names somebody else's buffers, or none.
+    pub(crate) fn selects(mut self, pool: &PoolShared) -> Self {
+        if !pool.is_here() {
+            self.sqe.fd = -1;
+        }
         self.sqe.flags |= BUFFER_SELECT;
-        self.sqe.buf_index = group;
+        self.sqe.buf_index = pool.group();
         self
     }
 

@@ -84,6 +84,7 @@ fn has(capability: Capability, params: &io_uring::Parameters, probe: &Probe) -> 
         Capability::NoIowait => params.is_feature_no_iowait(),
         // The commands came with the multishot read, 6.7.
         Capability::SocketOptions => probe.is_supported(opcode::ReadMulti::CODE),
+        Capability::ReadMulti => probe.is_supported(opcode::ReadMulti::CODE),
         Capability::Futex => probe.is_supported(opcode::FutexWait::CODE),
         Capability::WaitId => probe.is_supported(opcode::WaitId::CODE),
         Capability::FixedFdInstall => probe.is_supported(opcode::FixedFdInstall::CODE),

@@ -53,9 +53,14 @@ impl SignalWaiters {
         wake_all(wakers);
     }
 
+    /// Whether the handlers ring this core's bell.
+    pub(crate) fn listens(&self) -> bool {
+        self.place.get().is_some()
+    }
+
     /// Has the handlers ring this core's bell from now on.
     fn listen(&self, bell: RawFd) -> io::Result<()> {
-        if self.place.get().is_some() {
+        if self.listens() {
             return Ok(());
         }
         let vacant =

@@ -66,8 +66,12 @@ impl Future for Sleep {
             if core.core().timers.rearm(*id, cx.waker()) {
                 return Poll::Pending;
             }
+            // What fires a timer runs on its core, so elsewhere this may also be one that ended with its runtime.
+            let is_over = core.is_current();
             self.timer = None;
-            return Poll::Ready(());
+            if is_over {
+                return Poll::Ready(());
+            }
         }
         let core = Handle::current();
         match core.core().timers.start(self.deadline, || Target::Task(cx.waker().clone())) {

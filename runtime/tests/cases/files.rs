@@ -16,6 +16,7 @@ use chainring_runtime::op::read_fixed::read_fixed_at;
 use chainring_runtime::op::read_vectored::read_vectored_at;
 use chainring_runtime::op::setxattr::{fsetxattr, setxattr};
 use chainring_runtime::op::statx::statx;
+use chainring_runtime::op::sync_file_range::sync_file_range;
 use chainring_runtime::op::write::write_at;
 use chainring_runtime::op::write_fixed::write_fixed_at;
 use chainring_runtime::op::write_vectored::write_vectored_at;
@@ -178,6 +179,12 @@ pub(crate) fn cases() -> Vec<Case> {
         .after(|w| std::fs::read(w.dir.join("file")).unwrap() == b"HELLO, file"),
         Case::new("fsync", |w| unit(fsync(&file(w))), libc::EINVAL, |w| unit(fsync(&empty(w)))),
         Case::new("fsync data", |w| unit(fdatasync(&file(w))), libc::EINVAL, |w| unit(fdatasync(&empty(w)))),
+        Case::new(
+            "sync_file_range",
+            |w| unit(sync_file_range(&file(w), 0, 0, libc::SYNC_FILE_RANGE_WRITE)),
+            libc::ESPIPE,
+            |w| unit(sync_file_range(&empty(w), 0, 0, libc::SYNC_FILE_RANGE_WRITE)),
+        ),
         Case::new(
             "fallocate",
             |w| unit(fallocate(&file(w), 0, 0, 8192)),

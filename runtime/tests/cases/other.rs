@@ -16,10 +16,12 @@ use chainring_runtime::op::msg_ring::{Doorbell, msg_ring};
 use chainring_runtime::op::nop::nop;
 use chainring_runtime::op::pipe::pipe as make_pipe;
 use chainring_runtime::op::poll::{poll, poll_multi};
+use chainring_runtime::op::read_multi::read_multi;
 use chainring_runtime::op::splice::splice;
 use chainring_runtime::op::tee::tee;
 use chainring_runtime::op::waitid::{Child, waitid};
 use chainring_runtime::{Descriptor, Handle};
+use futures::StreamExt;
 
 use super::{Case, World, act, buffer, fail, first, unit};
 use crate::common::{own, pipe, poll_once};
@@ -168,6 +170,21 @@ pub(crate) fn cases() -> Vec<Case> {
             libc::EINVAL,
             |_| unit(make_pipe(1 << 30)),
         ),
+        Case::new(
+            "read_multi",
+            |w| {
+                act({
+                    let mut stream = read_multi(&pipes(w).0, &w.pool());
+                    async move {
+                        assert_eq!(&stream.next().await.expect("a stream gives something")?[..], b"hello");
+                        Ok(())
+                    }
+                })
+            },
+            libc::EBADFD,
+            |w| first(read_multi(&w.dir.file("f", b"not to be polled"), &w.pool())),
+        )
+        .stuck(|w| first(read_multi(&silent(w).0, &w.pool()))),
         Case::new(
             "splice",
             |w| {

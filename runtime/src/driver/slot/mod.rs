@@ -1,8 +1,9 @@
 //! Slots: where an operation lives while the kernel works on it.
 //!
 //! Ownership: from submission to the last completion the slot owns the operation, and with it every buffer,
-//! path or descriptor that the kernel may touch. The future only has the key. Slots never move (they live
-//! in chunks that are only freed with the table), so an operation may keep inline what the kernel reads.
+//! path or descriptor that the kernel may touch. The future only has the slot's place, and shares the core that
+//! keeps it there. Slots never move (they live in chunks that are only freed with the table), so an operation may
+//! keep inline what the kernel reads.
 //!
 //! ```text
 //!            insert            last completion            take
@@ -32,7 +33,7 @@ use super::key::{Key, MAX_INDEX};
 use crate::op::{Completion, F_MORE, F_NOTIF, Operation, Returns};
 use crate::ring::Sqe;
 use erased::{Store, Stored, Table, TableOf};
-pub(crate) use held::Held;
+pub(crate) use held::{Awaited, Held};
 
 /// Slots a chunk.
 const CHUNK: usize = 64;
@@ -48,19 +49,25 @@ enum State {
     Done,
 }
 
+/// A cache line of what the runtime works with, then the operation.
+#[repr(C, align(64))]
 pub(crate) struct Slot {
     /// The name of this use of the slot, or of the next one while it is free.
     key: Cell<Key>,
-    state: Cell<State>,
-    next_free: Cell<u32>,
+    /// Of whoever waits; `None` in a free slot.
+    waker: Cell<Option<Waker>>,
     /// The last completion's result and flags, once it is there.
     last: Cell<(i32, u32)>,
-    waker: Cell<Option<Waker>>,
     table: Cell<&'static Table>,
+    next_free: Cell<Option<NonNull<Slot>>>,
     /// Completions of a multishot operation before its last.
-    early: Cell<VecDeque<(i32, u32)>>,
+    early: Cell<Early>,
+    state: Cell<State>,
     store: Store,
 }
+
+/// Boxed, since few operations ever need it.
+type Early = Option<Box<VecDeque<(i32, u32)>>>;
 
 /// What a completion led to; the caller acts on it with no slot borrowed.
 pub(super) enum Outcome {
@@ -75,16 +82,21 @@ pub(super) enum Outcome {
 
 /// All slots of a ring.
 pub(crate) struct Slots {
+    /// Where each slot is, by its index.
+    places: UnsafeCell<Vec<NonNull<Slot>>>,
     chunks: UnsafeCell<Vec<NonNull<[Slot; CHUNK]>>>,
-    free: Cell<u32>,
+    free: Cell<Option<NonNull<Slot>>>,
     live: Cell<u32>,
 }
 
-const NONE: u32 = u32::MAX;
-
 impl Slots {
     pub(crate) fn new() -> Slots {
-        Slots { chunks: UnsafeCell::new(Vec::new()), free: Cell::new(NONE), live: Cell::new(0) }
+        Slots {
+            places: UnsafeCell::default(),
+            chunks: UnsafeCell::default(),
+            free: Cell::new(None),
+            live: Cell::new(0),
+        }
     }
 
     /// Slots whose operation is in flight.
@@ -95,10 +107,9 @@ impl Slots {
     #[inline]
     fn slot(&self, index: u32) -> Option<&Slot> {
         // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
-        let chunks = unsafe { &*self.chunks.get() };
-        let chunk = chunks.get(index as usize / CHUNK)?;
-        // SAFETY: chunks are leaked boxes, freed only in `drop`; slots are only used through cells.
-        Some(&unsafe { chunk.as_ref() }[index as usize % CHUNK])
+        let places = unsafe { &*self.places.get() };
+        // SAFETY: slots lie in leaked boxes, freed only in `drop`, and are only used through cells.
+        Some(unsafe { places.get(index as usize)?.as_ref() })
     }
 
     /// The slot that `key` names, if it is still the same use of it.
@@ -108,38 +119,51 @@ impl Slots {
         (slot.key.get() == key && slot.state.get() != State::Free).then_some(slot)
     }
 
+    /// Adds a chunk of free slots, of which the first is given.
     #[cold]
-    fn grow(&self) {
-        // SAFETY: one thread; no reference into the vector outlives `slot`.
-        let chunks = unsafe { &mut *self.chunks.get() };
-        let first = (chunks.len() * CHUNK) as u32;
+    fn grow(&self) -> NonNull<Slot> {
+        // SAFETY: one thread; no reference into the vectors outlives the function that takes it.
+        let (places, chunks) = unsafe { (&mut *self.places.get(), &mut *self.chunks.get()) };
+        let first = places.len() as u32;
         assert!(first + (CHUNK as u32) <= MAX_INDEX, "more operations in flight than keys can name");
         let chunk: Box<[Slot; CHUNK]> = Box::new(std::array::from_fn(|i| Slot {
             key: Cell::new(Key::slot(first + i as u32, 0)),
             state: Cell::new(State::Free),
-            next_free: Cell::new(if i + 1 < CHUNK { first + i as u32 + 1 } else { NONE }),
+            next_free: Cell::new(None),
             last: Cell::new((0, 0)),
             waker: Cell::new(None),
             table: Cell::new(&TableOf::<crate::op::nop::Nop>::TABLE),
-            early: Cell::new(VecDeque::new()),
+            early: Cell::new(None),
             store: Store::new(),
         }));
-        chunks.push(NonNull::from(Box::leak(chunk)));
-        self.free.set(first);
+        let chunk = NonNull::from(Box::leak(chunk));
+        chunks.push(chunk);
+        // SAFETY: as in `slot`.
+        let slots = unsafe { chunk.as_ref() };
+        for pair in slots.windows(2) {
+            pair[0].next_free.set(Some(NonNull::from(&pair[1])));
+        }
+        places.extend(slots.iter().map(NonNull::from));
+        let first = NonNull::from(&slots[0]);
+        self.free.set(Some(first));
+        first
     }
 
-    /// Moves `operation` into a free slot, with the waker of whoever waits for it.
+    /// Moves the operation that `take` gives into a free slot, with the waker of whoever waits for it.
     #[inline]
-    pub(super) fn insert<T: Operation>(&self, operation: T, waker: Option<Waker>) -> &Slot {
-        if self.free.get() == NONE {
-            self.grow();
-        }
-        let slot = self.slot(self.free.get()).expect("the free list names slots");
+    pub(super) fn insert<T: Operation>(&self, take: impl FnOnce() -> T, waker: Option<Waker>) -> &Slot {
+        let free = self.free.get().unwrap_or_else(|| self.grow());
+        // SAFETY: the free list names slots, which stay as long as the table and are only used through cells.
+        let slot = unsafe { free.as_ref() };
+        let operation = take();
         self.free.set(slot.next_free.get());
         self.live.set(self.live.get() + 1);
         slot.state.set(if waker.is_some() { State::Held } else { State::Detached });
-        slot.waker.set(waker);
-        slot.last.set((0, 0));
+        // There is none to be dropped, which nobody else can know.
+        std::mem::forget(slot.waker.replace(waker));
+        if T::FACTS.returns == Returns::Notified {
+            slot.last.set((0, 0));
+        }
         slot.table.set(&TableOf::<T>::TABLE);
         // SAFETY: the slot was free, so its store is unoccupied.
         unsafe { Stored::<T>::put(slot.store.place(), operation) };
@@ -190,6 +214,7 @@ impl Slots {
         self.complete_other(slot, res, flags)
     }
 
+    #[cold]
     fn complete_other(&self, slot: &Slot, res: i32, flags: u32) -> Outcome {
         let last = flags & F_MORE == 0;
         let notified = slot.table.get().facts.returns == Returns::Notified;
@@ -205,9 +230,9 @@ impl Slots {
                 Outcome::Wake(None)
             }
             State::Held => {
-                let mut early = slot.early.take();
+                let mut early = slot.early.take().unwrap_or_default();
                 early.push_back((res, flags));
-                slot.early.set(early);
+                slot.early.set(Some(early));
                 Outcome::Wake(slot.waker.take())
             }
             State::Detached => {
@@ -244,26 +269,26 @@ impl Slots {
     }
 
     /// The future of `key` is gone. Says whether the operation is to be cancelled, and which descriptors
-    /// arrived that nobody took.
-    pub(super) fn detach(&self, key: Key) -> (bool, Vec<i32>) {
-        let Some(slot) = self.find(key) else { return (false, Vec::new()) };
+    /// arrived that nobody took; and gives the waker, whose Drop may be anybody's, to be dropped last.
+    pub(super) fn detach(&self, key: Key) -> (bool, Vec<i32>, Option<Waker>) {
+        let Some(slot) = self.find(key) else { return (false, Vec::new(), None) };
         let done = slot.state.get() == State::Done;
         let last = done.then(|| slot.last.get());
         // In the order of their arrival: the buffers of a pool count on it.
-        let results = slot.early.take().into_iter().chain(last);
+        let results = slot.early.take().into_iter().flat_map(|early| *early).chain(last);
         let unwanted = results.filter_map(|(res, flags)| slot.unwanted(res, flags)).collect();
-        drop(slot.waker.take());
+        let waker = slot.waker.take();
         match slot.state.get() {
             State::Done => {
                 self.discard(slot);
-                (false, unwanted)
+                (false, unwanted, waker)
             }
             State::Held => {
                 slot.state.set(State::Detached);
                 // A close is never cancelled: its descriptor would have no owner left.
-                (slot.table.get().facts.opcode != opcode::Close::CODE, unwanted)
+                (slot.table.get().facts.opcode != opcode::Close::CODE, unwanted, waker)
             }
-            State::Detached | State::Free => (false, unwanted),
+            State::Detached | State::Free => (false, unwanted, waker),
         }
     }
 
@@ -271,7 +296,7 @@ impl Slots {
     /// notification.
     pub(super) fn lasting(&self) -> Vec<Key> {
         // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
-        let count = unsafe { &*self.chunks.get() }.len() * CHUNK;
+        let count = unsafe { &*self.places.get() }.len();
         let lasting = (0..count as u32).filter_map(|index| {
             let slot = self.slot(index)?;
             let is_close = slot.table.get().facts.opcode == opcode::Close::CODE;
@@ -321,8 +346,7 @@ impl Slots {
         let key = slot.key.get();
         slot.state.set(State::Free);
         slot.key.set(key.next_use());
-        slot.next_free.set(self.free.get());
-        self.free.set(key.index());
+        slot.next_free.set(self.free.replace(Some(NonNull::from(slot))));
     }
 }
 
@@ -340,6 +364,8 @@ impl Drop for Abandon<'_> {
         let Some(slot) = self.slots.find(self.key) else { return };
         self.slots.live.set(self.slots.live.get() - 1);
         if !self.held || slot.state.get() == State::Detached {
+            // Dropped last, and not by the next use of the slot.
+            let _waker = slot.waker.take();
             return self.slots.discard(slot);
         }
         slot.last.set((-libc::ECANCELED, 0));

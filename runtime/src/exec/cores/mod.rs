@@ -74,19 +74,18 @@ impl Cores {
                 .map(|index| {
                     let (core, cpu) = (CoreHandle::new(remotes.clone(), index), cpu_of(index));
                     let body = move || self.run_one(core, cpu, pool.clone(), start);
-                    thread::Builder::new().name(format!("chainring-{index}")).spawn_scoped(scope, body)
+                    let thread = thread::Builder::new().name(format!("chainring-{index}"));
+                    // At once: the others may wait for what they have sent to this core.
+                    thread.spawn_scoped(scope, body).inspect_err(|_| remotes[index].shut())
                 })
                 .collect();
             let mut results = Vec::with_capacity(threads.len());
             let mut panic = None;
-            for (index, thread) in threads.into_iter().enumerate() {
+            for thread in threads {
                 match thread.map(thread::ScopedJoinHandle::join) {
                     Ok(Ok(result)) => results.push(result),
                     Ok(Err(payload)) => panic = panic.or(Some(payload)),
-                    Err(error) => {
-                        remotes[index].shut();
-                        results.push(Err(error));
-                    }
+                    Err(error) => results.push(Err(error)),
                 }
             }
             if let Some(payload) = panic {

@@ -11,8 +11,10 @@ use std::task::{Context, Poll};
 
 use super::header::{Header, JOINED, Table};
 use super::join::JoinError;
+use super::waker;
 use crate::events;
 use crate::exec::Remote;
+use crate::exec::quietly::{discard, quietly};
 
 /// A task's allocation. The header comes first, so a pointer to it is one to the whole.
 #[repr(C)]
@@ -30,9 +32,15 @@ enum Stage<F: Future> {
 
 /// Puts a future into a task that has two references: the core's and that of its handle.
 pub(super) fn allocate<F: Future + 'static>(future: F, remote: Arc<Remote>) -> NonNull<Header> {
-    let header = Header::new(remote, TableOf::<F>::TABLE, JOINED, 2);
-    let cell = Box::new(TaskCell { header, stage: UnsafeCell::new(Stage::Future(future)) });
-    NonNull::from(Box::leak(cell)).cast()
+    let cell: *mut TaskCell<F> = Box::into_raw(Box::<TaskCell<F>>::new_uninit()).cast();
+    // SAFETY: a box's pointer is not null.
+    let task = unsafe { NonNull::new_unchecked(cell) }.cast();
+    // SAFETY: the waker is a part of the task, which is there before anybody uses it.
+    let waker = unsafe { waker::borrowed(task) };
+    let header = Header::new(remote, TableOf::<F>::TABLE, JOINED, 2, waker);
+    // SAFETY: the box's memory, large and aligned for a cell.
+    unsafe { cell.write(TaskCell { header, stage: UnsafeCell::new(Stage::Future(future)) }) };
+    task
 }
 
 struct TableOf<F>(F);
@@ -75,7 +83,7 @@ impl<F: Future + 'static> TableOf<F> {
             }
         };
         // The first panic is the one that is told; a destructor that panics after a result changes nothing.
-        let _ = replace(stage, Stage::Gone);
+        let _ = replace(stage, Stage::Gone).map_err(discard);
         *stage = Stage::Output(output);
         true
     }
@@ -111,13 +119,13 @@ impl<F: Future + 'static> TableOf<F> {
         let stage = unsafe { Self::stage(header) };
         let output = std::mem::replace(stage, Stage::Gone);
         // Nobody is left to be told of a panic.
-        let _ = caught(|| drop(output));
+        quietly(|| drop(output));
     }
 
     /// # Safety
     /// `header` is one that `allocate::<F>` made, there is no other reference to it, and its stage is `Gone`.
     unsafe fn free(header: NonNull<Header>) {
-        // SAFETY: the caller's promise; `allocate` leaked this box.
+        // SAFETY: the caller's promise; `allocate` leaked this box, and filled it.
         drop(unsafe { Box::from_raw(header.cast::<TaskCell<F>>().as_ptr()) });
     }
 }

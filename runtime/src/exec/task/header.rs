@@ -1,6 +1,7 @@
 //! The part of a task that does not depend on its future: flags, counts, links.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +16,12 @@ pub(super) const SCHEDULED: u8 = 1;
 pub(super) const DONE: u8 = 1 << 1;
 /// A `JoinHandle` exists.
 pub(super) const JOINED: u8 = 1 << 2;
+/// The next run drops the future instead of polling it: the core has seen `ABORTED`.
+pub(super) const ENDING: u8 = 1 << 3;
 
 /// A reference in the core's remote queue stands for a wake that the core has not seen yet.
 const NOTIFIED: u64 = 1;
-/// The next run drops the future instead of polling it.
+/// Somebody asked for the end of the task; always followed by a wake.
 const ABORTED: u64 = 1 << 1;
 /// The core's count has been added.
 const MERGED: u64 = 1 << 2;
@@ -52,11 +55,19 @@ pub(super) struct Header {
     shared: AtomicU64,
     remote: Arc<Remote>,
     pub(super) table: &'static Table,
+    /// What the future is polled with: a waker without a reference of its own.
+    pub(super) waker: ManuallyDrop<Waker>,
 }
 
 impl Header {
-    /// A task with `references` references, one of them the core's.
-    pub(super) fn new(remote: Arc<Remote>, table: &'static Table, flags: u8, references: i64) -> Header {
+    /// A task with `references` references, one of them the core's, and the waker that is borrowed from it.
+    pub(super) fn new(
+        remote: Arc<Remote>,
+        table: &'static Table,
+        flags: u8,
+        references: i64,
+        waker: ManuallyDrop<Waker>,
+    ) -> Header {
         Header {
             flags: Cell::new(flags),
             local: Cell::new(references),
@@ -67,6 +78,7 @@ impl Header {
             shared: AtomicU64::new(0),
             remote,
             table,
+            waker,
         }
     }
 
@@ -85,15 +97,6 @@ impl Header {
         self.flags.set(self.flags.get() & !flag);
     }
 
-    #[inline]
-    pub(super) fn is_aborted(&self) -> bool {
-        self.shared.load(Ordering::Relaxed) & ABORTED != 0
-    }
-
-    pub(super) fn set_aborted(&self) {
-        self.shared.fetch_or(ABORTED, Ordering::Relaxed);
-    }
-
     /// Whether the task is done, for any thread.
     pub(super) fn is_merged(&self) -> bool {
         self.shared.load(Ordering::Acquire) & MERGED != 0
@@ -103,7 +106,9 @@ impl Header {
     pub(super) fn see_notification(&self) {
         // Acquire: what was written before the wake is visible to the poll. Whoever wakes after this finds the
         // bit cleared and sends again.
-        self.shared.fetch_and(!NOTIFIED, Ordering::AcqRel);
+        if self.shared.fetch_and(!NOTIFIED, Ordering::AcqRel) & ABORTED != 0 {
+            self.set(ENDING);
+        }
     }
 
     /// The core's thread counts with everybody else from now on.
@@ -116,10 +121,28 @@ impl Header {
     #[inline]
     fn retain(&self) {
         if self.counts_locally() {
-            self.local.set(self.local.get() + 1);
+            self.retain_locally();
         } else {
             self.shared.fetch_add(REFERENCE, Ordering::Relaxed);
         }
+    }
+
+    /// Whether this is a task of `scheduler`.
+    #[inline]
+    pub(super) fn is_of(&self, scheduler: &Scheduler) -> bool {
+        scheduler.is_of(&self.remote)
+    }
+
+    /// One reference more; for the core's thread, while the task is not done.
+    #[inline]
+    pub(super) fn retain_locally(&self) {
+        self.local.set(self.local.get() + 1);
+    }
+
+    /// One reference less; as `retain_locally`. The core's own is left.
+    #[inline]
+    pub(super) fn release_locally(&self) {
+        self.local.set(self.local.get() - 1);
     }
 
     /// Whether the calling thread may use the core's own count, and that count still applies.
@@ -187,7 +210,7 @@ impl TaskRef {
             let Some(scheduler) = scheduler.filter(|_| !header.has(DONE)) else { return false };
             scheduler.schedule(self.0);
             // What `drop` does, without asking again whose thread this is.
-            header.local.set(header.local.get() - 1);
+            header.release_locally();
             true
         });
         if counted {
@@ -214,7 +237,12 @@ impl TaskRef {
 
     /// Has the next run drop the future.
     pub(super) fn abort(&self) {
-        self.header().set_aborted();
+        let header = self.header();
+        if Scheduler::is_current(&header.remote) {
+            header.set(ENDING);
+        } else {
+            header.shared.fetch_or(ABORTED, Ordering::Relaxed);
+        }
         self.wake_by_ref();
     }
 }
@@ -233,7 +261,7 @@ impl Drop for TaskRef {
         let header = self.header();
         if header.counts_locally() {
             // The core has a reference itself as long as the task is not done: this is not the last.
-            header.local.set(header.local.get() - 1);
+            header.release_locally();
         } else {
             release(self.0);
         }

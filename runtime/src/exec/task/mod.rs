@@ -54,3 +54,4 @@ pub(super) use header::TaskRef;
 pub(super) use join::Joined;
 pub use join::{AbortHandle, JoinError, JoinHandle};
 pub(super) use scheduler::{Entered, Scheduler};
+pub(super) use waker::{clone_here, wake_here};

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use std::task::Context;
 
 use super::cell::allocate;
-use super::header::{DONE, Header, JOINED, SCHEDULED, TaskRef};
+use super::header::{DONE, ENDING, Header, JOINED, SCHEDULED, TaskRef};
 use super::join::Joined;
-use super::waker;
 use crate::exec::Remote;
 
 pub(in crate::exec) struct Scheduler {
@@ -67,8 +66,14 @@ impl Scheduler {
         // SAFETY: `Entered::new` had the promise that the scheduler is there until the pointer is taken back,
         // which happens on this thread, in a frame of the stack below this one.
         let current = unsafe { current.as_ref() };
+        then(current.filter(|scheduler| scheduler.is_of(remote)))
+    }
+
+    /// Whether this is the scheduler that belongs to `remote`.
+    #[inline]
+    pub(super) fn is_of(&self, remote: &Arc<Remote>) -> bool {
         // The address of an `Arc` that both hold is never that of another core's.
-        then(current.filter(|scheduler| ptr::eq(Arc::as_ptr(&scheduler.remote), Arc::as_ptr(remote))))
+        ptr::eq(Arc::as_ptr(&self.remote), Arc::as_ptr(remote))
     }
 
     /// Whether the calling thread runs the scheduler of `remote`.
@@ -122,11 +127,16 @@ impl Scheduler {
     #[inline]
     pub(in crate::exec::task) fn schedule(&self, task: NonNull<Header>) {
         // SAFETY: the caller has a reference to it.
-        let header = unsafe { task.as_ref() };
-        if header.has(SCHEDULED | DONE) {
-            return;
+        if !unsafe { task.as_ref() }.has(SCHEDULED | DONE) {
+            self.enqueue(task);
         }
-        header.set(SCHEDULED);
+    }
+
+    /// Puts a task of this core into the queue, which is neither there nor done.
+    #[inline]
+    pub(super) fn enqueue(&self, task: NonNull<Header>) {
+        // SAFETY: the caller has a reference to it.
+        unsafe { task.as_ref() }.set(SCHEDULED);
         match self.last_ready.replace(Some(task)) {
             // SAFETY: tasks in the queue are alive: the core keeps its reference until they leave it.
             Some(last) => unsafe { last.as_ref() }.queue_next.set(Some(task)),
@@ -159,23 +169,29 @@ impl Scheduler {
         }
         self.ready.set(self.ready.get() - 1);
         header.clear(SCHEDULED);
-        if header.has(DONE) {
-            // SAFETY: the core's reference, which a task that was done in the queue left for this moment.
-            drop(unsafe { TaskRef::from_raw(task) });
-        } else if header.is_aborted() {
-            self.cancel(task);
-        } else {
-            // SAFETY: the core's reference keeps the task alive over the poll; the future is there, on this
-            // thread, and polled by nobody else, since tasks are not run from inside of tasks.
-            let done = unsafe {
-                let waker = waker::borrowed(task);
-                (header.table.poll)(task, &mut Context::from_waker(&waker))
-            };
-            if done {
-                self.finish(task);
-            }
+        if header.has(DONE | ENDING) {
+            self.end(task);
+            return true;
+        }
+        // SAFETY: the core's reference keeps the task alive over the poll; the future is there, on this
+        // thread, and polled by nobody else, since tasks are not run from inside of tasks.
+        let done = unsafe { (header.table.poll)(task, &mut Context::from_waker(&header.waker)) };
+        if done {
+            self.finish(task);
         }
         true
+    }
+
+    /// Lets a task go that is done, or is to end, as its turn in the queue has come.
+    #[cold]
+    fn end(&self, task: NonNull<Header>) {
+        // SAFETY: tasks in the queue are alive.
+        if unsafe { task.as_ref() }.has(DONE) {
+            // SAFETY: the core's reference, which a task that was done in the queue left for this moment.
+            drop(unsafe { TaskRef::from_raw(task) });
+        } else {
+            self.cancel(task);
+        }
     }
 
     /// Drops the future of a task that is not done.
@@ -207,6 +223,7 @@ impl Scheduler {
     }
 
     /// The future is gone and the output there: tells whoever waits, and lets go of the core's reference.
+    #[cold]
     fn finish(&self, task: NonNull<Header>) {
         // SAFETY: the core's reference still keeps it alive.
         let header = unsafe { task.as_ref() };

@@ -1,10 +1,14 @@
 //! Wakers of tasks: a reference to the task in the shape that `std` wants.
+//!
+//! Where the core handles a waker itself, it first looks whether it is that of one of its own tasks, which it nearly
+//! always is. Then it needs neither the table's functions nor the thread's current scheduler.
 
-use std::mem::ManuallyDrop;
-use std::ptr::NonNull;
+use std::mem::{self, ManuallyDrop};
+use std::ptr::{self, NonNull};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::header::{Header, TaskRef};
+use super::header::{DONE, Header, SCHEDULED, TaskRef};
+use super::scheduler::Scheduler;
 
 static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
@@ -26,6 +30,48 @@ impl TaskRef {
         // SAFETY: as in `borrowed`; the waker takes the reference over, and gives it up when it is dropped.
         unsafe { Waker::from_raw(RawWaker::new(self.into_raw().as_ptr().cast_const().cast(), &TABLE)) }
     }
+}
+
+/// A clone of `waker`. The calling thread runs `scheduler`.
+#[inline]
+pub(in crate::exec) fn clone_here(waker: &Waker, scheduler: &Scheduler) -> Waker {
+    let Some(task) = task_of(waker) else { return waker.clone() };
+    // SAFETY: the waker keeps its task alive.
+    let header = unsafe { task.as_ref() };
+    // The flags only once it is known whose thread this is.
+    if !header.is_of(scheduler) || header.has(DONE) {
+        return waker.clone();
+    }
+    header.retain_locally();
+    // SAFETY: as in `borrowed`; the reference that was just counted is the clone's.
+    unsafe { Waker::from_raw(RawWaker::new(task.as_ptr().cast_const().cast(), &TABLE)) }
+}
+
+/// Wakes, and gives the waker up. The calling thread runs `scheduler`.
+#[inline]
+pub(in crate::exec) fn wake_here(waker: Waker, scheduler: &Scheduler) {
+    let Some(task) = task_of(&waker) else { return waker.wake() };
+    // SAFETY: the waker keeps its task alive.
+    let header = unsafe { task.as_ref() };
+    // The flags only once it is known whose thread this is.
+    if !header.is_of(scheduler) || header.has(SCHEDULED | DONE) {
+        return waker.wake();
+    }
+    scheduler.enqueue(task);
+    header.release_locally();
+    // Its reference was just given up.
+    mem::forget(waker);
+}
+
+/// The task of `waker`, if it is that of a task of any core.
+#[inline]
+fn task_of(waker: &Waker) -> Option<NonNull<Header>> {
+    // A static has one address, and nobody else can name this one.
+    if !ptr::eq(waker.vtable(), &TABLE) {
+        return None;
+    }
+    // SAFETY: the table is that of tasks, whose wakers never point to null.
+    Some(unsafe { NonNull::new_unchecked(waker.data().cast_mut().cast()) })
 }
 
 /// The reference that a waker's pointer stands for.

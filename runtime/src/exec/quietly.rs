@@ -1,0 +1,16 @@
+//! Foreign code whose panic nobody waits for.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs foreign code; true if it came to its end. Its panic ends here, after the panic hook has had its say.
+pub(super) fn quietly(run: impl FnOnce()) -> bool {
+    catch_unwind(AssertUnwindSafe(run)).map_err(discard).is_ok()
+}
+
+/// Drops what foreign code has panicked with, which is foreign too and may panic in turn; there it ends.
+pub(super) fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(another);
+    }
+}
