@@ -87,9 +87,10 @@ pub(super) struct Server<S> {
 
 /// Runs foreign code whose panic nobody waits for: it ends here, after the panic hook has had its say.
 pub(super) fn quietly(body: impl FnOnce()) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
-        // The payload may panic again when it is dropped.
-        std::mem::forget(panic);
+    let Err(panic) = catch_unwind(AssertUnwindSafe(body)) else { return };
+    // The payload may panic when it is dropped, and what it panics with too: that is where it ends.
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(another);
     }
 }
 
