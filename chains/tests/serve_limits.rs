@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream as Client};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
+use std::sync::Barrier;
 use std::time::Duration;
 
 use chainring_chains::{Chain, Program};
@@ -70,11 +71,15 @@ fn in_turn(limit: u32, clients: usize) -> u32 {
                 ended.set(ended.get() + 1);
             }
         });
+    // All are connected before the first one speaks: as many frames as there are have a client then.
+    let connected = Barrier::new(clients);
+    let connected = &connected;
     beside(&runtime, server, || {
         std::thread::scope(|scope| {
             for i in 0..clients {
                 scope.spawn(move || {
                     let mut client = connect(address);
+                    connected.wait();
                     for n in 0..5 {
                         exchange(&mut client, (i * 100 + n) as u64);
                     }
@@ -89,21 +94,21 @@ fn in_turn(limit: u32, clients: usize) -> u32 {
 #[test]
 fn fifty_clients_are_served_in_turn_by_four_frames() {
     for _ in 0..10 {
-        let most = in_turn(4, 50);
-        assert!((2..=4).contains(&most), "{most} frames were used at a time");
+        assert_eq!(in_turn(4, 50), 4, "frames that were used at a time");
     }
 }
 
 #[test]
 fn a_single_frame_serves_one_after_the_other() {
     assert_eq!(in_turn(1, 20), 1);
-    assert!(in_turn(2, 20) <= 2);
+    assert_eq!(in_turn(2, 20), 2);
 }
 
 #[test]
 fn a_hundred_frames_are_filled_and_emptied() {
+    // Accepting pauses a little before the last one is taken.
     let most = in_turn(100, 300);
-    assert!((50..=100).contains(&most), "{most} frames were used at a time");
+    assert!((94..=100).contains(&most), "{most} frames were used at a time");
 }
 
 #[test]
