@@ -69,6 +69,7 @@ fn a_receive_names_the_pool_of_another_runtime() {
 
 #[test]
 fn a_core_falls_asleep_while_its_queue_has_no_place_for_the_bell() {
+    let _alone = alone();
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
@@ -84,6 +85,7 @@ fn a_core_falls_asleep_while_its_queue_has_no_place_for_the_bell() {
 
 #[test]
 fn a_signal_comes_to_a_core_that_never_sleeps() {
+    let _alone = alone();
     let _watchdog = watchdog();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
@@ -139,6 +141,7 @@ fn results_that_piled_up_are_taken_in_another_runtime() {
 
 #[test]
 fn a_sleep_outlives_the_runtime_that_it_began_on() {
+    let _alone = alone();
     let _watchdog = watchdog();
     let (here, elsewhere) = (Runtime::new().unwrap(), Runtime::new().unwrap());
     let begin = Instant::now();
@@ -217,6 +220,7 @@ const LAYOUT: Layout = Layout { registers: 1, descriptors: 1, bytes: 64 };
 
 #[test]
 fn frames_get_the_number_of_others_that_were_cancelled() {
+    let _alone = alone();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         let plans = [receive(Len::Fixed(5), None, None)];
@@ -253,6 +257,7 @@ fn frames_get_the_number_of_others_that_were_cancelled() {
 
 #[test]
 fn a_count_goes_into_the_register_of_its_length_when_there_is_no_room_for_what_follows() {
+    let _alone = alone();
     let runtime = Builder::new().submission_entries(1).build().unwrap();
     runtime.block_on(async {
         // The register says four, four are added, and takes the eight that came.
@@ -284,6 +289,7 @@ fn a_count_goes_into_the_register_of_its_length_when_there_is_no_room_for_what_f
 
 #[test]
 fn a_waker_panics_when_it_is_dropped_with_its_receive() {
+    let _alone = alone();
     struct Drops;
     impl Wake for Drops {
         fn wake(self: Arc<Self>) {}
@@ -321,6 +327,7 @@ fn panic_twice() -> ! {
 
 #[test]
 fn a_panic_panics_when_it_is_dropped() {
+    let _alone = alone();
     struct Waits;
     impl Wake for Waits {
         fn wake(self: Arc<Self>) {
@@ -351,13 +358,19 @@ fn a_panic_panics_when_it_is_dropped() {
         }));
         ended.await.unwrap();
         // Out of a result on the only thread for blocking closures, which goes on.
-        drop(spawn_blocking(|| Output));
+        let (dropped, is_dropped) = std::sync::mpsc::channel::<()>();
+        drop(spawn_blocking(move || {
+            is_dropped.recv().unwrap_err();
+            Output
+        }));
+        drop(dropped);
         spawn_blocking(|| ()).await.unwrap();
     });
 }
 
 #[test]
 fn bytes_are_discarded_instead_of_received() {
+    let _alone = alone();
     use chainring_runtime::op::message::Control;
     use chainring_runtime::op::{recv::recv, recvmsg::recvmsg};
     let runtime = Runtime::new().unwrap();
@@ -462,6 +475,7 @@ fn a_buffer_drops_its_own_operation_and_starts_others_when_it_is_asked() {
 
 #[test]
 fn a_runtime_is_dropped_in_a_waker_a_frame_and_a_panic_of_another() {
+    let _alone = alone();
     /// With something in flight.
     fn busy() -> (Runtime, TcpStream) {
         let (runtime, (socket, peer)) = (Runtime::new().unwrap(), tcp());
