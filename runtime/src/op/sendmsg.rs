@@ -50,16 +50,19 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::WithWaitall,
 };
 
+/// The entry without socket and message.
+pub(crate) const fn template(flags: i32) -> Sqe {
+    Sqe { op_flags: (flags | libc::MSG_NOSIGNAL) as u32, ..Sqe::new(opcode::SendMsg::CODE) }
+}
+
 impl<B: IoVecBuf> Operation for SendMsg<B> {
     type Output = BufResult<usize, B>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let flags = self.flags | libc::MSG_NOSIGNAL;
-        let sqe = Sqe { op_flags: flags as u32, ..Sqe::new(opcode::SendMsg::CODE) };
         let parts = self.iovecs.gather(&self.buffers);
         let header = self.header.sends(self.to.as_ref(), parts, self.control.bytes());
-        Prepared::new(sqe, self.socket.raw()).message(header)
+        Prepared::new(template(self.flags), self.socket.raw()).message(header)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -35,13 +35,17 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::Always,
 };
 
+/// The entry without the kind of socket. The family stands in the place of a descriptor.
+pub(crate) const fn template(family: i32, protocol: i32) -> Sqe {
+    Sqe { fd: family, len: protocol as u32, ..Sqe::new(opcode::Socket::CODE) }
+}
+
 impl Operation for Socket {
     type Output = io::Result<OwnedFd>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let sqe = Sqe { len: self.protocol as u32, ..Sqe::new(opcode::Socket::CODE) };
-        Prepared::new(sqe, self.domain).at(self.kind as u32 as u64)
+        Prepared::new(template(self.domain, self.protocol), self.domain).at(self.kind as u32 as u64)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
