@@ -41,7 +41,7 @@ pub(crate) struct Generated {
     pub(crate) code: Code,
     /// The line of each op.
     pub(crate) lines: Vec<Pc>,
-    /// The first op of each line; none for operations that no code leads to.
+    /// The first op of each line; none for those that no code leads to.
     pub(crate) entries: Vec<Option<u32>>,
     pub(crate) exits: Vec<Exit>,
     /// Registers in use, those for what expressions compute included.
@@ -112,14 +112,15 @@ impl Generator<'_> {
     fn inst(&mut self, line: Pc) {
         let flow = self.flow;
         let entry = self.here();
+        // What only segments lead to needs no code.
+        if !self.segments.reached[line] {
+            return self.made.entries.push(None);
+        }
         match &flow.lines[line].inst {
-            Inst::Io(_) => match self.segments.starts[line] {
-                Some(segment) => {
-                    self.op(Op::Submit(segment));
-                }
-                // It is reached inside of segments only.
-                None => return self.made.entries.push(None),
-            },
+            Inst::Io(_) => {
+                let segment = self.segments.starts[line].expect("a segment starts wherever code arrives");
+                self.op(Op::Submit(segment));
+            }
             Inst::Compute(compute) => self.compute(compute),
             Inst::Ensure(cond, code) => {
                 let op = self.unless(cond);

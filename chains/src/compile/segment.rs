@@ -40,6 +40,8 @@ pub(crate) struct Segments {
     /// For each line of the flow the segment that starts there, if one does.
     pub(crate) starts: Vec<Option<u16>>,
     pub(crate) all: Vec<Segment>,
+    /// The lines at which code arrives, and not only segments.
+    pub(crate) reached: Vec<bool>,
 }
 
 #[derive(Debug)]
@@ -75,11 +77,11 @@ pub(crate) enum Boundary {
 
 /// Cuts the flow into segments of at most `limit` members.
 pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
-    let mut segments = Segments { starts: vec![None; flow.lines.len()], all: Vec::new() };
-    let mut seen = vec![false; flow.lines.len()];
+    let count = flow.lines.len();
+    let mut segments = Segments { starts: vec![None; count], all: Vec::new(), reached: vec![false; count] };
     let mut work = vec![0];
     while let Some(pc) = work.pop() {
-        if std::mem::replace(&mut seen[pc], true) {
+        if std::mem::replace(&mut segments.reached[pc], true) {
             continue;
         }
         let line = &flow.lines[pc];

@@ -28,6 +28,16 @@ impl Place {
         }
     }
 
+    /// The member of its segment that it goes on with.
+    pub(super) fn member(self) -> u8 {
+        if let Place::Member { from, .. } = self { from } else { 0 }
+    }
+
+    /// What that member has transferred already.
+    pub(super) fn done(self) -> u32 {
+        if let Place::Member { done, .. } = self { done } else { 0 }
+    }
+
     pub(super) fn decode([a, b]: [u64; 2]) -> Place {
         match b & 3 {
             OP => Place::Op(a as u32),

@@ -143,6 +143,10 @@ impl<S: 'static> Runner<S> {
     pub(super) fn not_submitted(&self, frame: Frame<'_>, segment: u16, place: Place, refused: NotSubmitted) {
         match refused {
             NotSubmitted::Busy => self.park(frame, place),
+            // The steps before it are due all the same: one by one, up to where it is.
+            NotSubmitted::TooLong { member, .. } if member > place.member() => {
+                self.take_up(frame, segment, place.member(), place.done(), true);
+            }
             NotSubmitted::TooLong { member, len, max } => {
                 let pc = self.segment(segment).members[usize::from(member)];
                 self.fail(frame, pc, ErrorKind::Bounds { len, max });

@@ -161,7 +161,11 @@ impl Region {
         };
         // SAFETY: what code submits was checked to be one of the templates.
         let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
-        let place = if next.simple { queues.vacant(next.members.len() as u32) } else { None };
+        let place = if next.simple && next.completions == 1 {
+            queues.vacant(next.members.len() as u32)
+        } else {
+            None
+        };
         let Some(place) = place else {
             self.hand_over(queues, record, outcome);
             return Advanced::HandedOver;

@@ -115,7 +115,7 @@ pub(super) struct Template {
     pub(super) then: u16,
     /// Whether its success needs no more than its count: no descriptor comes or goes, and the last member moves bytes.
     pub(super) simple: bool,
-    /// Simple, and of plain members only.
+    /// Simple, of plain members that transfer bytes only, and with one completion.
     hot: bool,
     /// The code that is run after it, or `NO_CODE`.
     pub(super) code: u32,
@@ -169,14 +169,18 @@ impl Template {
         };
         let verb = members[last].verb;
         let passes = plan.members.iter().any(|member| member.verb.opens() || member.verb.closes());
+        let completions = if bounds.skip { 1 } else { count as u16 };
         let simple = !passes && matches!(verb.success(), Success::Whole | Success::Some);
         Ok(Template {
-            completions: if bounds.skip { 1 } else { count as u16 },
+            completions,
             last: last as u8,
             last_step: Key::step_bits(last as u32),
             slack: if verb.success() == Success::Whole { 0 } else { u32::MAX },
             simple,
-            hot: simple && !is_wide && plan.members.iter().all(|member| member.verb.transfers()),
+            hot: simple
+                && !is_wide
+                && completions == 1
+                && plan.members.iter().all(|member| member.verb.transfers()),
             members: members.into(),
             wide: wide.into(),
             into,
