@@ -73,6 +73,10 @@ impl Region {
             unsafe { record.word(usize::from(template.into)) }.set(result as u64);
             // SAFETY: a template's successor was checked to be one of the templates.
             let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
+            if next.completions != 1 {
+                // Each of its members will post a completion: that is for `settle` to count.
+                return;
+            }
             let Some(place) = queues.vacant(next.members.len() as u32) else { return };
             // The completion has come, and is accounted for by expecting the next one in its place.
             let first = header.key.get().with_step(0);
