@@ -168,6 +168,14 @@ impl<S: 'static> Runner<S> {
         match refused {
             NotSubmitted::Busy => self.park(frame, place),
             NotSubmitted::TooLong { member, len, max } => {
+                let (from, done) = match place {
+                    Place::Line(_) => (0, 0),
+                    Place::Member { from, done, .. } => (from, done),
+                };
+                // The steps before it are not at fault, and must have happened: one by one, up to it.
+                if member > from {
+                    return self.take_up(frame, segment, from, done, true);
+                }
                 let pc = self.lowered.segments[usize::from(segment)].members[usize::from(member)];
                 self.end(frame, Err(self.error(pc, ErrorKind::Bounds { len, max })));
             }
