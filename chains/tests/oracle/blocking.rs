@@ -66,6 +66,8 @@ pub(crate) struct Twin<'p> {
     counts: VecDeque<usize>,
     /// How much the streams may still bring is unknown from here on: a [`Count::Free`] has been met.
     loose: bool,
+    /// Sending halves that were shut down.
+    shut: [bool; SOCKETS],
     steps: u32,
     pub(crate) report: Report,
 }
@@ -76,8 +78,9 @@ pub(crate) struct Report {
     pub(crate) trace: Vec<Event>,
     pub(crate) visits: Vec<Visit>,
     pub(crate) sent: [Vec<u8>; SOCKETS],
-    /// What a step of several spans may send before the one that does not fit.
+    /// What a step of several spans may send before the one that does not fit, and the errno that this may fail with.
     pub(crate) optional: [Vec<u8>; SOCKETS],
+    pub(crate) or_errno: Option<i32>,
     /// The socket whose end of the stream was the end of the program.
     pub(crate) met_end: Option<usize>,
     pub(crate) loose: bool,
@@ -92,6 +95,9 @@ enum Way {
     Fail(u32, Failure),
 }
 
+/// What was sent when a turn of an endless echo was done, until it has ended.
+const UNKNOWN: [usize; SOCKETS] = [usize::MAX; SOCKETS];
+
 /// No program of the strategies takes as many steps.
 const ENDLESS: u32 = 2_000_000;
 
@@ -104,6 +110,7 @@ impl<'p> Twin<'p> {
             bufs: BUFS.map(|len| vec![0; len as usize]).into(),
             counts,
             loose: false,
+            shut: [false; SOCKETS],
             steps: 0,
             report: Report::default(),
         };
@@ -113,12 +120,12 @@ impl<'p> Twin<'p> {
             Way::Again | Way::Leave => unreachable!("outside of a loop these are refused"),
         };
         twin.report.loose = twin.loose;
-        let total = twin.sent();
+        let total = twin.most();
         // What each turn of an endless echo sends is not the same on both sides, only what all of them send.
         twin.report
             .visits
             .iter_mut()
-            .filter(|visit| visit.after == [usize::MAX; SOCKETS])
+            .filter(|visit| visit.after == UNKNOWN)
             .for_each(|visit| visit.after = total);
         (ended, twin.report)
     }
@@ -153,6 +160,7 @@ impl<'p> Twin<'p> {
                 self.visit(number, Verb::Send, *socket, |twin| twin.send_all(number, *socket, spans, *into))
             }
             Kind::Shutdown { socket } => self.visit(number, Verb::Shutdown, *socket, |twin| {
+                twin.shut[*socket] = true;
                 match twin.sockets[*socket].shutdown(Shutdown::Write) {
                     Ok(()) => Way::On,
                     Err(error) => Way::Fail(number, errno(&error)),
@@ -188,6 +196,12 @@ impl<'p> Twin<'p> {
         std::array::from_fn(|socket| self.report.sent[socket].len())
     }
 
+    /// The same, with what may have been sent as well.
+    fn most(&self) -> [usize; SOCKETS] {
+        let sent = self.sent();
+        std::array::from_fn(|socket| sent[socket] + self.report.optional[socket].len())
+    }
+
     /// Notes what happens around a step that does I/O.
     fn visit(&mut self, step: u32, verb: Verb, socket: usize, body: impl FnOnce(&mut Self) -> Way) -> Way {
         let (events, mut before) = (self.report.trace.len(), self.sent());
@@ -195,7 +209,7 @@ impl<'p> Twin<'p> {
             before = self.report.visits.last().map_or(before, |last| last.before);
         }
         let way = body(self);
-        let after = if self.loose { [usize::MAX; SOCKETS] } else { self.sent() };
+        let after = if self.loose { UNKNOWN } else { self.most() };
         self.report.visits.push(Visit { step, verb, socket, events, before, after });
         way
     }
@@ -306,6 +320,7 @@ impl<'p> Twin<'p> {
                     bytes.extend_from_slice(&self.bufs[span.buf][range]);
                 }
                 Err(Failure::Bounds { len, max, .. }) => {
+                    self.report.or_errno = (self.shut[socket] && !bytes.is_empty()).then_some(libc::EPIPE);
                     self.report.optional[socket] = bytes;
                     return Way::Fail(step, Failure::Bounds { len, max, plus });
                 }

@@ -20,7 +20,7 @@
 //!
 //! It must have been struck if the twin has ended because a stream did that is here reset, or if the failure was
 //! injected and no step was to fail of itself. Where the twin has met a span that does not fit, behind others of the same
-//! step, those may have been sent or not.
+//! step, those may have been sent or not, or have failed to be.
 
 use super::blocking::{Ended, Failure, Report, Verb, Visit};
 use super::peer::{Ending, Script};
@@ -47,6 +47,11 @@ impl Known<'_> {
         matches!(self.scripts[socket].ending, Ending::Reset(_))
     }
 
+    /// What the twin has sent, and behind it what it may have.
+    fn most(&self, socket: usize) -> Vec<u8> {
+        [&self.report.sent[socket][..], &self.report.optional[socket]].concat()
+    }
+
     /// Judges a frame. `spent`: all that was injected has been used up.
     pub(crate) fn judge(&self, ours: &Outcome, fault: Fault, spent: bool) -> Result<Verdict, String> {
         let Err(unequal) = self.equal(ours, fault, spent) else { return Ok(Verdict::Equal) };
@@ -63,7 +68,7 @@ impl Known<'_> {
 
     fn equal(&self, ours: &Outcome, fault: Fault, spent: bool) -> Result<(), String> {
         let Known { ended, report, left, .. } = self;
-        if !same_end(&ours.ended, ended) {
+        if !same_end(&ours.ended, ended, report.or_errno) {
             return Err("the ends differ".to_owned());
         }
         if ours.trace != report.trace {
@@ -80,10 +85,8 @@ impl Known<'_> {
         }
         for socket in 0..SOCKETS {
             let (got, sent) = (&ours.received[socket], &report.sent[socket]);
-            // Behind what was sent for certain, what may have been.
-            let most = [&sent[..], &report.optional[socket]].concat();
             let least = if self.resets(socket) { 0 } else { sent.len() };
-            let fits = most.starts_with(got) && got.len() >= least;
+            let fits = self.most(socket).starts_with(got) && got.len() >= least;
             if !fits {
                 return Err(differ(&format!("the peer of s{socket} has got"), got, sent));
             }
@@ -104,9 +107,9 @@ impl Known<'_> {
         });
         let fits = |visit: &Visit| {
             (0..SOCKETS).all(|socket| {
-                let (got, sent) = (&ours.received[socket], &self.report.sent[socket]);
+                let got = &ours.received[socket];
                 let least = if self.resets(socket) { 0 } else { visit.before[socket] };
-                sent.starts_with(got) && (least..=visit.after[socket]).contains(&got.len())
+                self.most(socket).starts_with(got) && (least..=visit.after[socket]).contains(&got.len())
             })
         };
         if here.clone().next().is_none() {
@@ -132,9 +135,12 @@ impl Known<'_> {
     }
 }
 
-fn same_end(ours: &Ended, twins: &Ended) -> bool {
+fn same_end(ours: &Ended, twins: &Ended, or_errno: Option<i32>) -> bool {
     match (ours, twins) {
         (Ok(()), Ok(())) => true,
+        (Err((step, Failure::Errno(errno))), Err((twins_step, Failure::Bounds { .. }))) => {
+            step == twins_step && or_errno == Some(*errno)
+        }
         (
             Err((step, Failure::Bounds { len, max, .. })),
             Err((twins_step, Failure::Bounds { len: twins_len, max: twins_max, plus })),
