@@ -22,9 +22,9 @@
 //! injected and no step was to fail of itself. Where the twin has met a span that does not fit, behind others of the same
 //! step, those may have been sent or not, or have failed to be.
 
-use super::blocking::{Ended, Failure, Report, Verb, Visit};
 use super::peer::{Ending, Script};
 use super::program::SOCKETS;
+use super::report::{Ended, Failure, Report, Verb, Visit};
 use super::runner::{Fault, Outcome};
 
 /// The twin's run.

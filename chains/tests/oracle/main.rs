@@ -1,15 +1,15 @@
 //! Random programs do what their blocking twins do.
 //!
 //! proptest makes a program (`program.rs`, `strategy.rs`), scripts for the peers of its sockets (`peer.rs`) and ways of
-//! running it (`runner.rs`: lowerings, sizes of the ring, masked capabilities, injected faults). The program is built
-//! (`lower.rs`), run on a ring, and then by a naive interpreter with plain blocking system calls (`blocking.rs`) against
-//! the same scripts. `judge.rs` says what must be the same. A failing case shrinks, and is printed with its program and its
-//! `explain()`.
+//! running it (`case.rs`, `runner.rs`: lowerings, sizes of the ring, masked capabilities, injected faults). The program
+//! is built (`lower.rs`), run on a ring, and then by a naive interpreter with plain blocking system calls
+//! (`blocking.rs`) against the same scripts. `judge.rs` says what must be the same. A failing case shrinks, and is
+//! printed with its program and its `explain()`.
 //!
 //! 300 programs run by default. All 10,000 of the long run:
 //!
 //! ```text
-//! CHAINRING_LONG=1 cargo test --release -p chainring-chains --test oracle
+//! CHAINRING_LONG=1 cargo test -p chainring-chains --test oracle
 //! ```
 //!
 //! `CHAINRING_SEED=n` runs the program of one seed alone, as the message of a failure says.
@@ -20,7 +20,7 @@
 //!
 //! | where | what |
 //! |---|---|
-//! | `program.rs` | the variant of [`Kind`](program::Kind), and how it is printed |
+//! | `program.rs`, `print.rs` | the variant of [`Kind`](program::Kind), and how it is printed |
 //! | `check.rs` | what it reads and writes |
 //! | `lower.rs` | the call of the builder |
 //! | `blocking.rs` | the system call, and its verb if it can fail |
@@ -30,12 +30,15 @@
 mod common;
 
 mod blocking;
+mod case;
 mod check;
 mod judge;
 mod lower;
 mod native;
 mod peer;
+mod print;
 mod program;
+mod report;
 mod runner;
 mod strategy;
 
@@ -44,125 +47,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use blocking::{Ended, Failure, Report, Twin};
+use blocking::Twin;
+use case::{Case, Trouble, case, sockets};
 use check::Fault as Refusal;
 use common::{scaled, watchdog};
 use judge::{Known, Verdict};
 use lower::Built;
-use peer::{Ending, Peer, Reader, Script, connect};
-use program::{Kind, Program, SOCKETS};
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::sample::select;
+use peer::{Ending, Peer, connect};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use runner::{Fault, Masked, Outcome, Variant};
+use report::{Ended, Failure, Report};
+use runner::{Fault, Outcome, Variant};
 use socket2::Socket;
-
-/// A program with its peers, and the ways in which it is to be run.
-#[derive(Clone)]
-struct Case {
-    program: Program,
-    scripts: [Script; SOCKETS],
-    variants: Vec<Variant>,
-}
-
-impl std::fmt::Debug for Case {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "the program")?;
-        write!(f, "{}", self.program)?;
-        for (socket, script) in self.scripts.iter().enumerate().take(sockets(&self.program)) {
-            writeln!(f, "the peer of s{socket}: {script}")?;
-        }
-        Ok(())
-    }
-}
-
-/// How many sockets a program uses.
-fn sockets(program: &Program) -> usize {
-    let mut second = |step: &program::Step| match &step.kind {
-        Kind::Recv { socket, .. }
-        | Kind::RecvExact { socket, .. }
-        | Kind::SendAll { socket, .. }
-        | Kind::Shutdown { socket } => *socket > 0,
-        _ => false,
-    };
-    if program.any(&mut second) { 2 } else { 1 }
-}
-
-/// What the peers and the injector are up to.
-#[derive(Clone, Copy, PartialEq)]
-enum Trouble {
-    /// They are slow, late and short.
-    Mild,
-    /// They reset, and fail operations.
-    Severe,
-}
-
-fn script(trouble: Trouble) -> impl Strategy<Value = Script> {
-    let byte = prop_oneof![3 => 0..12u8, 1 => any::<u8>()];
-    let bytes = prop_oneof![8 => vec(byte, 0..250), 1 => vec(any::<u8>(), 5000..14_000)];
-    let pause = prop_oneof![4 => Just(0u16), 1 => 10..400u16];
-    let chunks = vec((prop_oneof![3 => 1..20usize, 1 => 1..8000usize], pause), 1..6);
-    let reader = prop_oneof![
-        5 => Just(Reader::Eager),
-        1 => Just(Reader::Slow),
-        1 => Just(Reader::Late),
-    ];
-    let resets = prop::bool::weighted(if trouble == Trouble::Severe { 0.4 } else { 0.0 });
-    let never = prop::bool::weighted(0.2);
-    let reset = prop_oneof![Just(0), 1..1000u16];
-    (bytes, chunks, reader, prop::bool::weighted(0.3), prop::bool::weighted(0.25), (resets, reset, never))
-        .prop_map(|(bytes, chunks, reader, tcp, narrow, (resets, pause, never))| {
-            // A narrow TCP connection that is stuck is probed at intervals of 200 ms.
-            let (tcp, narrow) = (tcp || resets, narrow && !tcp && !resets);
-            let reader = if resets && never { Reader::Never } else { reader };
-            let ending = if resets { Ending::Reset(pause) } else { Ending::HalfClose };
-            Script { tcp, bytes, chunks, reader, narrow, ending }
-        })
-}
-
-fn variant(trouble: Trouble) -> impl Strategy<Value = Variant> {
-    let verb = || prop_oneof![4 => Just("recv"), 4 => Just("send"), 1 => Just("shutdown")];
-    let errno = select(vec![libc::EIO, libc::ENOMEM, libc::ENOBUFS]);
-    let fault = match trouble {
-        Trouble::Mild => prop_oneof![
-            2 => Just(Fault::None),
-            2 => (verb(), 0..5u32, 1..6u32).prop_map(|(verb, looks, times)| Fault::Delay { verb, looks, times }),
-            1 => (1..40u32).prop_map(Fault::Full),
-            4 => (select(vec!["recv", "send"]), 1..9u32, 1..20u32)
-                .prop_map(|(verb, len, times)| Fault::Shorten { verb, len, times }),
-        ]
-        .boxed(),
-        Trouble::Severe => prop_oneof![
-            3 => Just(Fault::None),
-            4 => (verb(), errno, 0..5u32).prop_map(|(verb, errno, skip)| Fault::Fail { verb, errno, skip }),
-            2 => verb().prop_map(|verb| Fault::Refuse { verb }),
-        ]
-        .boxed(),
-    };
-    let ring = select(vec![None, Some(1), Some(2), Some(8)]);
-    let masked = select(vec![Masked::Nothing, Masked::SkipSuccess, Masked::Everything]);
-    let frames = prop_oneof![4 => Just(1), 1 => 2..4u32];
-    (ring, masked, any::<bool>(), fault, frames).prop_map(|(ring, masked, single, fault, frames)| {
-        let single = single || matches!(fault, Fault::Shorten { .. });
-        // Which frame a failure strikes is anybody's guess.
-        let frames = if matches!(fault, Fault::Fail { .. } | Fault::Refuse { .. }) { 1 } else { frames };
-        Variant { ring, masked, single, fault, frames }
-    })
-}
-
-fn case(trouble: Trouble) -> impl Strategy<Value = Case> {
-    let scripts = (script(trouble), script(trouble));
-    (strategy::program(), scripts, vec(variant(trouble), 2)).prop_map(
-        |(program, (first, second), mut variants)| {
-            for single in [true, false] {
-                let (ring, masked, fault) = (None, Masked::Nothing, Fault::None);
-                variants.insert(0, Variant { ring, masked, single, fault, frames: 1 });
-            }
-            Case { program, scripts: [first, second], variants }
-        },
-    )
-}
 
 /// What has been seen so far, by name.
 #[derive(Default)]

@@ -8,11 +8,11 @@ use chainring_net::TcpStream;
 use chainring_runtime::{Builder, Capability, Runtime};
 use socket2::Socket;
 
-use super::blocking::{Ended, Failure, Verb};
 use super::common::soon;
 use super::lower::{Built, Session};
 use super::peer::{Peer, Script, connect, drain};
 use super::program::{Event, Program, SOCKETS};
+use super::report::{Ended, Failure, Verb};
 
 /// One way of running a program.
 #[derive(Clone, Debug)]
