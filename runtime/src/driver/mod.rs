@@ -462,6 +462,7 @@ impl Driver {
     /// Nothing reaches the ring from now on.
     pub(crate) fn close_door(&self) {
         self.phase.set(Phase::Closed);
+        self.unmake_table();
         self.ring.close();
     }
 }
