@@ -106,7 +106,7 @@ impl Region {
         };
         let off = match wide.off {
             Off::Template => member.off,
-            Off::Register(register) => word(register).wrapping_add(before),
+            Off::Register(register) => position(word(register).wrapping_add(before)),
             Off::Span => buffer + span,
             Off::Constants(at) => constants + u64::from(at),
         };
@@ -164,9 +164,11 @@ impl Region {
             if word(member.length) > member.room || (member.verb.transfers() && end > wide.room.into()) {
                 return NotSubmitted::TooLong { member: number, len: end, max: wide.room };
             }
+            if member.verb == Verb::Open && !self.is_path(wide, index, member) {
+                return NotSubmitted::TooLong { member: number, len: 0, max: 0 };
+            }
         }
-        // What is left is a path without an end.
-        NotSubmitted::TooLong { member: part.members.start, len: 0, max: 0 }
+        unreachable!("a part that cannot be written has a member that cannot")
     }
 
     /// Whether the kernel finds the end of a path inside of its span: the last byte is a NUL.
@@ -178,4 +180,9 @@ impl Region {
             _ => unsafe { self.memory.buffer(index).add(last).read() == 0 },
         }
     }
+}
+
+/// A position as word 1 wants it: all ones, which no file has, would mean the file's own position, which is moved.
+fn position(at: u64) -> u64 {
+    if at == u64::MAX { 1 << 63 } else { at }
 }
