@@ -18,6 +18,10 @@ use crate::error::{ChainError, ErrorKind};
 use crate::native::Flow;
 use crate::program::Program;
 
+/// Times that code may leave for the runner, by a call or an error, before other frames have their turn: the region's own
+/// fuel is as good as new each time.
+const LEAVES: u32 = 256;
+
 pub(super) struct Runner<S> {
     pub(super) program: Program<S>,
     pub(super) lowered: Lowered,
@@ -60,9 +64,7 @@ impl<S: 'static> Resume for Runner<S> {
     }
 
     fn interrupted(&self, frame: Frame<'_>, interrupt: Interrupt) {
-        if let Some((frame, next)) = self.interrupt(frame, interrupt) {
-            self.run(frame, next);
-        }
+        self.go_on(self.interrupt(frame, interrupt));
     }
 
     fn stopped(&self, frame: Frame<'_>, stop: Stop) {
@@ -83,23 +85,37 @@ impl<S: 'static> Resume for Runner<S> {
             Place::Op(op) => self.run(frame, op),
             Place::Segment(segment) => {
                 if let Err((frame, refused)) = frame.submit(segment) {
-                    self.not_submitted(frame, segment, place, refused);
+                    self.go_on(self.not_submitted(frame, segment, place, refused));
                 }
             }
-            Place::Member { segment, from, done, alone } => self.take_up(frame, segment, from, done, alone),
+            Place::Member { segment, from, done, alone } => {
+                self.go_on(self.take_up(frame, segment, from, done, alone));
+            }
         }
     }
 }
 
 impl<S: 'static> Runner<S> {
-    /// Runs code from an op on until the frame submits, parks or ends.
+    /// Runs code from an op on until the frame submits, parks or ends. What leads on by itself, a handler of an error
+    /// for one, comes back here by a return, so that no loop of a chain uses up the stack.
     pub(super) fn run(&self, frame: Frame<'_>, op: u32) {
         let mut at = Some((frame, op));
-        while let Some((frame, op)) = at {
+        for _ in 0..LEAVES {
+            let Some((frame, op)) = at else { return };
             at = match frame.run(op) {
                 Ok(()) => None,
                 Err((frame, interrupt)) => self.interrupt(frame, interrupt),
             };
+        }
+        if let Some((frame, op)) = at {
+            self.park(frame, Place::Op(op));
+        }
+    }
+
+    /// Goes on with a frame that was given back, if one was.
+    pub(super) fn go_on(&self, at: Option<(Frame<'_>, u32)>) {
+        if let Some((frame, op)) = at {
+            self.run(frame, op);
         }
     }
 
@@ -133,32 +149,40 @@ impl<S: 'static> Runner<S> {
             }
             Interrupt::Spent { pc } => self.park(frame, Place::Op(pc)),
             Interrupt::NotSubmitted { segment, reason } => {
-                self.not_submitted(frame, segment, Place::Segment(segment), reason);
+                return self.not_submitted(frame, segment, Place::Segment(segment), reason);
             }
         }
         None
     }
 
+    /// Gives the frame back if it goes on at a handler, and with which op.
     #[cold]
-    pub(super) fn not_submitted(&self, frame: Frame<'_>, segment: u16, place: Place, refused: NotSubmitted) {
+    pub(super) fn not_submitted<'f>(
+        &self,
+        frame: Frame<'f>,
+        segment: u16,
+        place: Place,
+        refused: NotSubmitted,
+    ) -> Option<(Frame<'f>, u32)> {
         match refused {
-            NotSubmitted::Busy => self.park(frame, place),
+            NotSubmitted::Busy => {
+                self.park(frame, place);
+                None
+            }
             // The steps before it are due all the same: one by one, up to where it is.
             NotSubmitted::TooLong { member, .. } if member > place.member() => {
-                self.take_up(frame, segment, place.member(), place.done(), true);
+                self.take_up(frame, segment, place.member(), place.done(), true)
             }
             NotSubmitted::TooLong { member, len, max } => {
                 let pc = self.segment(segment).members[usize::from(member)];
-                self.fail(frame, pc, ErrorKind::Bounds { len, max });
+                self.route(frame, pc, ErrorKind::Bounds { len, max })
             }
         }
     }
 
     /// The frame fails at a line: it goes on at the handler, or ends.
     pub(super) fn fail(&self, frame: Frame<'_>, line: Pc, kind: ErrorKind) {
-        if let Some((frame, op)) = self.route(frame, line, kind) {
-            self.run(frame, op);
-        }
+        self.go_on(self.route(frame, line, kind));
     }
 
     /// Where an error of a line leads: to its handler, if it has one and the error can be handled; else the frame ends.
