@@ -13,6 +13,7 @@
 //!         stop if the last member does not sever when it fails (a shutdown, an fsync): its successor would run all
 //!             the same
 //!         stop if the segment has that operation already (a loop has closed)
+//!         stop if what it works on (a path, a place, an outbox) is changed by a member
 //!         stop if there are as many members as the ring or the compiler allows
 //!         members += operation at pc
 //! ```
@@ -26,8 +27,9 @@
 
 use std::fmt;
 
-use chainring_runtime::frame::{Plan, Then};
+use chainring_runtime::frame::{Moves, Plan, Then, Verb};
 
+use super::effects::may_overlap;
 use super::flow::{Flow, Inst, Pc, follow, io};
 use crate::build::Lowering;
 
@@ -71,6 +73,8 @@ pub(crate) enum Boundary {
     Compute(&'static str),
     /// The next operation is already in the segment.
     Closed,
+    /// What the next operation works on is fixed when the segment is submitted, and changed by a member before it.
+    Depends(&'static str),
     /// The chain ends.
     End,
     /// Every step by itself was asked for.
@@ -132,6 +136,9 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
         if members.contains(&next) {
             break Boundary::Closed;
         }
+        if members.iter().any(|member| is_behind(flow, *member, next)) {
+            break Boundary::Depends(flow.lines[next].name);
+        }
         if members.len() >= limit {
             break Boundary::Limit(limit);
         }
@@ -140,6 +147,20 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
     };
     let into = io(flow, members[members.len() - 1]).and_then(|last| last.into).map(|reg| reg.index);
     Segment { members, into, next, boundary }
+}
+
+/// Whether the operation at `next` must not be submitted before that at `member` is done. The entries of a segment are
+/// made, and a path is read, when it is submitted: before any of its members runs. A descriptor's number is in its entry,
+/// and another's by the time that a member has closed it.
+fn is_behind(flow: &Flow, member: Pc, next: Pc) -> bool {
+    let (Some(before), Some(after)) = (io(flow, member), io(flow, next)) else { return false };
+    let directory = after.open.and_then(|(directory, _)| directory);
+    let is_vacated = before.verb.closes() && (before.place == after.place || directory == Some(before.place));
+    let is_emptied = before.outbox.is_some() && before.outbox == after.outbox;
+    let is_written = after.verb == Verb::Open
+        && before.verb.moves() == Moves::In
+        && before.spans.iter().any(|span| after.spans.iter().any(|path| may_overlap(span, path)));
+    is_vacated || is_emptied || is_written
 }
 
 impl Segment {
@@ -163,6 +184,9 @@ impl fmt::Display for Boundary {
             Boundary::Limit(limit) => write!(f, "cut at {limit} members"),
             Boundary::Compute(name) => write!(f, "`{name}` follows, which runs between submissions"),
             Boundary::Closed => write!(f, "the loop has closed: the next step begins this segment again"),
+            Boundary::Depends(name) => {
+                write!(f, "what `{name}` works on is known only when the steps before it are done")
+            }
             Boundary::End => write!(f, "the chain ends"),
             Boundary::Forced => write!(f, "single lowering was asked for"),
         }
