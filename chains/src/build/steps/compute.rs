@@ -4,7 +4,7 @@ use chainring_runtime::frame::Order;
 
 use super::super::Chain;
 use crate::access::Access;
-use crate::expr::{Cond, Expr};
+use crate::expr::{Cond, Expr, Node};
 use crate::handle::{Buf, Reg, Span, StreamBuf};
 use crate::native::{Flow, Native};
 use crate::tree::{Compute, Kind};
@@ -31,9 +31,17 @@ impl<S: 'static> Chain<S> {
     /// Takes bytes off the front of a stream buffer. If there are not as many the frame fails with
     /// [`ErrorKind::Ensure`](crate::ErrorKind::Ensure) and `EMSGSIZE`.
     pub fn consume(&mut self, stream: StreamBuf, len: impl Into<Expr>) {
-        let taken = len.into();
-        self.push("consume", Kind::Ensure(taken.clone().le(stream.len), libc::EMSGSIZE));
+        let mut taken = len.into();
+        self.steps += 1;
         let number = self.steps;
+        // Computed once: what it looks at may be the very bytes that are consumed.
+        if !matches!(taken.0, Node::Const(_) | Node::Reg(_)) {
+            let once = self.reg();
+            self.push_part(number, "consume", Kind::Compute(Compute::Set(once, taken)));
+            taken = once.into();
+        }
+        let enough = taken.clone().le(stream.len);
+        self.push_part(number, "consume", Kind::Ensure(enough, libc::EMSGSIZE));
         self.push_part(
             number,
             "consume",
