@@ -14,8 +14,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use chainring_runtime::frame::{
-    Frame, Frames, FramesError, Interrupt, Layout, Len, NotSubmitted, Plan, PlanError, Resume, Stop, Then,
-    Transfer, Verb,
+    Directory, Extra, Frame, Frames, FramesError, Interrupt, Layout, Len, NotSubmitted, Plan, PlanError,
+    Plans, Resume, Stop, Then, Transfer, Verb,
 };
 use chainring_runtime::time::sleep;
 use chainring_runtime::{Key, Runtime};
@@ -368,6 +368,79 @@ impl Resume for Panics {
 }
 
 const CHILD: &str = "CHAINRING_TEST_PANICS";
+
+#[test]
+fn a_member_that_works_on_what_is_closed_by_then_is_refused() {
+    let runtime = Runtime::new().expect("a ring");
+    runtime.block_on(async {
+        let close = |place| Transfer::new(Verb::Close, place, 0, Len::Fixed(0));
+        let layout = Layout { descriptors: 2, ..LAYOUT };
+        let outbox = |place| {
+            let send = Transfer::new(Verb::SendOutbox, place, 0, Len::Fixed(0));
+            Transfer { extra: Extra { outbox: Some(0), ..Extra::default() }, ..send }
+        };
+        let open = |directory, place| {
+            let open = Transfer::new(Verb::Open, place, 0, Len::Fixed(8));
+            Transfer { extra: Extra { open: Some((directory, 0)), ..Extra::default() }, ..open }
+        };
+        let made = |members: Vec<Transfer>| {
+            let segments = vec![Plan { members, ..Plan::default() }];
+            let plans = Plans { segments, constants: vec![0; 24].into(), outboxes: 1, ..Plans::default() };
+            Frames::new(layout, plans, 1, Ends(Log::default())).map(drop)
+        };
+        let spent = |members: Vec<Transfer>| {
+            let member = members.len() - 1;
+            match made(members) {
+                Err(FramesError::Plan { segment: 0, error }) => {
+                    assert_eq!(error, PlanError::Spent { member })
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        spent(vec![close(0), recv(Len::Fixed(8))]);
+        spent(vec![close(1), close(0), close(1)]);
+        spent(vec![close(1), open(Directory::Descriptor(1), 0)]);
+        spent(vec![outbox(0), outbox(1)]);
+        made(vec![recv(Len::Fixed(8)), close(0), close(1)]).expect("each is closed once");
+        made(vec![close(0), open(Directory::Descriptor(1), 0)]).expect("the place is vacant for what opens");
+        made(vec![close(0), open(Directory::Working, 0)]).expect("so it is");
+    });
+}
+
+/// Cancels its frame while it has its token, and has it wait for a call.
+struct Gives(Log, RefCell<Option<Rc<Frames<Gives>>>>);
+
+impl Resume for Gives {
+    fn advanced(&self, _: Frame<'_>, _: u16) {}
+
+    fn interrupted(&self, _: Frame<'_>, _: Interrupt) {}
+
+    fn stopped(&self, _: Frame<'_>, _: Stop) {}
+
+    fn unparked(&self, frame: Frame<'_>) {
+        self.0.borrow_mut().push(("unparked", frame.key(), i32::from(frame.is_cancelled())));
+        if !frame.is_cancelled() {
+            let frames = self.1.take().expect("the first time");
+            frames.cancel(frame.key());
+            frame.wait();
+        }
+    }
+}
+
+#[test]
+fn a_frame_that_was_cancelled_waits_for_no_call() {
+    let _alone = alone();
+    let runtime = Runtime::new().expect("a ring");
+    runtime.block_on(async {
+        let log = Log::default();
+        let frames = Frames::new(LAYOUT, plans(), 1, Gives(log.clone(), RefCell::default())).expect("frames");
+        frames.runner().1.replace(Some(frames.clone()));
+        frames.allocate().expect("there is room").park();
+        until("the frame has ended", || frames.live() == 0).await;
+        let cancelled: Vec<_> = log.borrow().iter().map(|(_, _, cancelled)| *cancelled).collect();
+        assert_eq!(cancelled, [0, 1]);
+    });
+}
 
 #[test]
 fn a_continuation_that_panics_ends_the_process() {

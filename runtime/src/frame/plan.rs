@@ -146,6 +146,12 @@ pub enum PlanError {
         /// Its position.
         member: usize,
     },
+    /// A member works on a descriptor that a member before it closes, whose number is another's by then, or sends an
+    /// outbox that a member before it has sent.
+    Spent {
+        /// Its position.
+        member: usize,
+    },
     /// Code whose last op goes on behind it.
     Endless,
 }
@@ -164,6 +170,9 @@ impl fmt::Display for PlanError {
             PlanError::Unfit(verb) => write!(f, "{} takes other arguments", verb.facts().name),
             PlanError::DoesNotSever { member } => {
                 write!(f, "member {member} is linked to a successor but does not sever when it fails")
+            }
+            PlanError::Spent { member } => {
+                write!(f, "member {member} works on what a member before it has closed or emptied")
             }
             PlanError::Endless => write!(f, "the code runs off its end"),
         }

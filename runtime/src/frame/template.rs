@@ -158,6 +158,9 @@ impl Template {
             if i < last && !transfer.verb.severs() {
                 return Err(PlanError::DoesNotSever { member: i });
             }
+            if plan.members[..i].iter().any(|before| spends(before, transfer)) {
+                return Err(PlanError::Spent { member: i });
+            }
             let skip = if bounds.skip { CQE_SKIP_SUCCESS } else { 0 };
             let flags = if i < last { IO_LINK | skip } else { 0 };
             let (member, more) = bounds.transfer(transfer, flags)?;
@@ -169,7 +172,7 @@ impl Template {
         let into = plan.into.map_or(Ok(layout.discard_word() as u16), |index| bounds.register(index))?;
         let (then, code) = match plan.then {
             Then::Resume => (NONE, NO_CODE),
-            Then::Segment(then) if usize::from(then) < bounds.segments => (then, NO_CODE),
+            Then::Segment(then) if then != NONE && usize::from(then) < bounds.segments => (then, NO_CODE),
             Then::Code(code) if (code as usize) < bounds.ops => (NONE, code),
             _ => return Err(PlanError::NoSuchHandle),
         };
@@ -207,6 +210,17 @@ pub(super) fn join(mut templates: Box<[Template]>) -> Box<[Template]> {
         }
     }
     templates
+}
+
+/// Whether `before` closes or empties what `after` works on. All entries of a segment are made before it runs: they would
+/// name a descriptor that is somebody else's by then, and bytes that are sent already.
+fn spends(before: &Transfer, after: &Transfer) -> bool {
+    let Transfer { verb, descriptor: closed, extra, .. } = *before;
+    let is_used = match after.extra.open {
+        Some((Directory::Descriptor(directory), _)) => directory == closed,
+        _ => !after.verb.opens() && after.verb != Verb::Nop && after.descriptor == closed,
+    };
+    verb.closes() && is_used || extra.outbox.is_some() && extra.outbox == after.extra.outbox
 }
 
 impl Bounds<'_> {

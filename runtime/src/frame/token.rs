@@ -124,8 +124,11 @@ impl<'f> Frame<'f> {
     }
 
     /// The frame waits for a call: an [alarm](crate::Handle::start_alarm)'s, or the one that cancels it. Then
-    /// [`Resume::unparked`](super::Resume::unparked).
+    /// [`Resume::unparked`](super::Resume::unparked). If it was cancelled already, that is in a later turn.
     pub fn wait(self) {
+        if self.is_cancelled() {
+            return self.park();
+        }
         self.record.header().raise(PARKED);
         self.give_up();
     }
