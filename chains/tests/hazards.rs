@@ -308,3 +308,23 @@ fn a_span_that_never_fits_is_refused_as_often_as_it_is_tried() {
     });
     result.expect("it finishes");
 }
+
+#[test]
+fn a_sleep_as_long_as_can_be_ends_when_it_is_cancelled() {
+    let _guard = watchdog(PATIENCE);
+    for nanoseconds in [u64::MAX, 1 << 63, u64::MAX >> 16] {
+        let mut c = Chain::<()>::new("sleeps");
+        c.sleep(nanoseconds);
+        let program = c.build().expect("the chain is right");
+        let runtime = Runtime::new().expect("a ring");
+        runtime.block_on(async {
+            let spawner = program.start(1).expect("it starts");
+            let handle = spawner.spawn((), |_| {}).expect("there is room");
+            time::sleep(Duration::from_millis(5)).await;
+            assert!(!handle.is_finished());
+            handle.cancel();
+            let error = soon("the frame to end", handle).await.result.expect_err("it was cancelled");
+            assert!(matches!(error.kind(), ErrorKind::Cancelled { .. }), "{error}");
+        });
+    }
+}

@@ -352,3 +352,29 @@ fn nothing_and_too_much() {
     });
     assert_eq!(text, "chain test: too many steps");
 }
+
+#[test]
+fn paths_of_a_start_or_length_that_is_not_known() {
+    let path = "chain test, step 1 (open): a path is a span whose start and length are known now";
+    for unknown in [0, 1, 2] {
+        let text = refused(|c| {
+            let (file, name, n) = (c.file(), c.buffer(8), c.param());
+            let span = [name.to(n), name.part(n, 4), name.to(0)][unknown];
+            c.open(file, span, chainring_runtime::op::openat2::OpenHow::default());
+        });
+        assert_eq!(text, path);
+    }
+}
+
+#[test]
+fn more_searches_than_code_can_tell_apart() {
+    // A tree: as deep as a list of them would be, no stack is.
+    fn hashes(data: chainring_chains::Buf, doubled: u32) -> chainring_chains::Expr {
+        if doubled == 0 { data.all().hash() } else { hashes(data, doubled - 1) + hashes(data, doubled - 1) }
+    }
+    let text = refused(|c| {
+        let (data, sum) = (c.constant(b"data"), c.reg());
+        c.set(sum, hashes(data, 16));
+    });
+    assert_eq!(text, "chain test: too many comparisons, searches and copies of bytes");
+}

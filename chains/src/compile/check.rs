@@ -78,8 +78,12 @@ impl Own {
         if io.verb.moves() == Moves::In {
             io.spans.iter().try_for_each(|span| writable(&span.buf))?;
         }
-        // What can never transfer a byte.
         io.outbox.iter().try_for_each(|outbox| self.id(outbox.builder))?;
+        let is_path = |span: &Span| span.start.is_none() && matches!(span.len, SpanLen::Fixed(1..));
+        if io.open.is_some() && !io.spans.iter().all(is_path) {
+            return Err(Reason::NoPath);
+        }
+        // What can never transfer a byte.
         let empty = |span: &Span| span.len == SpanLen::Fixed(0) || span.room() == 0;
         if io.verb.transfers() && io.outbox.is_none() && io.spans.iter().all(empty) {
             return Err(Reason::EmptySpan);

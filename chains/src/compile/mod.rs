@@ -107,7 +107,12 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     paths::paths(&flow, &chain, registers)?;
     hoist::hoist(&mut flow, registers);
     // What expressions compute on the way does not depend on how the flow is cut.
-    let all = lower(&flow, registers, chain.lowering, LONGEST).generated.registers;
+    let generated = lower(&flow, registers, chain.lowering, LONGEST).generated;
+    // So have an op on many bytes, and a register for what expressions compute.
+    if generated.code.bulk.len() > usize::from(u16::MAX) {
+        return Err(refuse(Reason::TooMuch("comparisons, searches and copies of bytes")));
+    }
+    let all = generated.registers;
     if u32::from(all) + u32::from(HIDDEN) + u32::from(chain.places) > NAMES {
         return Err(refuse(Reason::TooMuch("registers")));
     }
