@@ -13,6 +13,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
 
 use cases::{Act, World, act, buffer, cases, unit};
+use chainring_runtime::buf::FixedPool;
 use chainring_runtime::op::close::close;
 use chainring_runtime::op::message::Control;
 use chainring_runtime::op::nop::nop;
@@ -201,6 +202,21 @@ fn pipes(world: &World) -> (Descriptor, Descriptor) {
     (own(read), to)
 }
 
+const PAGE: usize = 4096;
+
+/// A pipe with room for a page, into which a write does not wait for more.
+fn one_page(world: &World) -> Descriptor {
+    let (read, write) = pipe();
+    world.keep(&read);
+    let fd = write.as_fd().as_raw_fd();
+    // SAFETY: no pointers.
+    let size = unsafe { libc::fcntl(fd, libc::F_SETPIPE_SZ, PAGE) };
+    // SAFETY: no pointers.
+    let flags = unsafe { libc::fcntl(fd, libc::F_SETFL, libc::O_NONBLOCK) };
+    assert_eq!((size, flags), (PAGE as i32, 0));
+    write
+}
+
 #[test]
 fn a_short_transfer_severs_as_the_facts_say() {
     type Short = (&'static str, bool, fn(&World) -> Act);
@@ -212,22 +228,13 @@ fn a_short_transfer_severs_as_the_facts_say() {
         ("read_fixed", true, |w| {
             buffer(read_fixed_at(&w.dir.file("f", b"hello"), w.fixed().get().unwrap(), 0))
         }),
-        ("write", true, |w| {
-            let file = w.dir.file("f", b"");
-            w.hold(Limit::new(libc::RLIMIT_FSIZE, 5));
-            buffer(write_at(&file, vec![0; 10], 0))
-        }),
-        ("write_vectored", true, |w| {
-            let file = w.dir.file("f", b"");
-            w.hold(Limit::new(libc::RLIMIT_FSIZE, 5));
-            buffer(write_vectored_at(&file, [vec![0; 10]], 0))
-        }),
+        ("write", true, |w| buffer(write_at(&one_page(w), vec![0; 2 * PAGE], 0))),
+        ("write_vectored", true, |w| buffer(write_vectored_at(&one_page(w), [[0; PAGE], [0; PAGE]], 0))),
         ("write_fixed", true, |w| {
-            let file = w.dir.file("f", b"");
-            let mut bytes = w.fixed().get().unwrap();
-            bytes.set_len(10);
-            w.hold(Limit::new(libc::RLIMIT_FSIZE, 5));
-            buffer(write_fixed_at(&file, bytes, 0))
+            let pool = FixedPool::new(2 * PAGE as u32, 1, 1).unwrap();
+            let mut bytes = pool.get().unwrap();
+            bytes.set_len(2 * PAGE);
+            buffer(write_fixed_at(&one_page(w), bytes, 0))
         }),
         ("recv", false, |_| buffer(recv(&five(), vec![0; 10], 0))),
         ("recv with MSG_WAITALL", true, |_| buffer(recv(&five(), vec![0; 10], libc::MSG_WAITALL))),
