@@ -6,7 +6,7 @@
 
 use std::io;
 
-use chainring_runtime::buf::{BufResult, FixedBuf, IoBuf, IoBufMut, IoVecBuf, IoVecBufMut, room_of};
+use chainring_runtime::buf::{BufResult, FixedBuf, IoBuf, IoBufMut, IoVecBuf, IoVecBufMut};
 use chainring_runtime::op::read::read_at;
 use chainring_runtime::op::read_fixed::read_fixed_at;
 use chainring_runtime::op::read_vectored::read_vectored_at;
@@ -51,7 +51,7 @@ impl File {
         offset: u64,
         mut done: usize,
     ) -> BufResult<(), B> {
-        let wanted = room_of(&mut buffer);
+        let wanted = buffer.room_len();
         while done < wanted {
             let (result, rest) = self.read_at(buffer.slice(done..), offset.wrapping_add(done as u64)).await;
             buffer = rest.into_inner();

@@ -103,7 +103,7 @@ impl ListOperation for ReadFile {
         let open = Prepared::new(open, directory(&self.at)).path(&self.path).second_sized(&self.how);
         let (first, second) = self.bytes.spare_capacity_mut().split_at_mut(SMALL);
         let read = Sqe { flags: FIXED_FILE, ..Sqe::new(read::FACTS.opcode) };
-        let read = |room| Prepared::new(read, place as i32).at(OWN).fills_room(room);
+        let read = |room| Prepared::new(read, place as i32).at(OWN).writes(room);
         members.silent(open, Then::IfDone);
         members.reporting(read(first), Then::Anyway);
         members.reporting(read(second), Then::End);

@@ -3,7 +3,7 @@
 use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
-use crate::buf::{BufResult, IoBufMut};
+use crate::buf::{BufResult, Filling, IoBufMut};
 use crate::descriptor::Descriptor;
 use crate::ring::Prepared;
 use crate::ring::Sqe;
@@ -12,7 +12,7 @@ use crate::ring::Sqe;
 #[derive(Debug)]
 pub struct Recv<B> {
     socket: Descriptor,
-    buffer: B,
+    buffer: Filling<B>,
     flags: i32,
 }
 
@@ -22,7 +22,7 @@ pub struct Recv<B> {
 ///
 /// Dropping the future cancels the receive; bytes that it had already taken are lost.
 pub fn recv<B: IoBufMut>(socket: &Descriptor, buffer: B, flags: i32) -> Op<Recv<B>> {
-    Op::new(Recv { socket: socket.clone(), buffer, flags })
+    Op::new(Recv { socket: socket.clone(), buffer: Filling::new(buffer), flags })
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -45,7 +45,7 @@ impl<B: IoBufMut> Operation for Recv<B> {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        Prepared::new(template(self.flags), self.socket.raw()).writes(&mut self.buffer)
+        Prepared::new(template(self.flags), self.socket.raw()).writes(self.buffer.room())
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
