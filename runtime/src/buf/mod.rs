@@ -40,6 +40,7 @@ mod pages;
 mod plain;
 mod pool;
 mod ring;
+mod skip;
 mod slice;
 mod vectored;
 
@@ -54,6 +55,7 @@ pub(crate) use pages::{PAGE, Pages};
 pub(crate) use plain::Plain;
 pub use pool::{BufferPool, PoolOptions, PoolUsage};
 pub(crate) use pool::{Lease, Shared as PoolShared};
+pub use skip::Skip;
 pub use slice::Slice;
 pub(crate) use vectored::{Gathered, Iovecs};
 pub use vectored::{IoVecBuf, IoVecBufMut};
