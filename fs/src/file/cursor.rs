@@ -13,7 +13,7 @@ use std::io::{self, SeekFrom};
 use chainring_runtime::Descriptor;
 use chainring_runtime::buf::{BufResult, IoBuf, IoBufMut};
 use chainring_runtime::op::read::read_at;
-use chainring_runtime::op::seek::seek;
+use chainring_runtime::op::syscall::seek;
 use chainring_runtime::op::write::write_at;
 
 use super::File;
