@@ -72,7 +72,7 @@ impl Operation for Poll {
 impl Operation for PollMulti {
     /// The events of one time, of which there are many.
     type Output = io::Result<u32>;
-    const FACTS: Facts = Facts { since: (5, 13), severs: Severs::Never, ..FACTS };
+    const FACTS: Facts = Facts { since: (5, 13), ..FACTS };
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         Prepared::new(Sqe { len: MULTI, ..template(self.0.events) }, self.0.descriptor.raw())

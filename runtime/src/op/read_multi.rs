@@ -45,7 +45,7 @@ pub(crate) const FACTS: Facts = Facts {
     since: (6, 7),
     needs: Some(Capability::ReadMulti),
     returns: Returns::Buffer,
-    severs: Severs::Never,
+    severs: Severs::Always,
 };
 
 /// Where the file stands, which is the only position that a stream has.

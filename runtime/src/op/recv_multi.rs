@@ -56,8 +56,7 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::WithWaitall,
 };
 
-pub(crate) const MULTI_FACTS: Facts =
-    Facts { name: "recv_multi", since: (6, 0), severs: Severs::Never, ..FACTS };
+pub(crate) const MULTI_FACTS: Facts = Facts { name: "recv_multi", since: (6, 0), ..FACTS };
 
 /// The submission for one of these, or one that does nothing if the pool is taken.
 fn prepare<'a>(

@@ -114,7 +114,7 @@ pub(crate) const FACTS: Facts = Facts {
     since: (6, 0),
     needs: None,
     returns: Returns::Buffer,
-    severs: Severs::Never,
+    severs: Severs::WithWaitall,
 };
 
 impl Operation for RecvMsgMulti {
