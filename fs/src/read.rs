@@ -38,11 +38,7 @@ pub(crate) async fn read_at(at: Option<&Descriptor>, path: &Path, resolve: u64) 
         return step_by_step(at, path, resolve).await;
     };
     match reading.await {
-        Ok(Begun::Whole(mut bytes)) => {
-            // Whoever keeps many small files should not keep 4 KiB for each.
-            bytes.shrink_to_fit();
-            Ok(bytes)
-        }
+        Ok(Begun::Whole(bytes)) => Ok(bytes),
         Ok(Begun::Part(bytes, file)) => rest(File::from(file.install().await?), bytes).await,
         Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => step_by_step(at, path, resolve).await,
         Err(error) => Err(error),
