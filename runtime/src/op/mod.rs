@@ -43,6 +43,7 @@ pub mod openat2;
 #[allow(unsafe_code)]
 pub mod pipe;
 pub mod poll;
+mod pooled;
 #[allow(unsafe_code)]
 pub mod raw;
 pub mod read;
