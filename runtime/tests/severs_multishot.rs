@@ -76,7 +76,7 @@ fn multishots() -> [Multishot; 5] {
         },
         Multishot {
             name: "recv_multi",
-            severs: RecvMulti::FACTS.severs,
+            severs: <RecvMulti>::FACTS.severs,
             working: |w| {
                 let (here, mut there) = tcp();
                 let received = recv_multi(&here, &w.pool(), 0);

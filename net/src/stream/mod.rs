@@ -4,11 +4,11 @@
 
 use std::io;
 
-use chainring_runtime::Descriptor;
 use chainring_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVecBuf};
 use chainring_runtime::op::recv::recv;
 use chainring_runtime::op::send_zc::send_zc;
 use chainring_runtime::op::sendmsg::sendmsg;
+use chainring_runtime::{AnyDescriptor, Descriptor};
 
 #[macro_use]
 mod reads;
@@ -23,7 +23,7 @@ pub(crate) use halves::end_of_writing;
 ///
 /// Without `MSG_WAITALL`: a receive that has got some bytes before the connection is reset would report these alone, and
 /// the error, once met, is forgotten by the socket. The next receive would find nothing but an end.
-pub(crate) async fn read_exact<B: IoBufMut>(socket: &Descriptor, mut buffer: B) -> BufResult<(), B> {
+pub(crate) async fn read_exact<B: IoBufMut>(socket: &impl AnyDescriptor, mut buffer: B) -> BufResult<(), B> {
     let room = buffer.room_len();
     if room == 0 {
         return (Ok(()), buffer);
@@ -71,7 +71,10 @@ pub(crate) async fn write_all_zero_copy<B: IoBuf>(socket: &Descriptor, mut buffe
 }
 
 /// Sends all of the bytes of all parts.
-pub(crate) async fn write_all_vectored<B: IoVecBuf>(socket: &Descriptor, mut buffers: B) -> BufResult<(), B> {
+pub(crate) async fn write_all_vectored<B: IoVecBuf>(
+    socket: &impl AnyDescriptor,
+    mut buffers: B,
+) -> BufResult<(), B> {
     let (len, mut sent) = (buffers.total_len(), 0);
     while sent < len {
         let control = Default::default();

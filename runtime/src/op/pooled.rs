@@ -1,32 +1,31 @@
 //! What operations share that take a buffer of a pool when bytes have arrived.
 
 use std::io;
-use std::os::fd::RawFd;
 use std::rc::Rc;
 
 use super::{Completion, nop};
 use crate::buf::{BufferPool, Lease, PoolBuf, PoolShared};
-use crate::descriptor::Descriptor;
-use crate::ring::Prepared;
+use crate::descriptor::{AnyDescriptor, Descriptor};
+use crate::ring::{Prepared, Sqe};
 
 /// Where the bytes come from and where they go, as part of an operation.
 #[derive(Debug)]
-pub(super) struct Pooled {
-    from: Descriptor,
+pub(super) struct Pooled<D = Descriptor> {
+    from: D,
     pool: Rc<PoolShared>,
     /// `None` if the pool serves another operation and cannot serve two.
     lease: Option<Lease>,
 }
 
-impl Pooled {
-    pub(super) fn new(from: &Descriptor, pool: &BufferPool) -> Self {
+impl<D: AnyDescriptor> Pooled<D> {
+    pub(super) fn new(from: &D, pool: &BufferPool) -> Self {
         let pool = pool.0.clone();
         let lease = pool.lease();
         Pooled { from: from.clone(), pool, lease }
     }
 
-    pub(super) fn raw(&self) -> RawFd {
-        self.from.raw()
+    pub(super) fn entry<'a>(&self, sqe: Sqe) -> Prepared<'a> {
+        Prepared::on(sqe, &self.from)
     }
 
     /// Whether one completion may cover several of the pool's buffers.

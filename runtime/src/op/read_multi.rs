@@ -50,7 +50,7 @@ impl Operation for ReadMulti {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        self.0.select(Prepared::new(Sqe::new(opcode::ReadMulti::CODE), self.0.raw()).at(HERE))
+        self.0.select(self.0.entry(Sqe::new(opcode::ReadMulti::CODE)).at(HERE))
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

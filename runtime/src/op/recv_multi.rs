@@ -9,7 +9,7 @@ use super::multishot::Repeats;
 use super::pooled::{PoolReader, Pooled};
 use super::{Completion, Facts, Multishot, Op, Operation, Returns, Severs, recv};
 use crate::buf::{BufferPool, PoolBuf};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::{Prepared, Sqe};
 
 /// `IORING_RECV_MULTISHOT`, 6.0.
@@ -19,8 +19,8 @@ const BUNDLE: u16 = 1 << 4;
 
 /// See [`recv_pooled`].
 #[derive(Debug)]
-pub struct RecvPooled {
-    pooled: Pooled,
+pub struct RecvPooled<D = Descriptor> {
+    pooled: Pooled<D>,
     flags: i32,
 }
 
@@ -35,7 +35,7 @@ pub struct RecvPooled {
 /// # Errors
 /// Those of recv(2); ENOBUFS if the pool has no buffer ready ([`BufferPool::available`] waits for one); EBUSY if the
 /// pool is incremental and serves another receive; EBADF if the pool is another runtime's.
-pub fn recv_pooled(socket: &Descriptor, pool: &BufferPool, flags: i32) -> Op<RecvPooled> {
+pub fn recv_pooled<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -> Op<RecvPooled<D>> {
     Op::new(RecvPooled { pooled: Pooled::new(socket, pool), flags })
 }
 
@@ -50,12 +50,11 @@ pub(crate) const FACTS: Facts = Facts {
 
 pub(crate) const MULTI_FACTS: Facts = Facts { name: "recv_multi", since: (6, 0), ..FACTS };
 
-fn prepare<'a>(pooled: &Pooled, ioprio: u16, flags: i32) -> Prepared<'a> {
-    let sqe = Sqe { ioprio, ..recv::template(flags) };
-    pooled.select(Prepared::new(sqe, pooled.raw()))
+fn prepare<'a>(pooled: &Pooled<impl AnyDescriptor>, ioprio: u16, flags: i32) -> Prepared<'a> {
+    pooled.select(pooled.entry(Sqe { ioprio, ..recv::template(flags) }))
 }
 
-impl Operation for RecvPooled {
+impl<D: AnyDescriptor> Operation for RecvPooled<D> {
     type Output = io::Result<PoolBuf>;
     const FACTS: Facts = FACTS;
 
@@ -74,8 +73,8 @@ impl Operation for RecvPooled {
 
 /// See [`recv_multi`] and [`recv_bundles`].
 #[derive(Debug)]
-pub struct RecvMulti {
-    pooled: Pooled,
+pub struct RecvMulti<D = Descriptor> {
+    pooled: Pooled<D>,
     flags: i32,
     bundled: bool,
 }
@@ -89,7 +88,7 @@ pub struct RecvMulti {
 ///
 /// # Errors
 /// As [`recv_pooled`]; EINVAL with `MSG_WAITALL`.
-pub fn recv_multi(socket: &Descriptor, pool: &BufferPool, flags: i32) -> Multishot<RecvMulti> {
+pub fn recv_multi<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -> Multishot<RecvMulti<D>> {
     Multishot::new(RecvMulti { pooled: Pooled::new(socket, pool), flags, bundled: false })
 }
 
@@ -99,13 +98,13 @@ pub fn recv_multi(socket: &Descriptor, pool: &BufferPool, flags: i32) -> Multish
 ///
 /// # Errors
 /// As [`recv_multi`].
-pub fn recv_bundles(socket: &Descriptor, pool: &BufferPool, flags: i32) -> Multishot<RecvMulti> {
+pub fn recv_bundles<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -> Multishot<RecvMulti<D>> {
     let pooled = Pooled::new(socket, pool);
     let bundled = pooled.bundles();
     Multishot::new(RecvMulti { pooled, flags, bundled })
 }
 
-impl Operation for RecvMulti {
+impl<D: AnyDescriptor> Operation for RecvMulti<D> {
     /// One buffer, of which there are many.
     type Output = io::Result<PoolBuf>;
     const FACTS: Facts = MULTI_FACTS;
@@ -124,7 +123,7 @@ impl Operation for RecvMulti {
     }
 }
 
-impl Repeats for RecvMulti {
+impl<D: AnyDescriptor> Repeats for RecvMulti<D> {
     type Item = io::Result<PoolBuf>;
     type Reader = PoolReader;
 

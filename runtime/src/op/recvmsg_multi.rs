@@ -121,7 +121,7 @@ impl Operation for RecvMsgMulti {
         let (ioprio, op_flags) = (MULTISHOT, (self.flags & !libc::MSG_TRUNC) as u32);
         let sqe = Sqe { ioprio, op_flags, ..Sqe::new(opcode::RecvMsg::CODE) };
         let header = self.header.selects(NAME as u32);
-        self.pooled.select(Prepared::new(sqe, self.pooled.raw()).message(header))
+        self.pooled.select(self.pooled.entry(sqe).message(header))
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

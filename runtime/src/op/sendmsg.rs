@@ -7,17 +7,17 @@ use socket2::SockAddr;
 use super::message::{Control, MsgHdr};
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoVecBuf, Iovecs};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::{Prepared, Sqe};
 
 /// See [`sendmsg`].
 #[derive(Debug)]
-pub struct SendMsg<B>(Message<B>);
+pub struct SendMsg<B, D = Descriptor>(Message<B, D>);
 
 /// A message to be sent, copied or not.
 #[derive(Debug)]
-pub(super) struct Message<B> {
-    pub(super) socket: Descriptor,
+pub(super) struct Message<B, D = Descriptor> {
+    pub(super) socket: D,
     pub(super) buffers: B,
     iovecs: Iovecs,
     to: Option<SockAddr>,
@@ -26,14 +26,8 @@ pub(super) struct Message<B> {
     flags: i32,
 }
 
-impl<B: IoVecBuf> Message<B> {
-    pub(super) fn new(
-        socket: &Descriptor,
-        buffers: B,
-        to: Option<SockAddr>,
-        control: Control,
-        flags: i32,
-    ) -> Self {
+impl<B: IoVecBuf, D: AnyDescriptor> Message<B, D> {
+    pub(super) fn new(socket: &D, buffers: B, to: Option<SockAddr>, control: Control, flags: i32) -> Self {
         let (iovecs, header) = (Iovecs::new(), MsgHdr::new());
         Message { socket: socket.clone(), buffers, iovecs, to, control, header, flags }
     }
@@ -42,7 +36,7 @@ impl<B: IoVecBuf> Message<B> {
         let flags = self.flags | libc::MSG_NOSIGNAL;
         let parts = self.iovecs.gather(&self.buffers);
         let header = self.header.sends(self.to.as_ref(), parts, self.control.bytes());
-        Prepared::new(Sqe { op_flags: flags as u32, ..Sqe::new(opcode) }, self.socket.raw()).message(header)
+        Prepared::on(Sqe { op_flags: flags as u32, ..Sqe::new(opcode) }, &self.socket).message(header)
     }
 }
 
@@ -54,13 +48,13 @@ impl<B: IoVecBuf> Message<B> {
 ///
 /// # Errors
 /// Those of sendmsg(2).
-pub fn sendmsg<B: IoVecBuf>(
-    socket: &Descriptor,
+pub fn sendmsg<B: IoVecBuf, D: AnyDescriptor>(
+    socket: &D,
     buffers: B,
     to: Option<SockAddr>,
     control: Control,
     flags: i32,
-) -> Op<SendMsg<B>> {
+) -> Op<SendMsg<B, D>> {
     Op::new(SendMsg(Message::new(socket, buffers, to, control, flags)))
 }
 
@@ -73,7 +67,7 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::WithWaitall,
 };
 
-impl<B: IoVecBuf> Operation for SendMsg<B> {
+impl<B: IoVecBuf, D: AnyDescriptor> Operation for SendMsg<B, D> {
     type Output = BufResult<usize, B>;
     const FACTS: Facts = FACTS;
 
