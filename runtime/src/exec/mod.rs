@@ -42,5 +42,6 @@ pub use yields::yield_now;
 
 pub(crate) use bell::{message, ring};
 pub(crate) use remote::Remote;
+pub(crate) use task::{TaskRef, Waiter};
 pub(crate) use wake_all::wake_all;
 pub(crate) use yields::settle;
