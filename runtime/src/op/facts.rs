@@ -50,6 +50,8 @@ pub struct Facts {
     pub returns: Returns,
     /// Whether its failure severs a link.
     pub severs: Severs,
+    /// Whether one submission completes again and again.
+    pub multishot: bool,
 }
 
 impl Facts {

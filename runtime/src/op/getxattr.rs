@@ -37,6 +37,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Never,
+    multishot: false,
 };
 
 impl<B: IoBufMut> Operation for GetXattr<B> {
@@ -91,6 +92,7 @@ pub(crate) const F_FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Never,
+    multishot: false,
 };
 
 impl<B: IoBufMut> Operation for FGetXattr<B> {

@@ -54,6 +54,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for Poll {
@@ -72,7 +73,7 @@ impl Operation for Poll {
 impl Operation for PollMulti {
     /// The events of one time, of which there are many.
     type Output = io::Result<u32>;
-    const FACTS: Facts = Facts { since: (5, 13), severs: Severs::Never, ..FACTS };
+    const FACTS: Facts = Facts { since: (5, 13), severs: Severs::Never, multishot: true, ..FACTS };
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         Prepared::new(Sqe { len: MULTI, ..template(self.0.events) }, self.0.descriptor.raw())

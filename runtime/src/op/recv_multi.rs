@@ -54,10 +54,11 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Buffer,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 pub(crate) const MULTI_FACTS: Facts =
-    Facts { name: "recv_multi", since: (6, 0), severs: Severs::Never, ..FACTS };
+    Facts { name: "recv_multi", since: (6, 0), severs: Severs::Never, multishot: true, ..FACTS };
 
 /// The submission for one of these, or one that does nothing if the pool is taken.
 fn prepare<'a>(

@@ -115,6 +115,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Buffer,
     severs: Severs::Never,
+    multishot: true,
 };
 
 impl Operation for RecvMsgMulti {

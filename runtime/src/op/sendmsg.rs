@@ -48,6 +48,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 impl<B: IoVecBuf> Operation for SendMsg<B> {

@@ -33,6 +33,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Descriptor,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for Socket {

@@ -45,6 +45,7 @@ pub(crate) const SET_FACTS: Facts = Facts {
     needs: Some(Capability::SocketOptions),
     returns: Returns::Unit,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for SetOption {
@@ -104,6 +105,7 @@ pub(crate) const GET_FACTS: Facts = Facts {
     needs: Some(Capability::SocketOptions),
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for GetOption {
