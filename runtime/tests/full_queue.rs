@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::rc::Rc;
 
 use chainring_runtime::frame::{
-    Frame, Frames, Layout, Len, NotSubmitted, Plan, Resume, Stop, Transfer, Verb,
+    Frame, Frames, Interrupt, Layout, Len, NotSubmitted, Plan, Resume, Stop, Then, Transfer, Verb,
 };
 use chainring_runtime::op::nop::nop;
 use chainring_runtime::op::recv::recv;
@@ -74,7 +74,7 @@ impl Resume for Echo {
         submit(frame);
     }
 
-    fn refused(&self, _: Frame<'_>, _: u16, reason: NotSubmitted) {
+    fn interrupted(&self, _: Frame<'_>, reason: Interrupt) {
         unreachable!("no segment follows another by itself: {reason:?}");
     }
 
@@ -93,9 +93,12 @@ impl Resume for Echo {
 #[test]
 fn a_chain_meets_a_queue_that_is_nearly_full() {
     let layout = Layout { registers: 1, descriptors: 1, bytes: 64 };
-    let member = |verb| Transfer { verb, descriptor: 0, offset: 0, len: Len::Fixed(5) };
-    let plan =
-        Plan { members: vec![member(Verb::RecvExact), member(Verb::SendAll)], into: Some(0), then: None };
+    let member = |verb| Transfer::new(verb, 0, 0, Len::Fixed(5));
+    let plan = Plan {
+        members: vec![member(Verb::RecvExact), member(Verb::SendAll)],
+        into: Some(0),
+        then: Then::Resume,
+    };
     for occupied in 0..=4 {
         run(&Builder::new().submission_entries(4), async || {
             let frames =

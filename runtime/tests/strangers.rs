@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chainring_runtime::buf::PoolOptions;
-use chainring_runtime::frame::{Frame, Frames, Layout, NotSubmitted, Resume, Stop};
+use chainring_runtime::frame::{Frame, Frames, Interrupt, Layout, Resume, Stop};
 use chainring_runtime::op::recv_multi::{recv_multi, recv_pooled};
 use chainring_runtime::{Handle, Runtime, spawn, time, yield_now};
 use common::*;
@@ -153,7 +153,7 @@ fn a_runtime_is_dropped_in_a_waker_a_frame_and_a_panic_of_another() {
     struct DropsInFrame;
     impl Resume for DropsInFrame {
         fn advanced(&self, _: Frame<'_>, _: u16) {}
-        fn refused(&self, _: Frame<'_>, _: u16, _: NotSubmitted) {}
+        fn interrupted(&self, _: Frame<'_>, _: Interrupt) {}
         fn stopped(&self, _: Frame<'_>, _: Stop) {}
         fn unparked(&self, _: Frame<'_>) {
             VICTIM.take();

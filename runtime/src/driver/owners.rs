@@ -37,6 +37,9 @@ pub(crate) trait Owner {
 
     /// The frames' region, which lives as long as the owner.
     fn region(&self) -> &Region;
+
+    /// Does what the region could not do by itself for the frame that it has left.
+    fn take_over(&self);
 }
 
 /// The table of a ring's owners.
