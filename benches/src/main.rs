@@ -8,6 +8,7 @@
 //! - [`load`]: the load generator, likewise a process of its own, so that it can be pinned and accounted for;
 //! - [`compare`] and [`instructions`]: the two referees. They own nothing but child processes and the figures
 //!   read from them: the first measures time, the second counts user-space instructions under callgrind;
+//! - [`nops`]: operations that do nothing, in a process of their own that the second referee starts;
 //! - [`files`]: the reading of files, side by side in this process;
 //! - [`process`]: child processes and what is read from outside them; [`sys`]: the system calls that std
 //!   lacks.
@@ -17,6 +18,7 @@ mod competitor;
 mod files;
 mod instructions;
 mod load;
+mod nops;
 mod process;
 mod progress;
 mod serve;
@@ -49,6 +51,7 @@ enum Command {
     Compare(compare::Options),
     Files(files::Options),
     Instructions(instructions::Options),
+    Nops(nops::Options),
     /// Names the competitors and the workloads
     List,
 }
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Some(Command::Compare(options)) => compare::run(&options),
         Some(Command::Files(options)) => files::run(&options),
         Some(Command::Instructions(options)) => instructions::run(&options),
+        Some(Command::Nops(options)) => nops::run(&options),
         Some(Command::List) => {
             list();
             Ok(())

@@ -70,6 +70,7 @@ macro_rules! bad {
                 needs: None,
                 returns: Returns::Unit,
                 severs: Severs::Always,
+                multishot: false,
             };
 
             fn entry(&mut self) -> Entry {
@@ -167,7 +168,7 @@ fn failing(name: &str, world: &World) -> Option<Act> {
 fn a_failure_severs_as_the_facts_say() {
     run(&Builder::new(), async || {
         let mut wrong = Vec::new();
-        for facts in ALL.iter().filter(|facts| !facts.name.ends_with("_multi")) {
+        for facts in ALL.iter().filter(|facts| !facts.multishot) {
             let capabilities = Handle::current().capabilities();
             if !facts.needs.is_none_or(|needed| capabilities.has(needed)) {
                 println!("{:18} not on this kernel", facts.name);
@@ -307,7 +308,7 @@ fn a_send_that_is_cut_off_severs_only_with_msg_waitall() {
 #[test]
 fn a_success_severs_nothing() {
     run(&Builder::new(), async || {
-        for facts in ALL.iter().filter(|facts| !facts.name.ends_with("_multi")) {
+        for facts in ALL.iter().filter(|facts| !facts.multishot) {
             let case = cases().into_iter().find(|case| case.name == facts.name).unwrap();
             // Not those whose success is short, and not those that take several operations.
             let others = ["read", "read_vectored", "read_fixed", "futex_wait", "futex_waitv"];

@@ -16,7 +16,7 @@ use chainring_runtime::op::poll::{PollMulti, poll_multi};
 use chainring_runtime::op::read_multi::{ReadMulti, read_multi};
 use chainring_runtime::op::recv_multi::{RecvMulti, recv_multi};
 use chainring_runtime::op::recvmsg_multi::{RecvMsgMulti, recvmsg_multi};
-use chainring_runtime::op::{ALL, Operation, Severs};
+use chainring_runtime::op::{ALL, Facts, Operation, Severs};
 use chainring_runtime::{Builder, Handle};
 use common::{errno, own, poll_once, run, tcp, turns};
 use futures::future::join3;
@@ -27,8 +27,7 @@ type More = Box<dyn FnMut()>;
 type Items = Pin<Box<dyn Stream<Item = io::Result<()>>>>;
 
 struct Multishot {
-    name: &'static str,
-    severs: Severs,
+    facts: Facts,
     /// One that completes each time the function is called; and ends if the function is dropped, or does not.
     working: fn(&World) -> (Items, More),
     ends: bool,
@@ -51,8 +50,7 @@ fn unconnected() -> Socket {
 fn multishots() -> [Multishot; 5] {
     [
         Multishot {
-            name: "accept",
-            severs: AcceptMulti::FACTS.severs,
+            facts: AcceptMulti::FACTS,
             working: |_| {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 let address = listener.local_addr().unwrap();
@@ -63,8 +61,7 @@ fn multishots() -> [Multishot; 5] {
             failing: Some(|_| items(accept_multi(&own(udp())))),
         },
         Multishot {
-            name: "poll",
-            severs: PollMulti::FACTS.severs,
+            facts: PollMulti::FACTS,
             working: |_| {
                 let (read, mut write) = io::pipe().unwrap();
                 let events = poll_multi(&own(read), libc::POLLIN as u32);
@@ -75,8 +72,7 @@ fn multishots() -> [Multishot; 5] {
             failing: None,
         },
         Multishot {
-            name: "recv_multi",
-            severs: <RecvMulti>::FACTS.severs,
+            facts: <RecvMulti>::FACTS,
             working: |w| {
                 let (here, mut there) = tcp();
                 let received = recv_multi(&here, &w.pool(), 0);
@@ -86,8 +82,7 @@ fn multishots() -> [Multishot; 5] {
             failing: Some(|w| items(recv_multi(&own(unconnected()), &w.pool(), 0))),
         },
         Multishot {
-            name: "recvmsg_multi",
-            severs: RecvMsgMulti::FACTS.severs,
+            facts: RecvMsgMulti::FACTS,
             working: |w| {
                 let (here, there) = (udp(), udp());
                 let to = here.local_addr().unwrap();
@@ -98,8 +93,7 @@ fn multishots() -> [Multishot; 5] {
             failing: Some(|w| items(recvmsg_multi(&own(unconnected()), &w.pool(), 0))),
         },
         Multishot {
-            name: "read_multi",
-            severs: ReadMulti::FACTS.severs,
+            facts: ReadMulti::FACTS,
             working: |w| {
                 let (read, mut write) = io::pipe().unwrap();
                 let bytes = read_multi(&own(read), &w.pool());
@@ -111,15 +105,22 @@ fn multishots() -> [Multishot; 5] {
     ]
 }
 
+#[test]
+fn every_opcode_that_is_only_multishot_is_here() {
+    for facts in ALL.iter().filter(|facts| facts.multishot) {
+        assert!(multishots().iter().any(|multishot| multishot.facts == *facts), "{}", facts.name);
+    }
+}
+
 /// Runs `test` with every multishot of this kernel.
 fn each(test: impl AsyncFn(&World, Multishot)) {
     run(&Builder::new(), async || {
         for multishot in multishots() {
-            let facts = ALL.iter().find(|facts| facts.name == multishot.name).unwrap();
-            let capabilities = Handle::current().capabilities();
+            let (facts, capabilities) = (multishot.facts, Handle::current().capabilities());
             if facts.needs.is_none_or(|needed| capabilities.has(needed)) {
-                println!("{}", multishot.name);
-                assert_ne!(multishot.severs, Severs::Never);
+                println!("{}", facts.name);
+                assert!(facts.multishot);
+                assert_ne!(facts.severs, Severs::Never);
                 test(&World::new(), multishot).await;
                 Handle::current().injector().clear();
             }

@@ -5,7 +5,7 @@
 //! clear them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -35,7 +35,7 @@ impl Callgrind {
     }
 }
 
-/// One server's dumps; the folder goes when this does.
+/// One process's dumps; the folder goes when this does.
 pub(super) struct Session {
     folder: TempDir,
     dumps: std::cell::Cell<u32>,
@@ -64,9 +64,12 @@ impl Session {
             );
         }
         self.dumps.set(self.dumps.get() + 1);
-        let file = self.file().with_extension(self.dumps.get().to_string());
-        let bytes = std::fs::read(&file).map_err(|error| format!("callgrind has dumped nothing: {error}"))?;
-        Counts::parse(&String::from_utf8_lossy(&bytes))
+        Counts::read(&self.file().with_extension(self.dumps.get().to_string()))
+    }
+
+    /// Reads the counts of a process that has ended by itself and was never told to dump.
+    pub(super) fn ended(&self) -> Result<Counts> {
+        Counts::read(&self.file())
     }
 }
 
@@ -90,6 +93,11 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    fn read(file: &Path) -> Result<Counts> {
+        let bytes = std::fs::read(file).map_err(|error| format!("callgrind has dumped nothing: {error}"))?;
+        Counts::parse(&String::from_utf8_lossy(&bytes))
+    }
+
     /// Reads a dump in callgrind's format, written without compression.
     ///
     /// A dump is a sequence of `fl=`, `fi=` and `fe=` (file), `fn=` (function) and lines `LINE COUNT` that

@@ -8,15 +8,18 @@
 //! All competitors meet the same closed loop: how many completions a turn of their loop finds decides how far
 //! the cost of the turn is shared. That number is measured as well, by counting the calls of the function
 //! that waits.
+//!
+//! The workload `nop` has no server and no load: see [`nops`].
 
 mod callgrind;
+mod nops;
 mod profile;
 mod table;
 
 use std::time::Duration;
 
 use crate::Result;
-use crate::competitor::Competitor;
+use crate::competitor::{BASELINE, Competitor};
 use crate::process::load::{Extent, Shape};
 use crate::process::server::Program;
 use crate::progress::Progress;
@@ -29,7 +32,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// Counts user-space instructions per request under callgrind
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// What to ask
+    /// What to ask; `nop` asks the ring for nothing, without a server
     #[arg(long, default_value = "echo")]
     workload: String,
     /// Only these competitors, separated by commas
@@ -38,7 +41,7 @@ pub(crate) struct Options {
     /// Starts of each server, of which the median counts
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
-    /// Connections, each with one request outstanding
+    /// Connections, each with one request outstanding; or nops in flight
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     connections: u32,
     /// Bytes of a message
@@ -63,50 +66,70 @@ pub(crate) struct Options {
 
 /// The counts of one competitor.
 struct Row {
-    competitor: &'static Competitor,
-    program: Result<Program>,
+    name: &'static str,
+    /// Why there are no more counts.
+    failure: Option<crate::Error>,
     /// For each run, what so many requests more have cost.
     runs: Vec<Counts>,
 }
 
+impl Row {
+    fn new(name: &'static str) -> Row {
+        Row { name, failure: None, runs: Vec::new() }
+    }
+
+    /// Counts once more, unless that has failed before.
+    fn run(&mut self, count: impl FnOnce() -> Result<Counts>) {
+        if self.failure.is_none() {
+            match count() {
+                Ok(counts) => self.runs.push(counts),
+                Err(error) => self.failure = Some(error),
+            }
+        }
+    }
+}
+
 pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.workload == nops::WORKLOAD {
+        return nops::run(options);
+    }
     let workload = Workload::find(&options.workload)?;
     workload.build(options.size, 0)?;
     let callgrind = Callgrind::find()?;
     let competitors = Competitor::select(&options.only, workload)?;
     let shape = Shape { workload, connections: options.connections, size: options.size, pipeline: 1 };
     let progress = Progress::new(competitors.len() as u64 * u64::from(options.runs + 1));
-    let mut rows: Vec<_> = competitors
-        .into_iter()
-        .map(|competitor| {
-            progress.step(format!("building {}", competitor.name));
-            Row { competitor, program: Program::prepare(competitor, workload), runs: Vec::new() }
-        })
-        .collect();
+    let mut rows = Vec::with_capacity(competitors.len());
+    for competitor in competitors {
+        progress.step(format!("building {}", competitor.name));
+        let mut row = Row::new(competitor.name);
+        let program = Program::prepare(competitor, workload).map_err(|error| row.failure = Some(error));
+        rows.push((row, program.ok()));
+    }
     for run in 1..=options.runs {
-        for row in &mut rows {
-            progress.step(format!("run {run} of {}: {}", options.runs, row.competitor.name));
-            if let Ok(program) = &row.program {
-                match count(program, &callgrind, &shape, options) {
-                    Ok(counts) => row.runs.push(counts),
-                    Err(error) => row.program = Err(error),
-                }
+        for (row, program) in &mut rows {
+            progress.step(format!("run {run} of {}: {}", options.runs, row.name));
+            if let Some(program) = program {
+                row.run(|| count(program, &callgrind, &shape, options));
             }
         }
     }
     progress.finish();
-    println!("{}", table::render(&rows, &shape, options.requests));
-    if let Some(by) = options.profile {
-        for row in &rows {
-            if let (Some(counts), Ok(_)) = (row.runs.last(), &row.program) {
-                println!(
-                    "\n{}",
-                    profile::render(row.competitor.name, counts, by, options.requests, options.top)
-                );
-            }
+    let rows: Vec<_> = rows.into_iter().map(|(row, _)| row).collect();
+    let Shape { connections, size, .. } = shape;
+    let title = format!("{}, {connections} connections, {size} bytes", workload.name);
+    println!("{}", table::render(&title, &rows, BASELINE.name, "request", options.requests));
+    print_profiles(&rows, options, options.requests);
+    Ok(())
+}
+
+fn print_profiles(rows: &[Row], options: &Options, requests: u64) {
+    let Some(by) = options.profile else { return };
+    for row in rows.iter().filter(|row| row.failure.is_none()) {
+        if let Some(counts) = row.runs.last() {
+            println!("\n{}", profile::render(row.name, counts, by, requests, options.top));
         }
     }
-    Ok(())
 }
 
 /// Starts the server once and counts what `options.requests` requests cost it.

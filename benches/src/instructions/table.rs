@@ -1,29 +1,23 @@
 //! The table of counts.
 
 use super::Row;
-use crate::competitor::BASELINE;
-use crate::process::load::Shape;
 use crate::stats::Spread;
 use crate::table;
 
-/// One line for each competitor, the failed ones included.
-pub(super) fn render(rows: &[Row], shape: &Shape, requests: u64) -> String {
+/// One line for each competitor, the failed ones included. What a row has counted is divided by `requests`, each of
+/// which is called `unit`.
+pub(super) fn render(title: &str, rows: &[Row], baseline: &str, unit: &str, requests: u64) -> String {
     let per_request = |count: u64| count as f64 / requests as f64;
     let totals = |row: &Row| row.runs.iter().map(|counts| per_request(counts.total)).collect::<Vec<_>>();
-    let baseline = rows.iter().find(|row| row.competitor.name == BASELINE.name);
+    let against = format!("vs {baseline}");
+    let baseline = rows.iter().find(|row| row.name == baseline);
     let baseline = baseline.and_then(|row| Spread::of(totals(row)));
-    let against = format!("vs {}", BASELINE.name);
-    let mut rendered = table::new(vec![
-        "competitor",
-        "instructions/request",
-        "lowest to highest",
-        &against,
-        "requests/turn",
-    ]);
+    let (cost, turn) = (format!("instructions/{unit}"), format!("{unit}s/turn"));
+    let mut rendered = table::new(vec!["competitor", &cost, "lowest to highest", &against, &turn]);
     let mut failures = String::new();
     for row in rows {
-        let name = row.competitor.name;
-        if let Err(error) = &row.program {
+        let name = row.name;
+        if let Some(error) = &row.failure {
             failures += &format!("\n{name}: {error}");
             rendered.add_row([name, "failed", "", "", ""]);
             continue;
@@ -40,6 +34,5 @@ pub(super) fn render(rows: &[Row], shape: &Shape, requests: u64) -> String {
             turns.map_or("n/a".to_owned(), |turns| format!("{:.1}", 1.0 / turns.median)),
         ]);
     }
-    let Shape { workload, connections, size, .. } = shape;
-    format!("{}, {connections} connections, {size} bytes, callgrind\n{rendered}{failures}", workload.name)
+    format!("{title}, callgrind\n{rendered}{failures}")
 }

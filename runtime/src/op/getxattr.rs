@@ -36,6 +36,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Never,
+    multishot: false,
 };
 
 /// With no room the result is a length, and not a count of what was written.
@@ -85,6 +86,7 @@ pub(crate) const F_FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Never,
+    multishot: false,
 };
 
 impl<B: IoBufMut> Operation for FGetXattr<B> {

@@ -32,6 +32,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl<B: IoBufMut> Operation for Read<B> {

@@ -39,6 +39,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: Some(Capability::ReadMulti),
     returns: Returns::Buffer,
     severs: Severs::Always,
+    multishot: true,
 };
 
 /// Where the file stands, which is the only position that a stream has.

@@ -32,6 +32,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 /// The entry without descriptor and buffer. With MSG_TRUNC the result would be the length of a datagram, or count

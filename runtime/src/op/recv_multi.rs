@@ -46,9 +46,10 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Buffer,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
-pub(crate) const MULTI_FACTS: Facts = Facts { name: "recv_multi", since: (6, 0), ..FACTS };
+pub(crate) const MULTI_FACTS: Facts = Facts { name: "recv_multi", since: (6, 0), multishot: true, ..FACTS };
 
 fn prepare<'a>(pooled: &Pooled<impl AnyDescriptor>, ioprio: u16, flags: i32) -> Prepared<'a> {
     pooled.select(pooled.entry(Sqe { ioprio, ..recv::template(flags) }))

@@ -110,6 +110,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Buffer,
     severs: Severs::WithWaitall,
+    multishot: true,
 };
 
 impl Operation for RecvMsgMulti {

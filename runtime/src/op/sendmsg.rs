@@ -65,6 +65,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 impl<B: IoVecBuf, D: AnyDescriptor> Operation for SendMsg<B, D> {

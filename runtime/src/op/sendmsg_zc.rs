@@ -41,6 +41,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Notified,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 impl<B: IoVecBuf> Operation for SendMsgZc<B> {

@@ -56,6 +56,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 /// The entry of a splice or a tee, without offsets.
