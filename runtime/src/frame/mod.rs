@@ -30,6 +30,7 @@ mod frames;
 mod layout;
 mod memory;
 mod plan;
+mod settle;
 mod template;
 mod token;
 mod verb;

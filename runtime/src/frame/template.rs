@@ -112,6 +112,8 @@ pub(super) struct Template {
     /// The word of the control record that takes the last member's count: a register, or the word that nobody reads.
     pub(super) into: u16,
     /// The segment that follows without a computation, or `NONE`.
+    pub(super) successor: u16,
+    /// The same, if it can be submitted where a completion is met, by the shortest way.
     pub(super) then: u16,
     /// Whether its success needs no more than its count: no descriptor comes or goes, and the last member moves bytes.
     pub(super) simple: bool,
@@ -184,10 +186,22 @@ impl Template {
             members: members.into(),
             wide: wide.into(),
             into,
-            then,
+            successor: then,
+            then: NONE,
             code,
         })
     }
+}
+
+/// Lets each template know whether its successor is submitted by the shortest way.
+pub(super) fn join(mut templates: Box<[Template]>) -> Box<[Template]> {
+    for i in 0..templates.len() {
+        let successor = templates[i].successor;
+        if templates.get(usize::from(successor)).is_some_and(|next| next.hot) {
+            templates[i].then = successor;
+        }
+    }
+    templates
 }
 
 impl Bounds<'_> {
