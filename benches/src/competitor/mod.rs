@@ -1,11 +1,12 @@
 //! Who competes: each competitor is one file and one line in [`ALL`].
 //!
 //! A competitor names itself and lists the workloads for which it has a server. All servers run on a single
-//! thread, so that the figures compare the ways of doing I/O and not the ways of sharing it out.
+//! core, so that the figures compare the ways of doing I/O and not the ways of sharing it out.
 
 mod chainring;
 mod epoll;
 mod framing;
+mod peers;
 mod raw;
 mod raw_buffered;
 mod raw_linked;
@@ -13,7 +14,6 @@ mod raw_mapped;
 mod raw_multishot;
 #[cfg(test)]
 mod tests;
-mod tokio;
 
 use std::io;
 use std::net::TcpListener;
@@ -30,7 +30,12 @@ pub(crate) static ALL: &[&Competitor] = &[
     &epoll::COMPETITOR,
     &chainring::CHAIN,
     &chainring::AWAIT,
-    &tokio::COMPETITOR,
+    &peers::tokio::COMPETITOR,
+    &peers::tokio_multi::COMPETITOR,
+    &peers::tokio_uring::COMPETITOR,
+    &peers::monoio::COMPETITOR,
+    &peers::compio::COMPETITOR,
+    &peers::glommio::COMPETITOR,
 ];
 
 /// The competitor to which all others are put in relation.
