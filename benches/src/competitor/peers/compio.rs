@@ -10,15 +10,19 @@ use compio::net::TcpStream;
 use compio::runtime::Runtime;
 
 use crate::competitor::framing::{Frames, Framing as _};
-use crate::competitor::{Competitor, Server};
+use crate::competitor::{Competitor, Part};
+use crate::job::{executor, small_files};
 use crate::workload::{ECHO, FRAMED};
 
 pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
     name: "compio",
     about: "compio, one task a connection",
-    servers: &[
-        (&ECHO, Server::Here(|listener| serve(listener, echo))),
-        (&FRAMED, Server::Here(|listener| serve(listener, framed))),
+    parts: &[
+        (&ECHO, Part::Serve(|listener| serve(listener, echo))),
+        (&FRAMED, Part::Serve(|listener| serve(listener, framed))),
+        (&small_files::SMALL_FILES, Part::Work(small_files::peers::compio)),
+        (&executor::SPAWN, Part::Work(executor::peers::compio_spawns)),
+        (&executor::TIMERS, Part::Work(executor::peers::compio_timers)),
     ],
 };
 

@@ -9,15 +9,19 @@ use glommio::LocalExecutorBuilder;
 use glommio::net::TcpStream;
 
 use crate::competitor::framing::body;
-use crate::competitor::{Competitor, Server};
+use crate::competitor::{Competitor, Part};
+use crate::job::{executor, small_files};
 use crate::workload::{ECHO, FRAMED, HEAD, LARGEST_BODY};
 
 pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
     name: "glommio",
     about: "glommio, one task a connection",
-    servers: &[
-        (&ECHO, Server::Here(|listener| serve(listener, echo))),
-        (&FRAMED, Server::Here(|listener| serve(listener, framed))),
+    parts: &[
+        (&ECHO, Part::Serve(|listener| serve(listener, echo))),
+        (&FRAMED, Part::Serve(|listener| serve(listener, framed))),
+        (&small_files::SMALL_FILES, Part::Work(small_files::peers::glommio)),
+        (&executor::SPAWN, Part::Work(executor::peers::glommio_spawns)),
+        (&executor::TIMERS, Part::Work(executor::peers::glommio_timers)),
     ],
 };
 

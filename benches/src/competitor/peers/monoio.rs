@@ -9,15 +9,19 @@ use monoio::net::TcpStream;
 use monoio::{IoUringDriver, RuntimeBuilder};
 
 use crate::competitor::framing::{Frames, Framing as _};
-use crate::competitor::{Competitor, Server};
+use crate::competitor::{Competitor, Part};
+use crate::job::{executor, small_files};
 use crate::workload::{ECHO, FRAMED};
 
 pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
     name: "monoio",
     about: "monoio, one task a connection",
-    servers: &[
-        (&ECHO, Server::Here(|listener| serve(listener, echo))),
-        (&FRAMED, Server::Here(|listener| serve(listener, framed))),
+    parts: &[
+        (&ECHO, Part::Serve(|listener| serve(listener, echo))),
+        (&FRAMED, Part::Serve(|listener| serve(listener, framed))),
+        (&small_files::SMALL_FILES, Part::Work(small_files::peers::monoio)),
+        (&executor::SPAWN, Part::Work(executor::peers::monoio_spawns)),
+        (&executor::TIMERS, Part::Work(executor::peers::monoio_timers)),
     ],
 };
 

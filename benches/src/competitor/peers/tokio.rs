@@ -7,15 +7,22 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
-use crate::competitor::{Competitor, Server};
+use crate::competitor::{Competitor, Part};
+use crate::job::{executor, log, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED, HEAD, LARGEST_BODY};
 
 pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
     name: "tokio",
     about: "tokio, current_thread, one task a connection",
-    servers: &[
-        (&ECHO, Server::Here(|listener| serve(listener, echo))),
-        (&FRAMED, Server::Here(|listener| serve(listener, framed))),
+    parts: &[
+        (&ECHO, Part::Serve(|listener| serve(listener, echo))),
+        (&FRAMED, Part::Serve(|listener| serve(listener, framed))),
+        (&small_files::SMALL_FILES, Part::Work(small_files::tokio::current_thread)),
+        (&log::LOG, Part::Work(log::tokio::current_thread)),
+        (&random_reads::CACHED, Part::Work(random_reads::tokio::cached)),
+        (&random_reads::DIRECT, Part::Work(random_reads::tokio::direct)),
+        (&executor::SPAWN, Part::Work(executor::tokio::spawns)),
+        (&executor::TIMERS, Part::Work(executor::tokio::timers)),
     ],
 };
 

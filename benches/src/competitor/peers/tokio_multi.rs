@@ -7,15 +7,18 @@ use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
 use super::tokio::{accept, echo, framed};
-use crate::competitor::{Competitor, Server};
+use crate::competitor::{Competitor, Part};
+use crate::job::{log, small_files};
 use crate::workload::{ECHO, FRAMED};
 
 pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
     name: "tokio-multi",
     about: "tokio, multi_thread, one task a connection",
-    servers: &[
-        (&ECHO, Server::Here(|listener| serve(listener, echo))),
-        (&FRAMED, Server::Here(|listener| serve(listener, framed))),
+    parts: &[
+        (&ECHO, Part::Serve(|listener| serve(listener, echo))),
+        (&FRAMED, Part::Serve(|listener| serve(listener, framed))),
+        (&small_files::SMALL_FILES, Part::Work(small_files::tokio::multi_thread)),
+        (&log::LOG, Part::Work(log::tokio::multi_thread)),
     ],
 };
 

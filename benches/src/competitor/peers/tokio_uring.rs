@@ -7,15 +7,18 @@ use tokio_uring::buf::BoundedBuf as _;
 use tokio_uring::net::TcpStream;
 
 use crate::competitor::framing::{Frames, Framing as _};
-use crate::competitor::{Competitor, Server};
+use crate::competitor::{Competitor, Part};
+use crate::job::{executor, small_files};
 use crate::workload::{ECHO, FRAMED};
 
 pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
     name: "tokio-uring",
     about: "tokio-uring, one task a connection",
-    servers: &[
-        (&ECHO, Server::Here(|listener| serve(listener, echo))),
-        (&FRAMED, Server::Here(|listener| serve(listener, framed))),
+    parts: &[
+        (&ECHO, Part::Serve(|listener| serve(listener, echo))),
+        (&FRAMED, Part::Serve(|listener| serve(listener, framed))),
+        (&small_files::SMALL_FILES, Part::Work(small_files::peers::tokio_uring)),
+        (&executor::NOP, Part::Work(executor::peers::tokio_uring_nops)),
     ],
 };
 
