@@ -35,7 +35,7 @@ pub(crate) struct Options {
     /// Rounds, in each of which every competitor runs once [default: 5]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
-    /// Seconds measured in each round [default: 1]
+    /// Seconds measured in each round [default: 0.6]
     #[arg(long, value_parser = seconds)]
     seconds: Option<Duration>,
     /// Seconds before them that do not count [default: 0.2]
@@ -87,7 +87,7 @@ impl Options {
     }
 
     fn measured(&self) -> Duration {
-        self.seconds.unwrap_or(Duration::from_millis(if self.quick { 300 } else { 1000 }))
+        self.seconds.unwrap_or(Duration::from_millis(if self.quick { 300 } else { 600 }))
     }
 
     fn warm_up(&self) -> Duration {

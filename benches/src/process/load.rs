@@ -36,6 +36,7 @@ impl Shape {
     pub(crate) fn title(&self) -> String {
         let Self { workload, connections, size, pipeline } = self;
         let many = match workload.kind {
+            Kind::Served(_) if *connections == 1 => "connection",
             Kind::Served(_) => "connections",
             Kind::Alone(_) => "in flight",
         };

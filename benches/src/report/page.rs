@@ -9,13 +9,15 @@ use crate::Result;
 use crate::table::{grouped, micros};
 
 const STYLE: &str = "
-body { font: 15px/1.45 system-ui, sans-serif; color: #22262b; background: #fff; max-width: 1300px;
+body { font: 15px/1.45 system-ui, sans-serif; color: #22262b; background: #fff; max-width: 1290px;
        margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; margin-bottom: .2rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .2rem; border-top: 1px solid #d9dde2; padding-top: 1.2rem; }
-p { margin: .2rem 0 .8rem; max-width: 80ch; }
-table { border-collapse: collapse; margin: .6rem 0 1rem; font-variant-numeric: tabular-nums; font-size: 14px; }
+p { margin: .2rem 0 .8rem; max-width: 100ch; }
+table { display: block; overflow-x: auto; border-collapse: collapse; margin: .6rem 0 1rem; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #e8ebee; }
+td, th { white-space: nowrap; } .ratios { font-size: 12.5px; }
+.ratios th, .ratios td { padding: .2rem .4rem; }
 th { font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 .plots { display: flex; flex-wrap: wrap; gap: 1rem; }
 .plots svg { border: 1px solid #e8ebee; max-width: 100%; height: auto; }
@@ -24,7 +26,7 @@ th { font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 
 const READING: &str = "Each round runs every competitor once, one after the other, and a ratio is taken within a round. \
     Behind it stands its 95 % interval (Student's t on the logarithms of the rounds' ratios); where that contains 1, the two \
-    are not resolved. Latency and throughput are medians of the rounds. CPU time is the server's, user and system, by the \
+    are not resolved (in the plots, the figure stands in brackets). Latency and throughput are medians of the rounds. CPU time is the server's, user and system, by the \
     scheduler's account. System calls and instructions are counted in passes of their own.";
 
 /// The whole page.
@@ -83,7 +85,7 @@ fn section(page: &mut String, case: &Case) -> Result<()> {
         "enters each",
         "instructions each",
     ];
-    table(page, &figures, case, |row| {
+    table(page, "figures", &figures, case, |row| {
         let Some(summary) = &row.summary else { return vec![failed(row.failure.as_deref())] };
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "n/a".to_owned());
         vec![
@@ -102,7 +104,7 @@ fn section(page: &mut String, case: &Case) -> Result<()> {
         header.extend(["a second", "CPU each", "p99"].map(|column| format!("{column} / {reference}")));
     }
     let header: Vec<_> = header.iter().map(String::as_str).collect();
-    table(page, &header, case, |row| {
+    table(page, "ratios", &header, case, |row| {
         let Some(summary) = &row.summary else { return vec![failed(None)] };
         let cells = cells(case, row.name, summary).into_iter().map(|cell| {
             let class = if cell.contains("not resolved") { " class=\"unresolved\"" } else { "" };
@@ -110,15 +112,20 @@ fn section(page: &mut String, case: &Case) -> Result<()> {
         });
         cells.collect()
     })?;
-    for note in notes(case) {
-        writeln!(page, "<p>{}</p>", escaped(&note))?;
-    }
+    let notes: Vec<_> = notes(case).iter().map(|note| escaped(note)).collect();
+    writeln!(page, "<p>{}</p>", notes.join("<br>\n"))?;
     Ok(())
 }
 
 /// A table with a line for each competitor; `cells` are HTML.
-fn table(page: &mut String, header: &[&str], case: &Case, cells: impl Fn(&Row) -> Vec<String>) -> Result<()> {
-    page.push_str("<table><tr>");
+fn table(
+    page: &mut String,
+    class: &str,
+    header: &[&str],
+    case: &Case,
+    cells: impl Fn(&Row) -> Vec<String>,
+) -> Result<()> {
+    write!(page, "<table class=\"{class}\"><tr>")?;
     for column in header {
         write!(page, "<th>{}</th>", escaped(column))?;
     }

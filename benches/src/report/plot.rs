@@ -51,11 +51,11 @@ pub(super) fn throughput(case: &Case) -> Result<Option<String>> {
     let estimates: Vec<f64> = ratios.iter().flatten().map(|ratio| ratio.estimate).collect();
     let (least, most) =
         estimates.iter().fold((1.0_f64, 1.0_f64), |(least, most), &at| (least.min(at), most.max(at)));
-    let range = (low.max(least / 2.0) * 0.93..high.min(most * 2.0) * 1.07).log_scale();
+    let range = logarithmic(low.max(least / 2.0) * 0.93, high.min(most * 2.0) * 1.07);
     let title = format!("Throughput, {reference} = 1, with 95 % intervals");
     let picture = picture(
         case,
-        &title,
+        Words { title: &title, ..Words::default() },
         range,
         |row| (row.summary.is_none()).then_some("failed"),
         |chart| {
@@ -109,11 +109,11 @@ pub(super) fn latency(case: &Case) -> Result<Option<String>> {
     };
     let all: Vec<f64> = case.competitors.iter().filter_map(percentiles).flatten().collect();
     let Some((low, high)) = ends(&all) else { return Ok(None) };
-    let range = (low * 0.8..high * 1.25).log_scale();
+    let range = logarithmic(low * 0.8, high * 1.25);
     let failed = |row: &Row| row.summary.is_none().then_some("failed");
     let picture = picture(
         case,
-        "Latency, us: p50, p99, p99.9",
+        Words { title: "Latency, us", legend: &PERCENTILES, behind: "p99" },
         range,
         failed,
         |chart| {
@@ -130,9 +130,35 @@ pub(super) fn latency(case: &Case) -> Result<Option<String>> {
             }
             Ok(())
         },
-        |row| Some(format!("{:.0}", percentiles(row)?[1])),
+        |row| Some(grouped(percentiles(row)?[1])),
     )?;
     Ok(Some(picture))
+}
+
+/// A logarithmic axis with ticks at round numbers.
+fn logarithmic(low: f64, high: f64) -> impl AsRangedCoord<Value = f64, CoordDescType: ValueFormatter<f64>> {
+    (low..high).log_scale().with_key_points(ticks(low, high))
+}
+
+/// A few round numbers between two others: as round as they can be if there are to be four.
+fn ticks(low: f64, high: f64) -> Vec<f64> {
+    const ROUND: [&[f64]; 4] = [
+        &[1.0],
+        &[1.0, 2.0, 5.0],
+        &[1.0, 1.5, 2.0, 3.0, 5.0, 7.0],
+        &[1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0, 9.0],
+    ];
+    let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+    let within = |tick: &f64| (low..=high).contains(tick);
+    for round in ROUND {
+        let powers = (first..=last).map(|power| 10.0_f64.powi(power));
+        let all = powers.flat_map(|power| round.iter().map(move |number| number * power));
+        let ticks: Vec<f64> = all.filter(within).collect();
+        if ticks.len() >= 4 {
+            return ticks;
+        }
+    }
+    (0..=40).map(|step| 0.8 + f64::from(step) * 0.05).filter(within).collect()
 }
 
 fn ends(values: &[f64]) -> Option<(f64, f64)> {
@@ -153,7 +179,7 @@ fn bars(case: &Case, title: &str, value: impl Fn(&Row) -> Option<f64>) -> Result
     };
     let picture = picture(
         case,
-        title,
+        Words { title, ..Words::default() },
         0.0..most * 1.02,
         missing,
         |chart| {
@@ -173,11 +199,20 @@ fn bars(case: &Case, title: &str, value: impl Fn(&Row) -> Option<f64>) -> Result
     Ok(Some(picture))
 }
 
+/// What stands above a picture.
+#[derive(Clone, Copy, Default)]
+struct Words<'a> {
+    title: &'a str,
+    legend: &'a [(&'a str, RGBColor)],
+    /// Above what stands behind the lines.
+    behind: &'a str,
+}
+
 /// The frame that all have in common: title, names, axis; what stands in a line in place of a figure; and what stands
 /// behind it.
 fn picture<X>(
     case: &Case,
-    title: &str,
+    words: Words<'_>,
     range: X,
     instead: impl Fn(&Row) -> Option<&'static str>,
     draw: impl FnOnce(&mut Chart<'_, '_, X::CoordDescType>) -> Result<()>,
@@ -193,7 +228,13 @@ where
     let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
     let error = |error: &dyn std::fmt::Display| format!("cannot draw: {error}");
     root.fill(&WHITE).map_err(|e| error(&e))?;
-    write(&root, title, (10, 16), 15, INK, HPos::Left)?;
+    write(&root, words.title, (10, 16), 15, INK, HPos::Left)?;
+    write(&root, words.behind, ((WIDTH - MARGIN_RIGHT) as i32 + 8, 22), 12, INK, HPos::Left)?;
+    for (place, (name, colour)) in words.legend.iter().rev().enumerate() {
+        let x = (WIDTH - MARGIN_RIGHT) as i32 - 60 * (place as i32 + 1);
+        root.draw(&Circle::new((x, 16), 5, colour.filled())).map_err(|e| error(&e))?;
+        write(&root, name, (x + 10, 16), 13, INK, HPos::Left)?;
+    }
     let mut chart = ChartBuilder::on(&root)
         .margin_top(TITLE)
         .margin_right(MARGIN_RIGHT)
