@@ -1,16 +1,16 @@
 //! What a `call` may touch: declared beforehand, lent for its duration.
 //!
-//! The access of a call is a tuple of [`read`], [`write()`], [`reg`] and [`value`]; the closure gets a tuple of the
+//! The access of a call is a tuple of [`read`], [`write()`], [`reg`], [`value`] and [`stream`]; the closure gets a tuple of the
 //! views in the same order. `build()` makes sure that nothing is lent twice if one of the two may write.
 
 use std::fmt;
 
 use chainring_runtime::frame::{Frame, Registers, Views};
 
-use crate::handle::{Reg, Span, SpanLen};
+use crate::handle::{Reg, Span, SpanLen, StreamBuf};
 
-/// How many registers one call can borrow.
-const REGISTERS: usize = 8;
+/// How many registers one call can borrow: eight views, of which each takes two at the most.
+const REGISTERS: usize = 16;
 
 /// Lends a span as `&[u8]`.
 pub fn read(span: Span) -> Read {
@@ -32,6 +32,11 @@ pub fn value(reg: Reg) -> Value {
     Value(reg)
 }
 
+/// Lends the bytes of a stream buffer as a [`Stream`], which can consume them.
+pub fn stream(stream: StreamBuf) -> StreamMut {
+    StreamMut(stream)
+}
+
 /// See [`read`].
 #[derive(Clone, Copy, Debug)]
 pub struct Read(Span);
@@ -45,6 +50,40 @@ pub struct RegMut(Reg);
 #[derive(Clone, Copy, Debug)]
 pub struct Value(Reg);
 
+/// See [`stream`].
+#[derive(Clone, Copy, Debug)]
+pub struct StreamMut(StreamBuf);
+
+/// The bytes of a stream buffer, lent to a call.
+#[derive(Debug)]
+pub struct Stream<'f> {
+    bytes: &'f mut [u8],
+    from: &'f mut u64,
+    len: &'f mut u64,
+}
+
+impl Stream<'_> {
+    /// The bytes that are not consumed.
+    pub fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    /// The same, to be changed in place.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        self.bytes
+    }
+
+    /// Takes bytes off the front.
+    ///
+    /// # Panics
+    /// If there are not as many.
+    pub fn consume(&mut self, len: usize) {
+        self.bytes = &mut std::mem::take(&mut self.bytes)[len..];
+        *self.from += len as u64;
+        *self.len -= len as u64;
+    }
+}
+
 /// One thing that a call touches, as the compiler sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[doc(hidden)]
@@ -53,6 +92,7 @@ pub enum Touch {
     Write(Span),
     RegMut(Reg),
     Value(Reg),
+    Stream(StreamBuf),
 }
 
 /// A span whose length, read from a register, does not fit.
@@ -68,10 +108,11 @@ pub struct OutOfBounds {
 pub struct Parts<'f> {
     views: Views<'f>,
     registers: Registers<'f>,
+    constants: &'f [u8],
     locals: std::slice::IterMut<'f, u64>,
 }
 
-impl Parts<'_> {
+impl<'f> Parts<'f> {
     fn range(&self, span: Span) -> Result<std::ops::Range<u32>, OutOfBounds> {
         let max = span.room();
         let len = match span.len {
@@ -81,8 +122,19 @@ impl Parts<'_> {
         if len > u64::from(max) {
             return Err(OutOfBounds { len, max });
         }
-        let start = span.buf.start + span.from;
+        let skipped = span.start.map_or(0, |reg| self.registers.get(reg.index));
+        if skipped > u64::from(max) - len {
+            return Err(OutOfBounds { len: skipped.saturating_add(len), max });
+        }
+        let start = span.buf.start + span.from + skipped as u32;
         Ok(start..start + len as u32)
+    }
+
+    /// A copy of a register, which is written back after the call.
+    fn local(&mut self, reg: Reg) -> &'f mut u64 {
+        let local = self.locals.next().expect("there is one for each register of a view");
+        *local = self.registers.get(reg.index);
+        local
     }
 }
 
@@ -116,6 +168,10 @@ impl Item for Read {
 
     fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f [u8], OutOfBounds> {
         let range = parts.range(self.0)?;
+        if self.0.buf.constant {
+            let constants = parts.constants.get(range.start as usize..range.end as usize);
+            return Ok(constants.expect("a constant's span lies among the constants"));
+        }
         Ok(parts.views.read(range).expect("a span that fits its buffer lies inside the frame"))
     }
 }
@@ -143,9 +199,7 @@ impl Item for RegMut {
     }
 
     fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f mut u64, OutOfBounds> {
-        let local = parts.locals.next().expect("build() has counted the registers");
-        *local = parts.registers.get(self.0.index);
-        Ok(local)
+        Ok(parts.local(self.0))
     }
 }
 
@@ -159,6 +213,21 @@ impl Item for Value {
 
     fn view<'f>(self, parts: &mut Parts<'f>) -> Result<u64, OutOfBounds> {
         Ok(parts.registers.get(self.0.index))
+    }
+}
+
+impl sealed::Sealed for StreamMut {}
+impl Item for StreamMut {
+    type View<'f> = Stream<'f>;
+
+    fn touch(self) -> Touch {
+        Touch::Stream(self.0)
+    }
+
+    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<Stream<'f>, OutOfBounds> {
+        let range = parts.range(self.0.bytes())?;
+        let bytes = parts.views.write(range).expect("a span that fits its buffer lies inside the frame");
+        Ok(Stream { bytes, from: parts.local(self.0.from), len: parts.local(self.0.len) })
     }
 }
 
@@ -210,8 +279,9 @@ pub(crate) fn lend<A: Access, T>(
     body: impl FnOnce(A::Views<'_>) -> T,
 ) -> Result<T, OutOfBounds> {
     let mut locals = [0; REGISTERS];
+    let constants = frame.constants();
     let (views, registers) = frame.parts();
-    let mut parts = Parts { views, registers, locals: locals.iter_mut() };
+    let mut parts = Parts { views, registers, constants, locals: locals.iter_mut() };
     let result = body(access.views(&mut parts)?);
     for (reg, value) in written.iter().zip(locals) {
         registers.set(reg.index, value);

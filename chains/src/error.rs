@@ -31,6 +31,20 @@ impl ChainError {
     }
 }
 
+impl ErrorKind {
+    /// What [`on_error`](crate::AttemptStep::on_error) puts into its register; `None` for what cannot be handled.
+    pub(crate) fn errno(&self) -> Option<i32> {
+        match self {
+            ErrorKind::Errno(errno) | ErrorKind::Ensure(errno) => Some(*errno),
+            ErrorKind::Short { .. } => Some(libc::ENODATA),
+            ErrorKind::Bounds { .. } => Some(libc::EMSGSIZE),
+            ErrorKind::Division => Some(libc::EDOM),
+            ErrorKind::Call(_) => Some(libc::EIO),
+            ErrorKind::Cancelled { .. } | ErrorKind::Panic(_) => None,
+        }
+    }
+}
+
 /// What happened to a frame.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -44,13 +58,16 @@ pub enum ErrorKind {
         /// Bytes wanted.
         want: u32,
     },
-    /// A length in a register was more than the span has.
+    /// An offset or length in a register was more than the span or buffer has, two spans that must be of the same
+    /// length are not, or a stream buffer is full.
     Bounds {
-        /// What the register said.
+        /// Where it would have ended.
         len: u64,
         /// What fits.
         max: u32,
     },
+    /// A division by zero.
+    Division,
     /// An `ensure` was false.
     Ensure(i32),
     /// A `call` returned [`Flow::Fail`](crate::Flow::Fail).
@@ -71,6 +88,7 @@ impl fmt::Display for ChainError {
             ErrorKind::Errno(errno) => write!(f, "{}", io::Error::from_raw_os_error(*errno)),
             ErrorKind::Short { done, want } => write!(f, "the stream ended after {done} of {want} bytes"),
             ErrorKind::Bounds { len, max } => write!(f, "a span of {len} bytes does not fit into {max}"),
+            ErrorKind::Division => write!(f, "a division by zero"),
             ErrorKind::Ensure(code) => {
                 write!(f, "a condition does not hold: {}", io::Error::from_raw_os_error(*code))
             }
@@ -110,11 +128,13 @@ impl BuildError {
 pub(crate) enum Reason {
     Foreign,
     SpanTooLong { from: u32, len: u32, capacity: u32 },
-    LoadOutside { offset: u32, width: u8, capacity: u32 },
+    LoadOutside { offset: u32, width: u32, capacity: u32 },
     EmptySpan,
     RegUnwritten(u16),
     BufUnwritten(u16),
     ShutDown(u16),
+    Closed(u16),
+    Constant(u16),
     Unreachable,
     NoLoop,
     Overlap,
@@ -145,6 +165,10 @@ impl fmt::Display for BuildError {
             Reason::BufUnwritten(buf) => write!(f, "buffer b{buf} is read before it is written"),
             Reason::ShutDown(socket) => {
                 write!(f, "the sending half of socket s{socket} was shut down on every path to it")
+            }
+            Reason::Closed(place) => write!(f, "descriptor {place} is closed on every path to it"),
+            Reason::Constant(constant) => {
+                write!(f, "constant k{constant} can be sent, copied, compared and lent, and nothing else")
             }
             Reason::Unreachable => write!(f, "the step can never be reached"),
             Reason::NoLoop => write!(f, "it must stand inside of a repeat"),

@@ -2,35 +2,42 @@
 
 use std::fmt;
 
-use chainring_runtime::frame::{Layout, Moves};
+use chainring_runtime::frame::{Layout, Moves, Success};
 
-use crate::compile::HIDDEN;
-use crate::compile::flow::{Flow, Inst, Move, Pc};
-use crate::compile::segment::{Lowered, Segment, member};
-use crate::handle::{Span, SpanLen};
-use crate::tree::OnEnd;
+use crate::compile::flow::{Flow, Inst, Io, Pc, io};
+use crate::compile::segment::{Segment, Segments};
+use crate::expr::name;
+use crate::tree::{Compute, OnEnd};
 
 /// A report that prints as text: each segment with its members, its submissions and completions, why it ends
 /// where it does, and what runs before the next one.
 ///
-/// `s0` is a socket, `r0` a register, `b0` a buffer, `#1` the number of a step.
+/// `s0` is a socket or file, `r0` a register, `b0` a buffer, `k0` a constant, `#1` the number of a step.
 pub struct Explain<'p> {
     name: &'p str,
     flow: &'p Flow,
     layout: Layout,
-    lowered: Lowered,
+    registers: u16,
+    segments: Segments,
     /// Whether the ring skips the completions of members that succeed.
     skips: bool,
 }
 
 impl<'p> Explain<'p> {
-    pub(crate) fn new(name: &'p str, flow: &'p Flow, layout: Layout, lowered: Lowered, skips: bool) -> Self {
-        Explain { name, flow, layout, lowered, skips }
+    pub(crate) fn new(
+        name: &'p str,
+        flow: &'p Flow,
+        layout: Layout,
+        registers: u16,
+        segments: Segments,
+        skips: bool,
+    ) -> Self {
+        Explain { name, flow, layout, registers, segments, skips }
     }
 
     /// How many segments there are.
     pub fn segments(&self) -> usize {
-        self.lowered.segments.len()
+        self.segments.all.len()
     }
 
     fn segment(&self, f: &mut fmt::Formatter<'_>, number: usize, segment: &Segment) -> fmt::Result {
@@ -45,10 +52,10 @@ impl<'p> Explain<'p> {
         )?;
         for (i, pc) in segment.members.iter().enumerate() {
             let line = &self.flow.lines[*pc];
-            let moved = member(self.flow, *pc).expect("members are transfers");
+            let member = io(self.flow, *pc).expect("members are operations");
             let step = format!("{} #{}", line.name, line.step);
-            let flags = self.flags(moved, i + 1 == count);
-            let text = format!("    {step:<16} {:<32} {flags}", transfer(moved));
+            let flags = self.flags(member, i + 1 == count);
+            let text = format!("    {step:<16} {:<32} {flags}", arguments(member));
             writeln!(f, "{}", text.trim_end())?;
         }
         writeln!(f, "    ends because {}", segment.boundary)?;
@@ -56,7 +63,7 @@ impl<'p> Explain<'p> {
     }
 
     /// What the kernel and the runner are told about a member.
-    fn flags(&self, moved: &Move, last: bool) -> String {
+    fn flags(&self, member: &Io, last: bool) -> String {
         let mut flags = Vec::new();
         if !last {
             flags.push("link");
@@ -64,10 +71,10 @@ impl<'p> Explain<'p> {
                 flags.push("skip");
             }
         }
-        if moved.verb.is_exact() && moved.verb.moves() != Moves::Nothing {
+        if member.verb.success() == Success::Whole && member.position.is_none() {
             flags.push("waitall");
         }
-        if moved.on_end == OnEnd::Finish {
+        if member.on_end == OnEnd::Finish {
             flags.push("or_finish");
         }
         flags.join(" ")
@@ -93,9 +100,9 @@ impl<'p> Explain<'p> {
             let line = &self.flow.lines[pc];
             let number = line.step;
             match &line.inst {
-                Inst::Move(_) => {
+                Inst::Io(_) => {
                     let segment =
-                        self.lowered.starts[pc].expect("a segment starts wherever the flow arrives");
+                        self.segments.starts[pc].expect("a segment starts wherever the flow arrives");
                     parts.push(format!("segment {segment}"));
                     break false;
                 }
@@ -122,7 +129,11 @@ impl<'p> Explain<'p> {
                     pc = join;
                     continue;
                 }
-                Inst::Set(reg, value) => parts.push(format!("r{} = {value} #{number}", reg.index)),
+                Inst::Compute(compute) => {
+                    let moved = if line.hoisted { " (moved up)" } else { "" };
+                    parts.push(format!("{} #{number}{moved}", computed(compute)));
+                }
+                Inst::Sleep(time) => parts.push(format!("sleep {time} ns #{number}")),
                 Inst::Ensure(cond, code) => {
                     let error = std::io::Error::from_raw_os_error(*code);
                     parts.push(format!("ensure {cond} else \"{error}\" #{number}"));
@@ -149,35 +160,38 @@ fn amount(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-fn transfer(moved: &Move) -> String {
-    let arrow = match moved.verb.moves() {
-        Moves::In => "->",
-        Moves::Out => "<-",
-        Moves::Nothing => return format!("s{}", moved.socket.index),
+fn arguments(member: &Io) -> String {
+    let place = format!("s{}", member.place.index);
+    let arrow = match member.verb.moves() {
+        Moves::In => " ->",
+        Moves::Out => " <-",
+        Moves::Nothing => "",
     };
-    let spans: Vec<_> = moved.spans.iter().map(span).collect();
-    let into = moved.into.map(|reg| format!(", count -> r{}", reg.index)).unwrap_or_default();
-    format!("s{} {arrow} {}{into}", moved.socket.index, spans.join(" "))
+    let spans: String = member.spans.iter().map(|span| format!(" {span}")).collect();
+    let at = member.position.map(|reg| format!(" at {reg}")).unwrap_or_default();
+    let amount = member.amount.map(|reg| format!(" for {reg}")).unwrap_or_default();
+    let into = member.into.map(|reg| format!(", count -> {reg}")).unwrap_or_default();
+    format!("{place}{arrow}{spans}{at}{amount}{into}")
 }
 
-fn span(span: &Span) -> String {
-    let from = span.from;
-    match span.len {
-        SpanLen::Fixed(len) => format!("b{}[{from}..{}]", span.buf.index, from + len),
-        SpanLen::Reg(reg) if from == 0 => format!("b{}[0..r{}]", span.buf.index, reg.index),
-        SpanLen::Reg(reg) => format!("b{}[{from}..{from}+r{}]", span.buf.index, reg.index),
+fn computed(compute: &Compute) -> String {
+    match compute {
+        Compute::Set(reg, value) => format!("{reg} = {value}"),
+        Compute::Store { buf, at, order, value } => format!("{buf}.{}({at}) = {value}", name(*order)),
+        Compute::Copy { to, from } => format!("{to} = {from}"),
+        Compute::Compact(stream) => format!("make room in {}", stream.buf),
     }
 }
 
 impl fmt::Display for Explain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Layout { registers, descriptors, bytes } = self.layout;
-        writeln!(f, "chain {}: {}", self.name, amount(self.lowered.segments.len(), "segment"))?;
+        let Layout { descriptors, bytes, .. } = self.layout;
+        writeln!(f, "chain {}: {}", self.name, amount(self.segments.all.len(), "segment"))?;
         writeln!(
             f,
             "  each frame has {}, {} and {} of buffers",
             amount(descriptors.into(), "socket"),
-            amount((registers - HIDDEN).into(), "register"),
+            amount(self.registers.into(), "register"),
             amount(bytes as usize, "byte"),
         )?;
         writeln!(
@@ -185,7 +199,7 @@ impl fmt::Display for Explain<'_> {
             "  (s0: socket 0, r0: register 0, b0: buffer 0, #2: step 2; `skip` is silent unless it fails)"
         )?;
         writeln!(f, "  starts with {}", self.code(0))?;
-        let mut segments = self.lowered.segments.iter().enumerate();
+        let mut segments = self.segments.all.iter().enumerate();
         segments.try_for_each(|(number, segment)| self.segment(f, number, segment))
     }
 }

@@ -1,15 +1,15 @@
 //! Portable compute: expressions over registers and buffers.
 //!
-//! Arithmetic is that of `u64` and wraps; a shift by 64 or more gives zero; division by zero is a failure of the
-//! frame and not of the process, so there is none yet. A comparison is 1 or 0. Expressions are data: `explain()`
-//! prints them, and the compiler sees what they read.
+//! Arithmetic is that of `u64` and wraps; a shift by 64 or more gives zero; a comparison is 1 or 0. A division by zero,
+//! and a load whose computed offset lies outside of its buffer, fail the frame and not the process. Expressions are
+//! data: `explain()` prints them, and the compiler sees what they read.
 
 use std::fmt;
 use std::ops;
 
-use chainring_runtime::frame::Frame;
+use chainring_runtime::frame::{Operator, Order};
 
-use crate::handle::{Buf, BuilderId, Reg};
+use crate::handle::{Buf, Reg, Span};
 
 /// A number computed from registers, bytes and constants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,125 +22,89 @@ pub type Cond = Expr;
 pub(crate) enum Node {
     Const(u64),
     Reg(Reg),
-    Load { buf: Buf, offset: u32, width: u8, big_endian: bool },
+    Load { buf: Buf, offset: u32, order: Order },
+    LoadAt { buf: Buf, index: Box<Node>, order: Order },
     Binary(Operator, Box<[Node; 2]>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Operator {
-    Add,
-    Sub,
-    Mul,
-    And,
-    Or,
-    Xor,
-    Shl,
-    Shr,
-    Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
-}
-
-impl Operator {
-    fn apply(self, a: u64, b: u64) -> u64 {
-        let shift = |shifted: fn(u64, u32) -> Option<u64>| {
-            u32::try_from(b).ok().and_then(|b| shifted(a, b)).unwrap_or(0)
-        };
-        match self {
-            Operator::Add => a.wrapping_add(b),
-            Operator::Sub => a.wrapping_sub(b),
-            Operator::Mul => a.wrapping_mul(b),
-            Operator::And => a & b,
-            Operator::Or => a | b,
-            Operator::Xor => a ^ b,
-            Operator::Shl => shift(u64::checked_shl),
-            Operator::Shr => shift(u64::checked_shr),
-            Operator::Eq => u64::from(a == b),
-            Operator::Ne => u64::from(a != b),
-            Operator::Lt => u64::from(a < b),
-            Operator::Le => u64::from(a <= b),
-            Operator::Gt => u64::from(a > b),
-            Operator::Ge => u64::from(a >= b),
-        }
-    }
-
-    fn sign(self) -> &'static str {
-        match self {
-            Operator::Add => "+",
-            Operator::Sub => "-",
-            Operator::Mul => "*",
-            Operator::And => "&",
-            Operator::Or => "|",
-            Operator::Xor => "^",
-            Operator::Shl => "<<",
-            Operator::Shr => ">>",
-            Operator::Eq => "==",
-            Operator::Ne => "!=",
-            Operator::Lt => "<",
-            Operator::Le => "<=",
-            Operator::Gt => ">",
-            Operator::Ge => ">=",
-        }
-    }
+    Find { span: Span, byte: Box<Node> },
+    Equal(Span, Span),
+    Hash(Span),
 }
 
 impl Expr {
-    pub(crate) fn load(buf: Buf, offset: u32, width: u8, big_endian: bool) -> Expr {
-        Expr(Node::Load { buf, offset, width, big_endian })
-    }
-
     fn binary(self, operator: Operator, other: impl Into<Expr>) -> Expr {
         Expr(Node::Binary(operator, Box::new([self.0, other.into().0])))
     }
 
-    /// The value for a frame. Loads lie inside their buffers: `build()` has made sure.
-    pub(crate) fn eval(&self, frame: &Frame<'_>) -> u64 {
-        self.0.eval(frame)
+    /// 1 if this is zero, else 0.
+    #[allow(clippy::should_implement_trait)]
+    #[must_use]
+    pub fn not(self) -> Cond {
+        self.eq(0)
+    }
+}
+
+impl Span {
+    /// Where the byte first is in the span, counted from its start; the span's length if it is not there.
+    pub fn find(self, byte: impl Into<Expr>) -> Expr {
+        Expr(Node::Find { span: self, byte: Box::new(byte.into().0) })
+    }
+
+    /// 1 if `other` holds the same bytes, as many of them, else 0.
+    pub fn equals(self, other: Span) -> Cond {
+        Expr(Node::Equal(self, other))
+    }
+
+    /// The FNV-1a hash, of 64 bits.
+    pub fn hash(self) -> Expr {
+        Expr(Node::Hash(self))
     }
 }
 
 impl Node {
-    fn eval(&self, frame: &Frame<'_>) -> u64 {
+    /// Calls `visit` for this node and every one inside it.
+    pub(crate) fn visit<'n>(&'n self, visit: &mut impl FnMut(&'n Node)) {
+        visit(self);
         match self {
-            Node::Const(value) => *value,
-            Node::Reg(reg) => frame.registers().get(reg.index),
-            Node::Load { buf, offset, width, big_endian } => {
-                let start = (buf.start + offset) as usize;
-                load(&frame.bytes()[start..start + usize::from(*width)], *big_endian)
-            }
-            Node::Binary(operator, operands) => {
-                operator.apply(operands[0].eval(frame), operands[1].eval(frame))
-            }
+            Node::Binary(_, operands) => operands.iter().for_each(|node| node.visit(visit)),
+            Node::LoadAt { index: node, .. } | Node::Find { byte: node, .. } => node.visit(visit),
+            Node::Const(_) | Node::Reg(_) | Node::Load { .. } | Node::Equal(..) | Node::Hash(_) => {}
         }
     }
 
-    /// Calls `visit` for every leaf.
-    pub(crate) fn leaves<'n>(&'n self, visit: &mut impl FnMut(&'n Node)) {
-        match self {
-            Node::Binary(_, operands) => operands.iter().for_each(|node| node.leaves(visit)),
-            leaf => visit(leaf),
-        }
+    /// Whether it may fail the frame.
+    pub(crate) fn can_trap(&self) -> bool {
+        let fixed = |span: &Span| span.start.is_none() && matches!(span.len, crate::SpanLen::Fixed(_));
+        let mut can = false;
+        self.visit(&mut |node| {
+            can |= match node {
+                Node::LoadAt { .. } => true,
+                Node::Binary(operator, _) => operator.can_trap(),
+                Node::Find { span, .. } | Node::Hash(span) => !fixed(span),
+                Node::Equal(a, b) => !fixed(a) || !fixed(b),
+                Node::Const(_) | Node::Reg(_) | Node::Load { .. } => false,
+            };
+        });
+        can
     }
 }
 
-/// Up to eight bytes as a number.
-fn load(bytes: &[u8], big_endian: bool) -> u64 {
-    let mut wide = [0; 8];
-    if big_endian {
-        wide[8 - bytes.len()..].copy_from_slice(bytes);
-        u64::from_be_bytes(wide)
-    } else {
-        wide[..bytes.len()].copy_from_slice(bytes);
-        u64::from_le_bytes(wide)
-    }
+macro_rules! numbers {
+    ($($number:ty),+) => {
+        $(impl From<$number> for Expr {
+            fn from(value: $number) -> Self {
+                Expr(Node::Const(u64::from(value)))
+            }
+        })+
+    };
 }
 
-impl From<u64> for Expr {
-    fn from(value: u64) -> Self {
-        Expr(Node::Const(value))
+numbers!(u8, u16, u32, u64);
+
+/// An integer literal without a suffix.
+impl From<i32> for Expr {
+    /// Negative numbers are those of two's complement.
+    fn from(value: i32) -> Self {
+        Expr(Node::Const(i64::from(value) as u64))
     }
 }
 
@@ -199,6 +163,8 @@ arithmetic! {
     Add, add, Add;
     Sub, sub, Sub;
     Mul, mul, Mul;
+    Div, div, Div;
+    Rem, rem, Rem;
     BitAnd, bitand, And;
     BitOr, bitor, Or;
     BitXor, bitxor, Xor;
@@ -215,52 +181,54 @@ impl fmt::Display for Expr {
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // What was written as a negative number reads as one.
+            Node::Const(value) if *value > i64::MAX as u64 => write!(f, "{}", *value as i64),
             Node::Const(value) => write!(f, "{value}"),
-            Node::Reg(reg) => write!(f, "r{}", reg.index),
-            Node::Load { buf, offset, width: 1, .. } => write!(f, "b{}.u8({offset})", buf.index),
-            Node::Load { buf, offset, width, big_endian } => {
-                let order = if *big_endian { "be" } else { "le" };
-                write!(f, "b{}.{order}{}({offset})", buf.index, 8 * width)
-            }
+            Node::Reg(reg) => write!(f, "{reg}"),
+            Node::Load { buf, offset, order } => write!(f, "{buf}.{}({offset})", name(*order)),
+            Node::LoadAt { buf, index, order } => write!(f, "{buf}.{}({index})", name(*order)),
             Node::Binary(operator, operands) => {
                 let [a, b] = &**operands;
                 let nested = |node: &Node| matches!(node, Node::Binary(..));
                 let paren = |node: &Node| if nested(node) { format!("({node})") } else { node.to_string() };
-                write!(f, "{} {} {}", paren(a), operator.sign(), paren(b))
+                write!(f, "{} {} {}", paren(a), sign(*operator), paren(b))
             }
+            Node::Find { span, byte } => write!(f, "{span}.find({byte})"),
+            Node::Equal(a, b) => write!(f, "{a} == {b}"),
+            Node::Hash(span) => write!(f, "{span}.hash()"),
         }
     }
 }
 
-/// Whether every handle in `expr` is of `builder`, and the first that is not.
-pub(crate) fn is_of(expr: &Expr, builder: BuilderId) -> bool {
-    let mut own = true;
-    expr.0.leaves(&mut |leaf| match leaf {
-        Node::Reg(reg) => own &= reg.builder == builder,
-        Node::Load { buf, .. } => own &= buf.builder == builder,
-        _ => {}
-    });
-    own
+fn sign(operator: Operator) -> &'static str {
+    match operator {
+        Operator::Add => "+",
+        Operator::Sub => "-",
+        Operator::Mul => "*",
+        Operator::Div => "/",
+        Operator::Rem => "%",
+        Operator::And => "&",
+        Operator::Or => "|",
+        Operator::Xor => "^",
+        Operator::Shl => "<<",
+        Operator::Shr => ">>",
+        Operator::Eq => "==",
+        Operator::Ne => "!=",
+        Operator::Lt => "<",
+        Operator::Le => "<=",
+        Operator::Gt => ">",
+        Operator::Ge => ">=",
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arithmetic_wraps_and_long_shifts_give_zero() {
-        assert_eq!(Operator::Add.apply(u64::MAX, 2), 1);
-        assert_eq!(Operator::Sub.apply(0, 1), u64::MAX);
-        assert_eq!(Operator::Shl.apply(1, 63), 1 << 63);
-        assert_eq!(Operator::Shl.apply(1, 64), 0);
-        assert_eq!(Operator::Shr.apply(u64::MAX, 1 << 32), 0);
-    }
-
-    #[test]
-    fn loads_are_of_either_byte_order() {
-        assert_eq!(load(&[1, 2, 3, 4], true), 0x0102_0304);
-        assert_eq!(load(&[1, 2, 3, 4], false), 0x0403_0201);
-        assert_eq!(load(&[0xff], true), 0xff);
-        assert_eq!(load(&[0xff; 8], false), u64::MAX);
+pub(crate) fn name(order: Order) -> &'static str {
+    match order {
+        Order::U8 => "u8",
+        Order::Be16 => "be16",
+        Order::Be32 => "be32",
+        Order::Be64 => "be64",
+        Order::Le16 => "le16",
+        Order::Le32 => "le32",
+        Order::Le64 => "le64",
     }
 }

@@ -3,18 +3,29 @@
 
 use std::ops::{Bound, RangeBounds};
 
-use crate::expr::Expr;
+use chainring_runtime::frame::Order;
+
+use crate::expr::{Expr, Node};
 
 /// Which builder made a handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct BuilderId(pub(crate) u32);
 
-/// A socket that each frame owns.
+/// The place of a descriptor that each frame owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Socket {
+pub(crate) struct Place {
     pub(crate) builder: BuilderId,
     pub(crate) index: u16,
 }
+
+/// A socket that each frame owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Socket(pub(crate) Place);
+
+/// A file that each frame owns: a place for one, given when the frame is spawned or filled by
+/// [`open`](crate::Chain::open).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct File(pub(crate) Place);
 
 /// A `u64` that each frame has: a length, a counter, a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,14 +34,16 @@ pub struct Reg {
     pub(crate) index: u16,
 }
 
-/// A buffer of fixed size that each frame has.
+/// A buffer of fixed size that each frame has; or bytes of the program that all frames share and can only read, see
+/// [`constant`](crate::Chain::constant).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buf {
     pub(crate) builder: BuilderId,
     pub(crate) index: u16,
-    /// Where it lies in the frame's bytes.
+    /// Where it lies in the frame's bytes, or among the constants.
     pub(crate) start: u32,
     pub(crate) len: u32,
+    pub(crate) constant: bool,
 }
 
 impl Buf {
@@ -41,13 +54,13 @@ impl Buf {
 
     /// The whole buffer.
     pub fn all(self) -> Span {
-        Span { buf: self, from: 0, len: SpanLen::Fixed(self.len) }
+        self.span(0, SpanLen::Fixed(self.len))
     }
 
     /// Its first bytes: as many as `len` says, a number or a register. A register is read when the step starts; if
     /// it says more than there is, the frame fails with [`ErrorKind::Bounds`](crate::ErrorKind::Bounds).
     pub fn to(self, len: impl Into<SpanLen>) -> Span {
-        Span { buf: self, from: 0, len: len.into() }
+        self.span(0, len.into())
     }
 
     /// The bytes of a range, both ends known now.
@@ -63,33 +76,95 @@ impl Buf {
             Bound::Unbounded => self.len,
         };
         // A range that ends before it starts is longer than any buffer, and so refused by `build()`.
-        Span { buf: self, from, len: SpanLen::Fixed(end.checked_sub(from).unwrap_or(u32::MAX)) }
+        self.span(from, SpanLen::Fixed(end.checked_sub(from).unwrap_or(u32::MAX)))
     }
 
-    /// The byte at `offset`.
-    pub fn u8(self, offset: u32) -> Expr {
-        Expr::load(self, offset, 1, false)
+    /// `len` bytes from where a register says. If they do not lie inside the buffer when the step starts, the frame
+    /// fails with [`ErrorKind::Bounds`](crate::ErrorKind::Bounds).
+    pub fn part(self, start: Reg, len: impl Into<SpanLen>) -> Span {
+        Span { start: Some(start), ..self.span(0, len.into()) }
+    }
+
+    /// The byte at `offset`, a number or an expression.
+    pub fn u8(self, offset: impl Into<Expr>) -> Expr {
+        self.load(offset.into(), Order::U8)
+    }
+
+    fn span(self, from: u32, len: SpanLen) -> Span {
+        Span { buf: self, from, start: None, len }
+    }
+
+    fn load(self, offset: Expr, order: Order) -> Expr {
+        match offset.0 {
+            // An offset that no buffer has is refused by `build()`.
+            Node::Const(at) => {
+                Expr(Node::Load { buf: self, offset: u32::try_from(at).unwrap_or(u32::MAX), order })
+            }
+            index => Expr(Node::LoadAt { buf: self, index: Box::new(index), order }),
+        }
     }
 }
 
 macro_rules! loads {
-    ($($name:ident, $width:literal, $swap:literal, $text:literal;)+) => {
+    ($($name:ident, $width:literal, $order:ident, $text:literal;)+) => {
         impl Buf {
-            $(#[doc = concat!("The ", $text, "-endian number of ", stringify!($width), " bytes at `offset`.")]
-            pub fn $name(self, offset: u32) -> Expr {
-                Expr::load(self, offset, $width, $swap)
+            $(#[doc = concat!("The ", $text, "-endian number of ", $width, " bytes at `offset`, a number or an ")]
+            #[doc = "expression. If it does not lie inside the buffer, `build()` refuses the number, and the"]
+            #[doc = "expression fails the frame with [`ErrorKind::Bounds`](crate::ErrorKind::Bounds)."]
+            pub fn $name(self, offset: impl Into<Expr>) -> Expr {
+                self.load(offset.into(), Order::$order)
             })+
         }
     };
 }
 
 loads! {
-    be16, 2, true, "big";
-    be32, 4, true, "big";
-    be64, 8, true, "big";
-    le16, 2, false, "little";
-    le32, 4, false, "little";
-    le64, 8, false, "little";
+    be16, "2", Be16, "big";
+    be32, "4", Be32, "big";
+    be64, "8", Be64, "big";
+    le16, "2", Le16, "little";
+    le32, "4", Le32, "little";
+    le64, "8", Le64, "little";
+}
+
+/// A buffer that is filled at one end and consumed at the other: what a connection has sent and nobody has dealt with
+/// yet. The bytes are moved to its front when there is no room behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamBuf {
+    pub(crate) buf: Buf,
+    /// Where its bytes start, and how many there are.
+    pub(crate) from: Reg,
+    pub(crate) len: Reg,
+    /// Where they end and what room there is behind them, while it is filled.
+    pub(crate) end: Reg,
+    pub(crate) room: Reg,
+}
+
+impl StreamBuf {
+    /// How much it holds at most.
+    pub fn capacity(self) -> u64 {
+        self.buf.capacity()
+    }
+
+    /// How many bytes there are.
+    pub fn len(self) -> Expr {
+        Expr::from(self.len)
+    }
+
+    /// 1 if there are none, else 0.
+    pub fn is_empty(self) -> Expr {
+        self.len.eq(0)
+    }
+
+    /// The bytes that there are.
+    pub fn bytes(self) -> Span {
+        self.buf.part(self.from, self.len)
+    }
+
+    /// The first of them, `len`, a number or a register.
+    pub fn first(self, len: impl Into<SpanLen>) -> Span {
+        self.buf.part(self.from, len)
+    }
 }
 
 /// A part of a buffer that a step transfers or a call sees.
@@ -97,11 +172,13 @@ loads! {
 pub struct Span {
     pub(crate) buf: Buf,
     pub(crate) from: u32,
+    /// Added to `from`.
+    pub(crate) start: Option<Reg>,
     pub(crate) len: SpanLen,
 }
 
 impl Span {
-    /// The longest it can be at its place in the buffer.
+    /// The longest it can be at its place in the buffer, its start register included.
     pub(crate) fn room(&self) -> u32 {
         self.buf.len.saturating_sub(self.from)
     }
@@ -115,9 +192,10 @@ impl Span {
 
     /// Whether `next` starts where this one ends, whatever the registers say.
     pub(crate) fn is_followed_by(&self, next: &Span) -> bool {
+        let fixed = self.start.is_none() && next.start.is_none() && self.buf.constant == next.buf.constant;
         match self.len {
-            SpanLen::Fixed(len) => self.buf.start + self.from + len == next.buf.start + next.from,
-            SpanLen::Reg(_) => false,
+            SpanLen::Fixed(len) if fixed => self.buf.start + self.from + len == next.buf.start + next.from,
+            _ => false,
         }
     }
 }

@@ -46,17 +46,22 @@ mod error;
 mod explain;
 mod expr;
 mod handle;
+mod names;
 mod native;
 mod program;
 mod run;
 mod tree;
 
-pub use access::{Access, Item, Read, RegMut, Value, Write, read, reg, value, write};
-pub use build::{Chain, Lowering, TransferStep, WhenStep};
+pub use access::{
+    Access, Item, Read, RegMut, Stream, StreamMut, Value, Write, read, reg, stream, value, write,
+};
+pub use build::{AttemptStep, Chain, FillStep, Lowering, OpenStep, StatxStep, TransferStep, WhenStep};
+pub use chainring_runtime::frame::Order;
+pub use chainring_runtime::op::openat2::OpenHow;
 pub use error::{BuildError, ChainError, ErrorKind, StartError};
 pub use explain::Explain;
 pub use expr::{Cond, Expr};
-pub use handle::{Buf, Reg, Socket, Span, SpanLen};
+pub use handle::{Buf, File, Reg, Socket, Span, SpanLen, StreamBuf};
 pub use native::Flow;
 pub use program::Program;
 pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, Sockets, Spawner};

@@ -39,13 +39,15 @@ impl<S: 'static> Native<S> {
         A: Access,
         F: Fn(&mut S, A::Views<'_>) -> Flow + Send + Sync + 'static,
     {
-        let touches = access.touches().into_iter();
-        let written: Vec<Reg> = touches
-            .filter_map(|touch| match touch {
-                Touch::RegMut(reg) => Some(reg),
-                _ => None,
-            })
-            .collect();
+        // In the order in which the views take their copies.
+        let mut written: Vec<Reg> = Vec::new();
+        for touch in access.touches() {
+            match touch {
+                Touch::RegMut(reg) => written.push(reg),
+                Touch::Stream(stream) => written.extend([stream.from, stream.len]),
+                Touch::Read(_) | Touch::Write(_) | Touch::Value(_) => {}
+            }
+        }
         let body = move |session: &mut S, frame: &mut Frame<'_>| {
             lend(access, &written, frame, |views| body(session, views))
         };

@@ -8,7 +8,8 @@ use chainring_runtime::frame::Layout;
 
 use crate::build::Lowering;
 use crate::compile::flow::Flow;
-use crate::compile::segment::{self, LONGEST, Lowered};
+use crate::compile::segment::LONGEST;
+use crate::compile::{self, Lowered};
 use crate::error::StartError;
 use crate::explain::Explain;
 use crate::handle::{BuilderId, Socket};
@@ -25,6 +26,10 @@ pub(crate) struct Inner<S> {
     pub(crate) name: Arc<str>,
     pub(crate) flow: Flow,
     pub(crate) layout: Layout,
+    /// Registers that the flow's lines use.
+    pub(crate) registers: u16,
+    /// Bytes that all frames share.
+    pub(crate) constants: Arc<[u8]>,
     pub(crate) lowering: Lowering,
     pub(crate) accepted: Option<Socket>,
     pub(crate) id: BuilderId,
@@ -52,18 +57,19 @@ impl<S: 'static> Program<S> {
     /// Outside of a runtime.
     pub fn start(&self, limit: u32) -> Result<Spawner<S>, StartError> {
         let ring = Handle::current();
-        let lowered = self.lower(LONGEST.min(ring.longest_list() as usize));
+        let lowered = self.lower(ring.longest_list() as usize);
         Spawner::new(self.clone(), lowered, limit)
     }
 
     /// How the program is lowered for a particular ring.
     pub(crate) fn explain_for(&self, longest_list: usize, skips: bool) -> Explain<'_> {
-        let lowered = self.lower(LONGEST.min(longest_list));
-        Explain::new(&self.0.name, &self.0.flow, self.0.layout, lowered, skips)
+        let lowered = self.lower(longest_list);
+        let registers = self.0.registers;
+        Explain::new(&self.0.name, &self.0.flow, self.0.layout, registers, lowered.segments, skips)
     }
 
-    fn lower(&self, limit: usize) -> Lowered {
-        segment::lower(&self.0.flow, self.0.lowering, limit)
+    fn lower(&self, longest_list: usize) -> Lowered {
+        compile::lower(&self.0.flow, self.0.registers, self.0.lowering, longest_list)
     }
 }
 

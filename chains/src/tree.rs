@@ -1,10 +1,10 @@
 //! A chain as it was written down: blocks of steps. What the builder records and the compiler starts from.
 
-use chainring_runtime::frame::Verb;
+use chainring_runtime::frame::{Order, Verb};
 
 use crate::access::Touch;
 use crate::expr::{Cond, Expr};
-use crate::handle::{Reg, Socket, Span};
+use crate::handle::{Buf, Place, Reg, Span, StreamBuf};
 
 /// Steps in the order in which they were written.
 pub(crate) type Block = Vec<Step>;
@@ -19,34 +19,55 @@ pub(crate) struct Step {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
-    Transfer(Transfer),
-    /// Ends the sending half.
-    Shutdown(Socket),
-    Set(Reg, Expr),
+    Io(IoStep),
+    Compute(Compute),
     Ensure(Cond, i32),
     /// The native call with this index, and what it touches.
     Call(usize, Vec<Touch>),
+    /// As many nanoseconds.
+    Sleep(Expr),
     When {
         cond: Cond,
         then: Block,
         otherwise: Block,
     },
     Repeat(Block),
+    /// An error in the body leads to the handler, with its errno in the register.
+    Attempt {
+        body: Block,
+        errno: Option<Reg>,
+        handler: Block,
+    },
     Again,
     Leave,
     Finish,
 }
 
-/// A step that moves bytes.
+/// A step that is an operation of the kernel's.
 #[derive(Clone, Debug)]
-pub(crate) struct Transfer {
+pub(crate) struct IoStep {
     pub(crate) verb: Verb,
-    pub(crate) socket: Socket,
+    /// The descriptor that it works on, or opens.
+    pub(crate) place: Place,
     /// Transferred in this order; more than one only for what is exact.
     pub(crate) spans: Vec<Span>,
+    /// Where in the file.
+    pub(crate) position: Option<Expr>,
+    /// How many bytes, of what moves none.
+    pub(crate) amount: Option<Expr>,
+    pub(crate) open: Option<Open>,
     /// Takes the number of bytes.
     pub(crate) into: Option<Reg>,
     pub(crate) on_end: OnEnd,
+}
+
+/// How a file is opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Open {
+    /// The directory in which the path starts; else the working directory.
+    pub(crate) at: Option<Place>,
+    /// `struct open_how`: flags, mode, resolve.
+    pub(crate) how: [u64; 3],
 }
 
 /// What the end of the stream means before the first byte of a step.
@@ -54,4 +75,22 @@ pub(crate) struct Transfer {
 pub(crate) enum OnEnd {
     Error,
     Finish,
+}
+
+/// Portable compute: what is done to registers and bytes without the kernel and without native code.
+#[derive(Clone, Debug)]
+pub(crate) enum Compute {
+    Set(Reg, Expr),
+    Store {
+        buf: Buf,
+        at: Expr,
+        order: Order,
+        value: Expr,
+    },
+    Copy {
+        to: Span,
+        from: Span,
+    },
+    /// Makes room behind the bytes of a stream buffer.
+    Compact(StreamBuf),
 }

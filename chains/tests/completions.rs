@@ -226,3 +226,61 @@ fn a_member_that_can_be_prepared_the_second_time_does_no_harm() {
     assert!(outcome.result.is_ok(), "{:?}", outcome.result);
     assert_eq!((outcome.ran, outcome.one_by_one), (in_order(MEMBERS), 1));
 }
+
+#[test]
+fn a_list_behind_a_single_transfer_is_waited_for_until_all_its_members_have_posted() {
+    let runtime = Builder::new().mask(Capability::SkipSuccess).build().expect("a ring");
+    let mut c = Chain::<()>::new("list behind a single transfer");
+    let (socket, data) = (c.socket(), c.buffer(LEN));
+    c.recv(socket, data.range(..1));
+    c.recv_exact(socket, data.all());
+    c.send_all(socket, data.all());
+    let program = c.build().expect("the chain is right");
+    let (stream, mut peer) = pair();
+    let error = runtime.block_on(async {
+        let spawner = program.start(1).expect("it starts");
+        let handle = spawner.spawn((), |frame| {
+            frame.socket(socket, stream);
+        });
+        peer.write_all(b"x").expect("send");
+        drop(peer);
+        let exit = soon("the end of the stream", handle.expect("there is room")).await;
+        // What would still come has come.
+        chainring_runtime::time::sleep(Duration::from_millis(5)).await;
+        exit.result.expect_err("the stream has ended")
+    });
+    assert!(matches!(error.kind(), ErrorKind::Short { done: 0, want: LEN }), "{error}");
+    let metrics = runtime.metrics();
+    assert_eq!(metrics.strays, 0, "the frame has ended under what was in flight: {metrics:?}");
+}
+
+#[test]
+fn a_length_that_does_not_fit_fails_its_own_step_and_not_those_before_it() {
+    let mut c = Chain::<()>::new("too long");
+    let (len, socket) = (c.param(), c.socket());
+    let (head, body) = (c.buffer(LEN), c.buffer(LEN));
+    c.call((write(head.all()),), |(), (bytes,)| {
+        bytes.fill(b'x');
+        Flow::Next
+    });
+    c.send_all(socket, head.all());
+    c.recv_exact(socket, head.all());
+    c.recv_exact(socket, body.to(len));
+    let program = c.build().expect("the chain is right");
+    let runtime = Runtime::new().expect("a ring");
+    let (stream, mut peer) = pair();
+    peer.write_all(&[b'y'; LEN as usize]).expect("send");
+    let error = runtime.block_on(async {
+        let spawner = program.start(1).expect("it starts");
+        let handle = spawner.spawn((), |frame| {
+            frame.socket(socket, stream).set(len, 100);
+        });
+        let exit = soon("the frame to end", handle.expect("there is room")).await;
+        exit.result.expect_err("it does not fit")
+    });
+    assert!(matches!(error.kind(), ErrorKind::Bounds { len: 100, max: LEN }), "{error}");
+    assert_eq!(error.step(), 4);
+    let mut answer = Vec::new();
+    peer.read_to_end(&mut answer).expect("receive");
+    assert_eq!(answer, [b'x'; LEN as usize], "the step before it has happened");
+}

@@ -322,7 +322,7 @@ fn nothing_and_too_much() {
         });
         c.finish();
     });
-    assert_eq!(text, "chain test: too many sockets");
+    assert_eq!(text, "chain test: too many sockets and files");
     let text = refused(|c| {
         (0..65_536).for_each(|_| {
             c.reg();

@@ -43,7 +43,11 @@ pub(crate) async fn read_at(at: Option<&Descriptor>, path: &Path, resolve: u64) 
             bytes.shrink_to_fit();
             Ok(bytes)
         }
-        Ok(Begun::Part(bytes, file)) => rest(File::from(file.install().await?), bytes).await,
+        Ok(Begun::Part(bytes, direct)) => {
+            let file = File::from(direct.install().await?);
+            drop(direct);
+            rest(file, bytes).await
+        }
         Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => step_by_step(at, path, resolve).await,
         Err(error) => Err(error),
     }

@@ -13,10 +13,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use chainring_runtime::Descriptor;
 use chainring_runtime::op::Multishot;
-use chainring_runtime::op::accept::{AcceptMulti, accept, accept_multi};
+use chainring_runtime::op::accept::{AcceptMulti, accept, accept_direct, accept_multi};
 use chainring_runtime::time::{Sleep, now, sleep_until};
+use chainring_runtime::{Descriptor, DirectDescriptor};
 use futures::{Future, Stream};
 
 /// How long a listener rests when there is a shortage.
@@ -39,6 +39,17 @@ impl Acceptor {
             sleep_until(moment).await;
         }
         self.mind_shortage(accept(&self.descriptor).await)
+    }
+
+    pub(crate) async fn accept_direct(&self) -> io::Result<DirectDescriptor> {
+        if let Some(moment) = self.rests_until.take() {
+            sleep_until(moment).await;
+        }
+        let accepted = match accept_direct(&self.descriptor) {
+            Ok(accepting) => accepting.await,
+            Err(error) => Err(error),
+        };
+        self.mind_shortage(accepted)
     }
 
     /// Looks whether accepting failed in a way that will last for a while.

@@ -5,6 +5,7 @@
 //! A socket is an ordinary descriptor, shared between the socket value and its operations in flight: it is closed
 //! when the value is dropped and the last operation has completed. All I/O takes buffers by value and gives them
 //! back with the result, because the kernel works on them while the future waits (or is long gone).
+//! A [`DirectTcpStream`](tcp::DirectTcpStream) is the same in the ring's own table of files.
 //!
 //! # Futures
 //!

@@ -326,6 +326,13 @@ fn arrived(streams: [&Option<impl AsFd>; 2], sides: &[Side; 2]) -> bool {
     })
 }
 
+/// Without TCP_NODELAY a small send may wait for an acknowledgement, which the peer delays by what its clock says. If it
+/// is answered with a reset, the steps until then see a connection, and those behind it none: on the one pair of
+/// sockets earlier than on the other.
+fn send_at_once(stream: &impl AsFd) {
+    SockRef::from(stream).set_tcp_nodelay(true).unwrap();
+}
+
 async fn sequence(seed: u64, steps: usize) -> usize {
     let oracle_listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let one = std::net::TcpStream::connect(oracle_listener.local_addr().unwrap()).unwrap();
@@ -335,12 +342,9 @@ async fn sequence(seed: u64, steps: usize) -> usize {
     let mut ours = [Some(one), Some(listener.accept().await.unwrap())];
     for stream in oracle.iter().flatten() {
         stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        // Without it small sends wait for acknowledgements, which take their time.
-        stream.set_nodelay(true).unwrap();
+        send_at_once(stream);
     }
-    for stream in ours.iter().flatten() {
-        stream.set_nodelay(true).unwrap();
-    }
+    ours.iter().flatten().for_each(send_at_once);
 
     let mut model = Model { random: Random(seed), sides: [Side::default(); 2] };
     let mut history = Vec::new();
@@ -360,6 +364,10 @@ async fn sequence(seed: u64, steps: usize) -> usize {
             model.sides
         );
         model.follow(side, &step, &found);
+        if matches!(step, Step::Nodelay(false)) {
+            oracle[side].iter().for_each(send_at_once);
+            ours[side].iter().for_each(send_at_once);
+        }
         for attempt in 0.. {
             assert!(
                 attempt < 500,

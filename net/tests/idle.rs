@@ -1,7 +1,8 @@
 //! What a connection costs while nothing happens on it: resident memory of a server with many of them, the clients
 //! being processes of their own.
 //!
-//! 1,000 connections; with `CHAINRING_LONG=1` 10,000.
+//! 1,000 connections; with `CHAINRING_LONG=1` 10,000. With `CHAINRING_SANITIZED`, which `.ci/sanitize` sets, the figure is
+//! printed and not judged: most of it is then the sanitizer's shadow memory and quarantine.
 
 mod common;
 
@@ -27,7 +28,9 @@ fn idle_connections_cost_less_than_two_kibibytes_with_a_pool() {
     }
     let connections = wanted.min(most);
     let per_connection = run(async || measure(connections).await);
-    assert!(per_connection < 2048, "{per_connection} bytes a connection");
+    if std::env::var_os("CHAINRING_SANITIZED").is_none() {
+        assert!(per_connection < 2048, "{per_connection} bytes a connection");
+    }
 }
 
 async fn measure(connections: usize) -> usize {

@@ -1,10 +1,52 @@
-//! A descriptor that operations share.
+//! What operations work on: descriptors that they share.
 
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
+use crate::direct::DirectDescriptor;
 use crate::exec::Handle;
+use crate::ring::sqe::FIXED_FILE;
+
+/// What an operation works on: a [`Descriptor`] of the process, or a [`DirectDescriptor`] of the ring.
+pub trait AnyDescriptor: sealed::Sealed + Clone + std::fmt::Debug + 'static {}
+
+impl AnyDescriptor for Descriptor {}
+impl AnyDescriptor for DirectDescriptor {}
+
+mod sealed {
+    use std::os::fd::RawFd;
+
+    pub trait Sealed {
+        /// The flags of an entry that works on it, and its number.
+        fn target(&self) -> (u8, RawFd);
+
+        /// Its number for system calls, if it has one.
+        fn of_process(&self) -> Option<RawFd>;
+    }
+}
+
+impl sealed::Sealed for Descriptor {
+    #[inline]
+    fn target(&self) -> (u8, RawFd) {
+        (0, self.raw())
+    }
+
+    fn of_process(&self) -> Option<RawFd> {
+        Some(self.raw())
+    }
+}
+
+impl sealed::Sealed for DirectDescriptor {
+    #[inline]
+    fn target(&self) -> (u8, RawFd) {
+        (FIXED_FILE, self.index())
+    }
+
+    fn of_process(&self) -> Option<RawFd> {
+        None
+    }
+}
 
 /// A file descriptor, owned together by whoever clones it: by a socket or file, and by each of its operations
 /// in flight. So it stays open, and its number is not given to another file, until the last operation on it has

@@ -30,6 +30,7 @@
 pub mod buf;
 #[allow(unsafe_code)]
 mod descriptor;
+mod direct;
 #[allow(unsafe_code)]
 mod driver;
 mod events;
@@ -46,7 +47,8 @@ mod ring;
 pub mod signal;
 pub mod time;
 
-pub use descriptor::Descriptor;
+pub use descriptor::{AnyDescriptor, Descriptor};
+pub use direct::DirectDescriptor;
 pub use driver::Key;
 pub use exec::{
     AbortHandle, Builder, CancelOnDrop, CancellationToken, Cancelled, CoreHandle, Cores, Handle, JoinError,

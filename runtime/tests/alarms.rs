@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use chainring_runtime::frame::{Frame, Frames, Layout, NotSubmitted, Resume, Stop};
+use chainring_runtime::frame::{Frame, Frames, Interrupt, Layout, Resume, Stop};
 use chainring_runtime::time::{self, Alarm};
 use chainring_runtime::{Builder, Handle, yield_now};
 
@@ -27,7 +27,7 @@ impl Resume for Notes {
         unreachable!("nothing is submitted");
     }
 
-    fn refused(&self, _: Frame<'_>, _: u16, _: NotSubmitted) {
+    fn interrupted(&self, _: Frame<'_>, _: Interrupt) {
         unreachable!("nothing is submitted");
     }
 

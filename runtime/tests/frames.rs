@@ -14,7 +14,8 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use chainring_runtime::frame::{
-    Frame, Frames, FramesError, Layout, Len, NotSubmitted, Plan, PlanError, Resume, Stop, Transfer, Verb,
+    Frame, Frames, FramesError, Interrupt, Layout, Len, NotSubmitted, Plan, PlanError, Resume, Stop, Then,
+    Transfer, Verb,
 };
 use chainring_runtime::time::sleep;
 use chainring_runtime::{Key, Runtime};
@@ -37,7 +38,7 @@ impl Resume for Ends {
         self.note("advanced", &frame, 0);
     }
 
-    fn refused(&self, frame: Frame<'_>, _: u16, _: NotSubmitted) {
+    fn interrupted(&self, frame: Frame<'_>, _: Interrupt) {
         self.note("refused", &frame, 0);
         frame.free();
     }
@@ -56,18 +57,19 @@ impl Resume for Ends {
 const LAYOUT: Layout = Layout { registers: 2, descriptors: 1, bytes: 64 };
 
 fn recv(len: Len) -> Transfer {
-    Transfer { verb: Verb::RecvExact, descriptor: 0, offset: 0, len }
+    Transfer::new(Verb::RecvExact, 0, 0, len)
 }
 
 fn send(len: Len) -> Transfer {
-    Transfer { verb: Verb::SendAll, descriptor: 0, offset: 0, len }
+    Transfer::new(Verb::SendAll, 0, 0, len)
 }
 
 /// Segment 0 receives eight bytes and sends them back, segment 1 receives as many as a register says.
 fn plans() -> [Plan; 2] {
-    let two = Plan { members: vec![recv(Len::Fixed(8)), send(Len::Fixed(8))], into: None, then: None };
+    let two =
+        Plan { members: vec![recv(Len::Fixed(8)), send(Len::Fixed(8))], into: None, then: Then::Resume };
     let len = Len::Register { index: 0, plus: 4, max: 64 };
-    [two, Plan { members: vec![recv(len)], into: Some(1), then: None }]
+    [two, Plan { members: vec![recv(len)], into: Some(1), then: Then::Resume }]
 }
 
 fn frames(limit: u32) -> (Rc<Frames<Ends>>, Log) {
@@ -321,7 +323,7 @@ fn layouts_and_plans_that_do_not_fit_are_refused() {
         let mine = Layout { registers: u16::MAX - 2, descriptors: 1, bytes: 64 };
         assert_eq!(new(mine, &plans()), Ok(()));
 
-        let plan = |members: Vec<Transfer>| Plan { members, into: None, then: None };
+        let plan = |members: Vec<Transfer>| Plan { members, into: None, then: Then::Resume };
         let refused = |plan: Plan, error: PlanError| {
             let expected = FramesError::Plan { segment: 0, error }.to_string();
             assert_eq!(new(LAYOUT, &[plan]), Err(expected));
@@ -331,7 +333,7 @@ fn layouts_and_plans_that_do_not_fit_are_refused() {
         refused(plan(vec![whole(); 17]), PlanError::TooLong { members: 17, limit: 16 });
         refused(plan(vec![Transfer { descriptor: 1, ..whole() }]), PlanError::NoSuchHandle);
         refused(Plan { into: Some(2), ..plan(vec![whole()]) }, PlanError::NoSuchHandle);
-        refused(Plan { then: Some(1), ..plan(vec![whole()]) }, PlanError::NoSuchHandle);
+        refused(Plan { then: Then::Segment(1), ..plan(vec![whole()]) }, PlanError::NoSuchHandle);
         refused(plan(vec![Transfer { offset: 1, ..whole() }]), PlanError::OutOfBounds);
         refused(plan(vec![Transfer { offset: u32::MAX, ..whole() }]), PlanError::OutOfBounds);
         let len = |index, plus, max| plan(vec![recv(Len::Register { index, plus, max })]);
@@ -351,7 +353,7 @@ impl Resume for Panics {
         panic!("a continuation that panics");
     }
 
-    fn refused(&self, _: Frame<'_>, _: u16, _: NotSubmitted) {
+    fn interrupted(&self, _: Frame<'_>, _: Interrupt) {
         panic!("a continuation that panics");
     }
 

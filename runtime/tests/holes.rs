@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use chainring_runtime::buf::{AlignedBuf, IoBuf, IoBufMut, PoolOptions};
 use chainring_runtime::frame::{
-    Frame, Frames, Layout, Len, NotSubmitted, Plan, Resume, Stop, Transfer, Verb,
+    Frame, Frames, Interrupt, Layout, Len, NotSubmitted, Plan, Resume, Stop, Then, Transfer, Verb,
 };
 use chainring_runtime::op::accept::{accept, accept_multi};
 use chainring_runtime::op::nop::nop;
@@ -268,7 +268,7 @@ impl Resume for Echo {
         submit(frame);
     }
 
-    fn refused(&self, _: Frame<'_>, _: u16, reason: NotSubmitted) {
+    fn interrupted(&self, _: Frame<'_>, reason: Interrupt) {
         unreachable!("no segment follows another by itself: {reason:?}");
     }
 
@@ -287,9 +287,12 @@ impl Resume for Echo {
 #[test]
 fn a_chain_meets_a_queue_that_is_nearly_full() {
     let layout = Layout { registers: 1, descriptors: 1, bytes: 64 };
-    let member = |verb| Transfer { verb, descriptor: 0, offset: 0, len: Len::Fixed(5) };
-    let plan =
-        Plan { members: vec![member(Verb::RecvExact), member(Verb::SendAll)], into: Some(0), then: None };
+    let member = |verb| Transfer::new(verb, 0, 0, Len::Fixed(5));
+    let plan = Plan {
+        members: vec![member(Verb::RecvExact), member(Verb::SendAll)],
+        into: Some(0),
+        then: Then::Resume,
+    };
     for occupied in 0..=4 {
         run(&Builder::new().submission_entries(4), async || {
             let frames =

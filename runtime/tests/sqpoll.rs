@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use chainring_runtime::frame::{
-    Frame, Frames, Layout, Len, NotSubmitted, Plan, Resume, Stop, Transfer, Verb,
+    Frame, Frames, Interrupt, Layout, Len, NotSubmitted, Plan, Resume, Stop, Then, Transfer, Verb,
 };
 use chainring_runtime::op::nop::nop;
 use chainring_runtime::time::{sleep, timeout};
@@ -99,7 +99,7 @@ impl Resume for Echo {
         submit(frame);
     }
 
-    fn refused(&self, _: Frame<'_>, _: u16, reason: NotSubmitted) {
+    fn interrupted(&self, _: Frame<'_>, reason: Interrupt) {
         unreachable!("no segment follows another by itself: {reason:?}");
     }
 
@@ -126,7 +126,7 @@ fn pair() -> (OwnedFd, OwnedFd) {
 fn chains_of_eight(runtime: &Runtime, connections: u32, rounds: u32) {
     runtime.block_on(async {
         let (done, stops) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
-        let transfer = |verb, descriptor, offset| Transfer { verb, descriptor, offset, len: Len::Fixed(32) };
+        let transfer = |verb, descriptor, offset| Transfer::new(verb, descriptor, offset, Len::Fixed(32));
         let members = (0..4)
             .flat_map(|i| {
                 let offset = i * 64;
@@ -136,7 +136,8 @@ fn chains_of_eight(runtime: &Runtime, connections: u32, rounds: u32) {
         let layout = Layout { registers: 1, descriptors: 2, bytes: 256 };
         let echo = Echo { rounds, done: done.clone(), stops: stops.clone() };
         let frames =
-            Frames::new(layout, &[Plan { members, into: None, then: None }], connections, echo).unwrap();
+            Frames::new(layout, &[Plan { members, into: None, then: Then::Resume }], connections, echo)
+                .unwrap();
         for _ in 0..connections {
             let mut frame = frames.allocate().unwrap();
             let (one, other) = pair();

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use chainring_runtime::buf::PoolOptions;
 use chainring_runtime::frame::{
-    Frame, Frames, Layout, Len, NotSubmitted, Plan, Resume, Stop, Transfer, Verb,
+    Frame, Frames, Interrupt, Layout, Len, Plan, Resume, Stop, Then, Transfer, Verb,
 };
 use chainring_runtime::op::recv_multi::{recv_multi, recv_pooled};
 use chainring_runtime::{Builder, Handle, Runtime, spawn, spawn_blocking, time, yield_now};
@@ -198,7 +198,7 @@ impl Resume for Ends {
         self.0.borrow_mut().push("advanced");
     }
 
-    fn refused(&self, _: Frame<'_>, _: u16, _: NotSubmitted) {
+    fn interrupted(&self, _: Frame<'_>, _: Interrupt) {
         self.0.borrow_mut().push("refused");
     }
 
@@ -211,8 +211,8 @@ impl Resume for Ends {
     }
 }
 
-fn receive(len: Len, into: Option<u16>, then: Option<u16>) -> Plan {
-    let transfer = Transfer { verb: Verb::RecvExact, descriptor: 0, offset: 0, len };
+fn receive(len: Len, into: Option<u16>, then: Then) -> Plan {
+    let transfer = Transfer::new(Verb::RecvExact, 0, 0, len);
     Plan { members: vec![transfer], into, then }
 }
 
@@ -223,7 +223,7 @@ fn frames_get_the_number_of_others_that_were_cancelled() {
     let _alone = alone();
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
-        let plans = [receive(Len::Fixed(5), None, None)];
+        let plans = [receive(Len::Fixed(5), None, Then::Resume)];
         let ((idle, _peer), (socket, mut peer)) = (tcp(), tcp());
         let old = Ends::default();
         let frames = Frames::new(LAYOUT, &plans, 1, old.clone()).unwrap();
@@ -262,8 +262,8 @@ fn a_count_goes_into_the_register_of_its_length_when_there_is_no_room_for_what_f
     runtime.block_on(async {
         // The register says four, four are added, and takes the eight that came.
         let plans = [
-            receive(Len::Register { index: 0, plus: 4, max: 64 }, Some(0), Some(1)),
-            receive(Len::Fixed(1), None, None),
+            receive(Len::Register { index: 0, plus: 4, max: 64 }, Some(0), Then::Segment(1)),
+            receive(Len::Fixed(1), None, Then::Resume),
         ];
         let ends = Ends::default();
         let frames = Frames::new(LAYOUT, &plans, 8, ends.clone()).unwrap();
@@ -499,7 +499,7 @@ fn a_runtime_is_dropped_in_a_waker_a_frame_and_a_panic_of_another() {
     struct DropsInFrame;
     impl Resume for DropsInFrame {
         fn advanced(&self, _: Frame<'_>, _: u16) {}
-        fn refused(&self, _: Frame<'_>, _: u16, _: NotSubmitted) {}
+        fn interrupted(&self, _: Frame<'_>, _: Interrupt) {}
         fn stopped(&self, _: Frame<'_>, _: Stop) {}
         fn unparked(&self, _: Frame<'_>) {
             VICTIM.take();

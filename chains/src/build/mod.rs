@@ -6,11 +6,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use steps::{TransferStep, WhenStep};
+pub use steps::{AttemptStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
 
 use crate::compile;
 use crate::error::BuildError;
-use crate::handle::{Buf, BuilderId, Reg, Socket};
+use crate::handle::{Buf, BuilderId, File, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
 use crate::tree::{Block, Kind, Step};
@@ -25,11 +25,17 @@ pub struct Chain<S> {
     /// The blocks that are open, the outermost first.
     pub(crate) blocks: Vec<Block>,
     pub(crate) steps: u32,
-    pub(crate) sockets: u16,
+    /// Places of descriptors.
+    pub(crate) places: u16,
     pub(crate) accepted: Option<Socket>,
     pub(crate) regs: u16,
     pub(crate) params: Vec<Reg>,
     pub(crate) bufs: Vec<Buf>,
+    /// Bytes that all frames share, and how many there are of them.
+    pub(crate) constants: Vec<u8>,
+    pub(crate) constant_bufs: u16,
+    /// What `statx` answers into.
+    pub(crate) statx: Option<Buf>,
     pub(crate) natives: Vec<Native<S>>,
     pub(crate) lowering: Lowering,
     session: PhantomData<fn(S)>,
@@ -54,11 +60,14 @@ impl<S: 'static> Chain<S> {
             name: name.into(),
             blocks: vec![Block::new()],
             steps: 0,
-            sockets: 0,
+            places: 0,
             accepted: None,
             regs: 0,
             params: Vec::new(),
             bufs: Vec::new(),
+            constants: Vec::new(),
+            constant_bufs: 0,
+            statx: None,
             natives: Vec::new(),
             lowering: Lowering::Chosen,
             session: PhantomData,
@@ -76,11 +85,21 @@ impl<S: 'static> Chain<S> {
         }
     }
 
-    /// A further socket of each frame, to be given when the frame is spawned.
+    /// A further socket of each frame, to be given when the frame is spawned, or made by
+    /// [`connect`](Chain::connect).
     pub fn socket(&mut self) -> Socket {
-        let index = self.sockets;
-        self.sockets = self.sockets.saturating_add(1);
-        Socket { builder: self.id, index }
+        Socket(self.place())
+    }
+
+    /// A file of each frame, to be given when the frame is spawned, or opened by [`open`](Chain::open).
+    pub fn file(&mut self) -> File {
+        File(self.place())
+    }
+
+    fn place(&mut self) -> Place {
+        let index = self.places;
+        self.places = self.places.saturating_add(1);
+        Place { builder: self.id, index }
     }
 
     /// A register of each frame. It must be written before it is read.
@@ -102,9 +121,32 @@ impl<S: 'static> Chain<S> {
     pub fn buffer(&mut self, len: u32) -> Buf {
         let start = self.bufs.last().map_or(0, |last| last.start.saturating_add(last.len));
         let index = u16::try_from(self.bufs.len()).unwrap_or(u16::MAX);
-        let buf = Buf { builder: self.id, index, start, len };
+        let buf = Buf { builder: self.id, index, start, len, constant: false };
         self.bufs.push(buf);
         buf
+    }
+
+    /// A buffer of `len` bytes of each frame that is filled at one end and consumed at the other.
+    pub fn stream(&mut self, len: u32) -> StreamBuf {
+        let (from, held) = (self.param(), self.param());
+        StreamBuf { buf: self.buffer(len), from, len: held, end: self.reg(), room: self.reg() }
+    }
+
+    /// Bytes that all frames share, and can only read: a greeting, a table, a key.
+    pub fn constant(&mut self, bytes: &[u8]) -> Buf {
+        let start = u32::try_from(self.constants.len()).unwrap_or(u32::MAX);
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        self.constants.extend_from_slice(bytes);
+        let index = self.constant_bufs;
+        self.constant_bufs = self.constant_bufs.saturating_add(1);
+        Buf { builder: self.id, index, start, len, constant: true }
+    }
+
+    /// A path for [`open`](Chain::open), known now: its bytes, and a NUL behind them.
+    pub fn path(&mut self, path: impl AsRef<std::path::Path>) -> Span {
+        let mut bytes = path.as_ref().as_os_str().as_encoded_bytes().to_vec();
+        bytes.push(0);
+        self.constant(&bytes).all()
     }
 
     /// Forces a lowering, for comparing them.
@@ -127,6 +169,12 @@ impl<S: 'static> Chain<S> {
         let block = self.blocks.last_mut().expect("the outermost block stays open");
         block.push(Step { number, name, kind });
         block.last_mut().expect("a step was just pushed")
+    }
+
+    /// Adds what belongs to the step `number`, which consists of several.
+    fn push_part(&mut self, number: u32, name: &'static str, kind: Kind) {
+        let block = self.blocks.last_mut().expect("the outermost block stays open");
+        block.push(Step { number, name, kind });
     }
 
     /// Records what `body` adds as a block of its own.

@@ -4,22 +4,18 @@
 //! transfers that can never move a byte, calls that borrow the same thing twice. It runs on the tree, before
 //! anything computes with the handles.
 //!
-//! [`paths`] follows the flow, forward, to a fixed point. For each line it computes what is written on *every*
-//! path to it: the intersection of what its predecessors leave written. A line that reads something else is
-//! refused, and so is a written step without a path to it. Sockets whose sending half is shut down are followed in
-//! the same way: what would send on one that is so on every path can never work.
+//! [`paths`] (in `paths.rs`) follows the flow.
 
 use std::sync::Arc;
 
-use chainring_runtime::frame::{Moves, Verb};
+use chainring_runtime::frame::Moves;
 
-use super::flow::{Flow, Inst, Pc};
+use super::effects::may_overlap;
 use crate::access::Touch;
-use crate::build::Chain;
 use crate::error::{BuildError, Reason};
-use crate::expr::{Expr, Node, is_of};
-use crate::handle::{Buf, BuilderId, Reg, Socket, Span, SpanLen};
-use crate::tree::{Block, Kind, Step};
+use crate::expr::{Expr, Node};
+use crate::handle::{Buf, BuilderId, Reg, Span, SpanLen};
+use crate::tree::{Block, Compute, IoStep, Kind, Step};
 
 /// Checks every step by itself.
 pub(crate) fn handles(block: &Block, builder: BuilderId, chain: &Arc<str>) -> Result<(), BuildError> {
@@ -35,263 +31,170 @@ pub(crate) fn handles(block: &Block, builder: BuilderId, chain: &Arc<str>) -> Re
                 handles(otherwise, builder, chain)?;
             }
             Kind::Repeat(body) => handles(body, builder, chain)?,
+            Kind::Attempt { body, handler, .. } => {
+                handles(body, builder, chain)?;
+                handles(handler, builder, chain)?;
+            }
             _ => {}
         }
     }
     Ok(())
 }
 
+/// What belongs to the builder.
+struct Own(BuilderId);
+
 fn step_handles(step: &Step, builder: BuilderId) -> Result<(), Reason> {
-    let own = |is_own: bool| if is_own { Ok(()) } else { Err(Reason::Foreign) };
+    let own = Own(builder);
     match &step.kind {
-        Kind::Transfer(transfer) => {
-            own(transfer.socket.builder == builder)?;
-            own(transfer.into.is_none_or(|reg| reg.builder == builder))?;
-            transfer.spans.iter().try_for_each(|span| check_span(span, builder))?;
-            let empty = |span: &Span| span.len == SpanLen::Fixed(0);
-            if transfer.spans.iter().all(empty) {
-                return Err(Reason::EmptySpan);
-            }
-            if transfer.verb == Verb::Recv && transfer.spans[0].room() == 0 {
-                return Err(Reason::EmptySpan);
-            }
-            Ok(())
-        }
-        Kind::Shutdown(socket) => own(socket.builder == builder),
-        Kind::Set(reg, expr) => {
-            own(reg.builder == builder)?;
-            check_expr(expr, builder)
-        }
-        Kind::Ensure(cond, _) => check_expr(cond, builder),
-        Kind::When { cond, .. } => check_expr(cond, builder),
+        Kind::Io(io) => own.io(io),
+        Kind::Compute(compute) => own.compute(compute),
+        Kind::Ensure(cond, _) | Kind::When { cond, .. } => own.expr(cond),
+        Kind::Sleep(time) => own.expr(time),
+        Kind::Attempt { errno, .. } => errno.iter().try_for_each(|reg| own.reg(reg)),
         Kind::Call(_, touches) => {
-            for touch in touches {
-                match touch {
-                    Touch::Read(span) | Touch::Write(span) => check_span(span, builder)?,
-                    Touch::RegMut(reg) | Touch::Value(reg) => own(reg.builder == builder)?,
-                }
-            }
+            touches.iter().try_for_each(|touch| own.touch(touch))?;
             check_disjoint(touches)
         }
         Kind::Repeat(_) | Kind::Again | Kind::Leave | Kind::Finish => Ok(()),
     }
 }
 
-fn check_span(span: &Span, builder: BuilderId) -> Result<(), Reason> {
-    let reg_is_own = !matches!(span.len, SpanLen::Reg(reg) if reg.builder != builder);
-    if span.buf.builder != builder || !reg_is_own {
-        return Err(Reason::Foreign);
+impl Own {
+    fn id(&self, of: BuilderId) -> Result<(), Reason> {
+        if of == self.0 { Ok(()) } else { Err(Reason::Foreign) }
     }
-    if span.fits() {
-        return Ok(());
+
+    fn reg(&self, reg: &Reg) -> Result<(), Reason> {
+        self.id(reg.builder)
     }
-    let len = if let SpanLen::Fixed(len) = span.len { len } else { 0 };
-    Err(Reason::SpanTooLong { from: span.from, len, capacity: span.buf.len })
+
+    fn io(&self, io: &IoStep) -> Result<(), Reason> {
+        self.id(io.place.builder)?;
+        io.into.iter().try_for_each(|reg| self.reg(reg))?;
+        io.position.iter().chain(&io.amount).try_for_each(|expr| self.expr(expr))?;
+        io.open.iter().filter_map(|open| open.at).try_for_each(|place| self.id(place.builder))?;
+        io.spans.iter().try_for_each(|span| self.span(span))?;
+        if io.verb.moves() == Moves::In {
+            io.spans.iter().try_for_each(|span| writable(&span.buf))?;
+        }
+        // What can never transfer a byte.
+        let empty = |span: &Span| span.len == SpanLen::Fixed(0) || span.room() == 0;
+        if io.verb.transfers() && io.spans.iter().all(empty) {
+            return Err(Reason::EmptySpan);
+        }
+        Ok(())
+    }
+
+    fn compute(&self, compute: &Compute) -> Result<(), Reason> {
+        match compute {
+            Compute::Set(reg, value) => {
+                self.reg(reg)?;
+                self.expr(value)
+            }
+            Compute::Store { buf, at, order, value } => {
+                self.id(buf.builder)?;
+                writable(buf)?;
+                if let Node::Const(at) = at.0 {
+                    inside(buf, u32::try_from(at).unwrap_or(u32::MAX), order.width())?;
+                }
+                self.expr(at)?;
+                self.expr(value)
+            }
+            Compute::Copy { to, from } => {
+                writable(&to.buf)?;
+                self.span(to)?;
+                self.span(from)
+            }
+            Compute::Compact(stream) => self.id(stream.buf.builder),
+        }
+    }
+
+    fn touch(&self, touch: &Touch) -> Result<(), Reason> {
+        match touch {
+            Touch::Read(span) => self.span(span),
+            Touch::Write(span) => {
+                writable(&span.buf)?;
+                self.span(span)
+            }
+            Touch::RegMut(reg) | Touch::Value(reg) => self.reg(reg),
+            Touch::Stream(stream) => self.id(stream.buf.builder),
+        }
+    }
+
+    fn span(&self, span: &Span) -> Result<(), Reason> {
+        self.id(span.buf.builder)?;
+        span.start.iter().try_for_each(|reg| self.reg(reg))?;
+        if let SpanLen::Reg(reg) = &span.len {
+            self.reg(reg)?;
+        }
+        if span.fits() {
+            return Ok(());
+        }
+        let len = if let SpanLen::Fixed(len) = span.len { len } else { 0 };
+        Err(Reason::SpanTooLong { from: span.from, len, capacity: span.buf.len })
+    }
+
+    fn expr(&self, expr: &Expr) -> Result<(), Reason> {
+        let mut result = Ok(());
+        expr.0.visit(&mut |node| {
+            if result.is_ok() {
+                result = self.node(node);
+            }
+        });
+        result
+    }
+
+    fn node(&self, node: &Node) -> Result<(), Reason> {
+        match node {
+            Node::Reg(reg) => self.reg(reg),
+            Node::Load { buf, offset, order } => {
+                self.id(buf.builder)?;
+                writable(buf)?;
+                inside(buf, *offset, order.width())
+            }
+            Node::LoadAt { buf, .. } => {
+                self.id(buf.builder)?;
+                writable(buf)
+            }
+            Node::Find { span, .. } | Node::Hash(span) => self.span(span),
+            Node::Equal(a, b) => {
+                self.span(a)?;
+                self.span(b)
+            }
+            Node::Const(_) | Node::Binary(..) => Ok(()),
+        }
+    }
 }
 
-fn check_expr(expr: &Expr, builder: BuilderId) -> Result<(), Reason> {
-    if !is_of(expr, builder) {
-        return Err(Reason::Foreign);
+/// Whether a buffer is a frame's own, and not a constant.
+fn writable(buf: &Buf) -> Result<(), Reason> {
+    if buf.constant { Err(Reason::Constant(buf.index)) } else { Ok(()) }
+}
+
+fn inside(buf: &Buf, offset: u32, width: u32) -> Result<(), Reason> {
+    match offset.checked_add(width) {
+        Some(end) if end <= buf.len => Ok(()),
+        _ => Err(Reason::LoadOutside { offset, width, capacity: buf.len }),
     }
-    let mut outside = None;
-    expr.0.leaves(&mut |leaf| {
-        if let Node::Load { buf, offset, width, .. } = leaf {
-            let end = offset.checked_add(u32::from(*width));
-            if end.is_none_or(|end| end > buf.len) {
-                outside = Some(Reason::LoadOutside { offset: *offset, width: *width, capacity: buf.len });
-            }
-        }
-    });
-    outside.map_or(Ok(()), Err)
 }
 
 /// Nothing is lent twice if one of the two may write it, whatever the registers say.
 fn check_disjoint(touches: &[Touch]) -> Result<(), Reason> {
-    let reach = |span: &Span| {
-        let start = span.buf.start + span.from;
-        let len = if let SpanLen::Fixed(len) = span.len { len } else { span.room() };
-        start..start + len
+    let written = |touch: &Touch| match touch {
+        Touch::Write(span) => Some(*span),
+        Touch::Stream(stream) => Some(stream.buf.all()),
+        _ => None,
     };
+    let seen = |touch: &Touch| if let Touch::Read(span) = touch { Some(*span) } else { written(touch) };
     for (i, a) in touches.iter().enumerate() {
         for b in &touches[..i] {
-            let clash = match (a, b) {
-                (Touch::Write(a), Touch::Read(b) | Touch::Write(b)) | (Touch::Read(a), Touch::Write(b)) => {
-                    let (a, b) = (reach(a), reach(b));
-                    a.start < b.end && b.start < a.end
-                }
-                (Touch::RegMut(a), Touch::RegMut(b)) => a == b,
-                _ => false,
-            };
-            if clash {
+            let bytes = |a: Option<Span>, b: Option<Span>| a.zip(b).is_some_and(|(a, b)| may_overlap(&a, &b));
+            let registers = matches!((a, b), (Touch::RegMut(a), Touch::RegMut(b)) if a == b);
+            if registers || bytes(written(a), seen(b)) || bytes(seen(a), written(b)) {
                 return Err(Reason::Overlap);
             }
         }
     }
     Ok(())
-}
-
-/// What is written on every path: a bit for each register, then one for each buffer. Behind them one for each socket
-/// that is shut down.
-#[derive(Clone, PartialEq, Eq)]
-struct Written {
-    bits: Vec<u64>,
-    regs: usize,
-    bufs: usize,
-}
-
-impl Written {
-    fn nothing<S>(chain: &Chain<S>) -> Written {
-        let (regs, bufs) = (usize::from(chain.regs), chain.bufs.len());
-        let all = regs + bufs + usize::from(chain.sockets);
-        Written { bits: vec![0; all.div_ceil(64)], regs, bufs }
-    }
-
-    fn set(&mut self, bit: usize) {
-        self.bits[bit / 64] |= 1 << (bit % 64);
-    }
-
-    fn has(&self, bit: usize) -> bool {
-        self.bits[bit / 64] & 1 << (bit % 64) != 0
-    }
-
-    fn reg(reg: &Reg) -> usize {
-        usize::from(reg.index)
-    }
-
-    fn buf(&self, buf: &Buf) -> usize {
-        self.regs + usize::from(buf.index)
-    }
-
-    fn shut(&self, socket: &Socket) -> usize {
-        self.regs + self.bufs + usize::from(socket.index)
-    }
-
-    /// Keeps what both have. Says whether anything was lost.
-    fn meet(&mut self, other: &Written) -> bool {
-        let before = self.bits.clone();
-        self.bits.iter_mut().zip(&other.bits).for_each(|(a, b)| *a &= b);
-        self.bits != before
-    }
-}
-
-/// Checks every path through the flow.
-pub(crate) fn paths<S: 'static>(flow: &Flow, chain: &Chain<S>) -> Result<(), BuildError> {
-    let mut start = Written::nothing(chain);
-    chain.params.iter().for_each(|reg| start.set(Written::reg(reg)));
-    let mut before: Vec<Option<Written>> = vec![None; flow.lines.len()];
-    before[0] = Some(start);
-    let mut work: Vec<Pc> = vec![0];
-    while let Some(pc) = work.pop() {
-        let mut after = before[pc].clone().expect("only reached lines are worked on");
-        write(&flow.lines[pc].inst, &mut after);
-        for next in successors(&flow.lines[pc].inst, pc).into_iter().flatten() {
-            let changed = match &mut before[next] {
-                Some(known) => known.meet(&after),
-                unreached => {
-                    *unreached = Some(after.clone());
-                    true
-                }
-            };
-            if changed {
-                work.push(next);
-            }
-        }
-    }
-    for (line, written) in flow.lines.iter().zip(&before) {
-        let refused = match written {
-            None if line.written => Err(Reason::Unreachable),
-            None => Ok(()),
-            Some(written) => check_reads(&line.inst, written),
-        };
-        refused.map_err(|reason| BuildError {
-            chain: chain.name.clone(),
-            step: Some((line.step, line.name)),
-            reason,
-        })?;
-    }
-    Ok(())
-}
-
-/// Where a line can lead.
-fn successors(inst: &Inst, pc: Pc) -> [Option<Pc>; 2] {
-    match inst {
-        Inst::Finish => [None, None],
-        Inst::Jump(to) => [Some(*to), None],
-        Inst::Unless(_, to) => [Some(pc + 1), Some(*to)],
-        _ => [Some(pc + 1), None],
-    }
-}
-
-fn write(inst: &Inst, written: &mut Written) {
-    match inst {
-        Inst::Move(member) => {
-            if member.verb.moves() == Moves::In {
-                for span in &member.spans {
-                    written.set(written.buf(&span.buf));
-                }
-            }
-            if member.verb == Verb::Shutdown {
-                written.set(written.shut(&member.socket));
-            }
-            if let Some(reg) = &member.into {
-                written.set(Written::reg(reg));
-            }
-        }
-        Inst::Set(reg, _) => written.set(Written::reg(reg)),
-        Inst::Call(_, touches) => {
-            for touch in touches {
-                match touch {
-                    Touch::Write(span) => written.set(written.buf(&span.buf)),
-                    Touch::RegMut(reg) => written.set(Written::reg(reg)),
-                    Touch::Read(_) | Touch::Value(_) => {}
-                }
-            }
-        }
-        Inst::Ensure(..) | Inst::Unless(..) | Inst::Jump(_) | Inst::Finish => {}
-    }
-}
-
-fn check_reads(inst: &Inst, written: &Written) -> Result<(), Reason> {
-    let reg = |reg: &Reg| {
-        if written.has(Written::reg(reg)) { Ok(()) } else { Err(Reason::RegUnwritten(reg.index)) }
-    };
-    let buf = |buf: &Buf| {
-        if written.has(written.buf(buf)) { Ok(()) } else { Err(Reason::BufUnwritten(buf.index)) }
-    };
-    let len = |span: &Span| if let SpanLen::Reg(r) = &span.len { reg(r) } else { Ok(()) };
-    let expr = |expr: &Expr| {
-        let mut result = Ok(());
-        expr.0.leaves(&mut |leaf| {
-            let read = match leaf {
-                Node::Reg(r) => reg(r),
-                Node::Load { buf: b, .. } => buf(b),
-                _ => Ok(()),
-            };
-            if result.is_ok() {
-                result = read;
-            }
-        });
-        result
-    };
-    match inst {
-        Inst::Move(member) => {
-            // What sends, and another shutdown.
-            if member.verb.moves() != Moves::In && written.has(written.shut(&member.socket)) {
-                return Err(Reason::ShutDown(member.socket.index));
-            }
-            member.spans.iter().try_for_each(|span| {
-                len(span)?;
-                if member.verb.moves() == Moves::Out { buf(&span.buf) } else { Ok(()) }
-            })
-        }
-        Inst::Set(_, value) => expr(value),
-        Inst::Ensure(cond, _) | Inst::Unless(cond, _) => expr(cond),
-        Inst::Call(_, touches) => touches.iter().try_for_each(|touch| match touch {
-            Touch::Read(span) => len(span).and_then(|()| buf(&span.buf)),
-            Touch::Write(span) => len(span),
-            Touch::Value(r) => reg(r),
-            Touch::RegMut(_) => Ok(()),
-        }),
-        Inst::Jump(_) | Inst::Finish => Ok(()),
-    }
 }

@@ -1,70 +1,104 @@
 //! Blocks become lines.
 //!
 //! A program counter is an index into the lines; a line goes on with the next one unless it says otherwise. `when`
-//! becomes a branch, `repeat` a jump back, `again` and `leave` jumps. The last line always is a `Finish`.
+//! becomes a branch, `repeat` a jump back, `again` and `leave` jumps. The last line always is a `Finish`. A line inside
+//! of an `attempt` names the handler that an error of it leads to: its error edge.
 //!
 //! A transfer of several spans becomes one where they lie behind each other (`head.all()` followed by `body.to(n)`
 //! of the next buffer), else several in a row. The count of an exact transfer is known beforehand, so its
-//! `.into(reg)` becomes a `Set` behind it; only a `recv` has a result that must be read off its completion.
+//! `.into(reg)` becomes a `Set` behind it; only a `recv` has a result that must be read off its completion. A position
+//! that is an expression becomes a `Set` before it, of a register that nobody else has.
 
 use std::sync::Arc;
 
-use chainring_runtime::frame::{Len, Verb};
+use chainring_runtime::frame::{Directory, Extra, Len, Success, Transfer, Verb};
 
+use crate::access::Touch;
 use crate::error::{BuildError, Reason};
-use crate::expr::{Cond, Expr};
-use crate::handle::{Reg, Socket, Span, SpanLen};
-use crate::tree::{Block, Kind, OnEnd, Step};
+use crate::expr::{Cond, Expr, Node};
+use crate::handle::{BuilderId, Place, Reg, Span, SpanLen};
+use crate::tree::{Block, Compute, IoStep, Kind, OnEnd, Step};
 
 /// An index into the lines of a flow.
 pub(crate) type Pc = usize;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Line {
     pub(crate) inst: Inst,
     pub(crate) step: u32,
     pub(crate) name: &'static str,
     /// Written by the user as a step, and not made up in between.
     pub(crate) written: bool,
+    /// Moved up over operations that were written before it.
+    pub(crate) hoisted: bool,
+    /// Where an error leads.
+    pub(crate) handler: Option<Handler>,
 }
 
-#[derive(Debug)]
+/// Where an error of a line leads, and the register that takes its errno.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Handler {
+    pub(crate) to: Pc,
+    pub(crate) errno: Option<Reg>,
+}
+
+#[derive(Clone, Debug)]
 pub(crate) enum Inst {
-    Move(Move),
-    Set(Reg, Expr),
+    Io(Io),
+    Compute(Compute),
     Ensure(Cond, i32),
     /// Goes on at the target if the condition does not hold.
     Unless(Cond, Pc),
     Jump(Pc),
-    Call(usize, Vec<crate::access::Touch>),
+    Call(usize, Vec<Touch>),
+    Sleep(Expr),
     Finish,
 }
 
 /// One member of a segment to be.
 #[derive(Clone, Debug)]
-pub(crate) struct Move {
+pub(crate) struct Io {
     pub(crate) verb: Verb,
-    pub(crate) socket: Socket,
-    /// One span after the other, without a gap; only the last may have its length in a register. None if the verb
-    /// moves no bytes.
+    pub(crate) place: Place,
+    /// One span after the other, without a gap; only the last may have its length in a register, and only a span by
+    /// itself its start. None if the verb moves no bytes.
     pub(crate) spans: Vec<Span>,
+    pub(crate) position: Option<Reg>,
+    pub(crate) amount: Option<Reg>,
+    /// For what opens: the directory, and where among the constants the `open_how` lies.
+    pub(crate) open: Option<(Option<Place>, u32)>,
     pub(crate) into: Option<Reg>,
     pub(crate) on_end: OnEnd,
 }
 
-impl Move {
-    /// Where it starts in the frame's bytes.
-    pub(crate) fn offset(&self) -> u32 {
-        self.spans.first().map_or(0, |span| span.buf.start + span.from)
-    }
-
-    /// Its length, as the submission computes it.
-    pub(crate) fn len(&self) -> Len {
+impl Io {
+    /// As the frames' region wants it.
+    pub(crate) fn transfer(&self) -> Transfer {
+        let first = self.spans.first();
         let fixed = |span: &Span| if let SpanLen::Fixed(len) = span.len { len } else { 0 };
         let plus = self.spans.iter().map(fixed).sum();
-        match self.spans.last().map(|last| (last.len, last.room())) {
+        let len = match self.spans.last().map(|last| (last.len, last.room())) {
             Some((SpanLen::Reg(reg), room)) => Len::Register { index: reg.index, plus, max: plus + room },
             _ => Len::Fixed(plus),
+        };
+        let start = first.and_then(|span| span.start);
+        let at = |place: Option<Place>| match place {
+            Some(place) => Directory::Descriptor(place.index),
+            None => Directory::Working,
+        };
+        Transfer {
+            verb: self.verb,
+            descriptor: self.place.index,
+            offset: first.map_or(0, |span| span.buf.start + span.from),
+            len,
+            extra: Extra {
+                start: start.map(|reg| reg.index),
+                room: first.filter(|_| start.is_some()).map_or(0, Span::room),
+                constant: first.is_some_and(|span| span.buf.constant),
+                position: self.position.map(|reg| reg.index),
+                amount: self.amount.map(|reg| reg.index),
+                open: self.open.map(|(directory, how)| (at(directory), how)),
+            },
         }
     }
 }
@@ -80,86 +114,124 @@ struct Loop {
     leaves: Vec<Pc>,
 }
 
-struct Flattener<'c> {
+pub(super) struct Flattener<'c> {
+    pub(super) chain: &'c Arc<str>,
+    pub(super) builder: BuilderId,
+    /// Registers given out so far; more are taken behind them.
+    pub(super) regs: u16,
+    pub(super) constants: Vec<u8>,
     lines: Vec<Line>,
     loops: Vec<Loop>,
-    chain: &'c Arc<str>,
+    handler: Option<Handler>,
 }
 
-pub(crate) fn flatten(tree: &Block, chain: &Arc<str>) -> Result<Flow, BuildError> {
-    let mut flattener = Flattener { lines: Vec::new(), loops: Vec::new(), chain };
-    flattener.block(tree)?;
-    let step = flattener.lines.last().map_or(0, |line| line.step);
-    flattener.lines.push(Line { inst: Inst::Finish, step, name: "end", written: false });
-    Ok(Flow { lines: flattener.lines })
-}
+/// Where a handler starts that is not flattened yet: patched when it is.
+const LATER: Pc = Pc::MAX;
 
-impl Flattener<'_> {
+impl<'c> Flattener<'c> {
+    pub(super) fn new(chain: &'c Arc<str>, builder: BuilderId, regs: u16, constants: Vec<u8>) -> Self {
+        let (lines, loops) = (Vec::new(), Vec::new());
+        Flattener { chain, builder, regs, constants, lines, loops, handler: None }
+    }
+
+    pub(super) fn flatten(&mut self, tree: &Block) -> Result<Flow, BuildError> {
+        self.block(tree)?;
+        let step = self.lines.last().map_or(0, |line| line.step);
+        let inst = Inst::Finish;
+        self.lines.push(Line { inst, step, name: "end", written: false, hoisted: false, handler: None });
+        Ok(Flow { lines: std::mem::take(&mut self.lines) })
+    }
+
     fn block(&mut self, block: &Block) -> Result<(), BuildError> {
         block.iter().try_for_each(|step| self.step(step))
     }
 
     fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
-        self.lines.push(Line { inst, step: step.number, name: step.name, written });
+        let handler = self.handler;
+        let (number, name) = (step.number, step.name);
+        self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler });
         self.lines.len() - 1
     }
 
     fn step(&mut self, step: &Step) -> Result<(), BuildError> {
-        match &step.kind {
-            Kind::Transfer(_) => self.transfer(step),
-            Kind::Shutdown(socket) => {
-                let (verb, socket, on_end) = (Verb::Shutdown, *socket, OnEnd::Error);
-                let member = Move { verb, socket, spans: Vec::new(), into: None, on_end };
-                self.push(step, Inst::Move(member), true);
-            }
-            Kind::Set(reg, expr) => {
-                self.push(step, Inst::Set(*reg, expr.clone()), true);
-            }
-            Kind::Ensure(cond, code) => {
-                self.push(step, Inst::Ensure(cond.clone(), *code), true);
-            }
-            Kind::Call(index, touches) => {
-                self.push(step, Inst::Call(*index, touches.clone()), true);
-            }
-            Kind::Finish => {
-                self.push(step, Inst::Finish, true);
-            }
-            Kind::When { cond, then, otherwise } => {
-                let branch = self.push(step, Inst::Unless(cond.clone(), 0), true);
-                self.block(then)?;
-                if otherwise.is_empty() {
-                    self.patch(branch, self.lines.len());
-                } else {
-                    let skip = self.push(step, Inst::Jump(0), false);
-                    self.patch(branch, self.lines.len());
-                    self.block(otherwise)?;
-                    self.patch(skip, self.lines.len());
-                }
-            }
-            Kind::Repeat(body) => {
-                let start = self.lines.len();
-                self.loops.push(Loop { start, leaves: Vec::new() });
-                self.block(body)?;
-                self.push(step, Inst::Jump(start), false);
-                let ended = self.loops.pop().expect("pushed above");
-                let end = self.lines.len();
-                ended.leaves.into_iter().for_each(|leave| self.patch(leave, end));
-            }
-            Kind::Again | Kind::Leave => {
-                let Some(innermost) = self.loops.last() else {
-                    return Err(BuildError {
-                        chain: self.chain.clone(),
-                        step: Some((step.number, step.name)),
-                        reason: Reason::NoLoop,
-                    });
-                };
-                let jump = self.push(step, Inst::Jump(innermost.start), true);
-                if matches!(step.kind, Kind::Leave) {
-                    self.loops.last_mut().expect("looked at above").leaves.push(jump);
-                }
+        let inst = match &step.kind {
+            Kind::Io(io) => return self.io(step, io),
+            Kind::When { cond, then, otherwise } => return self.when(step, cond, then, otherwise),
+            Kind::Repeat(body) => return self.repeat(step, body),
+            Kind::Attempt { body, errno, handler } => return self.attempt(step, body, *errno, handler),
+            Kind::Again | Kind::Leave => return self.jump(step),
+            Kind::Compute(compute) => Inst::Compute(compute.clone()),
+            Kind::Ensure(cond, code) => Inst::Ensure(cond.clone(), *code),
+            Kind::Call(index, touches) => Inst::Call(*index, touches.clone()),
+            Kind::Sleep(time) => Inst::Sleep(time.clone()),
+            Kind::Finish => Inst::Finish,
+        };
+        self.push(step, inst, true);
+        Ok(())
+    }
+
+    fn when(&mut self, step: &Step, cond: &Cond, then: &Block, otherwise: &Block) -> Result<(), BuildError> {
+        let branch = self.push(step, Inst::Unless(cond.clone(), 0), true);
+        self.block(then)?;
+        if otherwise.is_empty() {
+            self.patch(branch, self.lines.len());
+            return Ok(());
+        }
+        let skip = self.push(step, Inst::Jump(0), false);
+        self.patch(branch, self.lines.len());
+        self.block(otherwise)?;
+        self.patch(skip, self.lines.len());
+        Ok(())
+    }
+
+    fn repeat(&mut self, step: &Step, body: &Block) -> Result<(), BuildError> {
+        let start = self.lines.len();
+        self.loops.push(Loop { start, leaves: Vec::new() });
+        self.block(body)?;
+        self.push(step, Inst::Jump(start), false);
+        let ended = self.loops.pop().expect("pushed above");
+        let end = self.lines.len();
+        ended.leaves.into_iter().for_each(|leave| self.patch(leave, end));
+        Ok(())
+    }
+
+    fn attempt(
+        &mut self,
+        step: &Step,
+        body: &Block,
+        errno: Option<Reg>,
+        handler: &Block,
+    ) -> Result<(), BuildError> {
+        let (start, outer) = (self.lines.len(), self.handler);
+        self.handler = Some(Handler { to: LATER, errno });
+        self.block(body)?;
+        self.handler = outer;
+        let skip = self.push(step, Inst::Jump(0), false);
+        let to = self.lines.len();
+        for line in &mut self.lines[start..skip] {
+            // Those of an attempt inside have their own.
+            if let Some(Handler { to: place @ LATER, .. }) = &mut line.handler {
+                *place = to;
             }
         }
+        self.block(handler)?;
+        self.patch(skip, self.lines.len());
         Ok(())
+    }
+
+    fn jump(&mut self, step: &Step) -> Result<(), BuildError> {
+        let Some(innermost) = self.loops.last() else {
+            return Err(self.refuse(step, Reason::NoLoop));
+        };
+        let jump = self.push(step, Inst::Jump(innermost.start), true);
+        if matches!(step.kind, Kind::Leave) {
+            self.loops.last_mut().expect("looked at above").leaves.push(jump);
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, step: &Step, reason: Reason) -> BuildError {
+        BuildError { chain: self.chain.clone(), step: Some((step.number, step.name)), reason }
     }
 
     fn patch(&mut self, line: Pc, target: Pc) {
@@ -169,32 +241,66 @@ impl Flattener<'_> {
         }
     }
 
-    fn transfer(&mut self, step: &Step) {
-        let Kind::Transfer(transfer) = &step.kind else { unreachable!("called for transfers") };
-        let exact = transfer.verb.is_exact();
-        for (i, spans) in merged(&transfer.spans).into_iter().enumerate() {
-            let member = Move {
-                verb: transfer.verb,
-                socket: transfer.socket,
-                spans,
-                into: transfer.into.filter(|_| !exact),
-                on_end: if i == 0 { transfer.on_end } else { OnEnd::Error },
+    fn io(&mut self, step: &Step, io: &IoStep) -> Result<(), BuildError> {
+        let whole = io.verb.success() == Success::Whole;
+        let runs = merged(&io.spans);
+        let open = io.open.map(|open| {
+            let how = self.constants.len() as u32;
+            open.how.iter().for_each(|word| self.constants.extend(word.to_ne_bytes()));
+            (open.at, how)
+        });
+        // All before the first of them, so that they are one segment.
+        let positions = self.positions(step, io, &runs)?;
+        let amount = io.amount.as_ref().map(|amount| self.register(step, amount)).transpose()?;
+        for i in 0..runs.len().max(1) {
+            let member = Io {
+                verb: io.verb,
+                place: io.place,
+                spans: runs.get(i).cloned().unwrap_or_default(),
+                position: positions.get(i).copied(),
+                amount,
+                open,
+                into: io.into.filter(|_| !whole),
+                on_end: if i == 0 { io.on_end } else { OnEnd::Error },
             };
-            self.push(step, Inst::Move(member), true);
+            self.push(step, Inst::Io(member), true);
         }
-        if let Some(reg) = transfer.into.filter(|_| exact) {
-            let count = transfer.spans.iter().map(|span| length(span.len));
-            let total = count.reduce(|a, b| a + b).unwrap_or_else(|| Expr::from(0));
-            self.push(step, Inst::Set(reg, total), false);
+        if let Some(reg) = io.into.filter(|_| whole) {
+            self.push(step, Inst::Compute(Compute::Set(reg, total(io.spans.iter()))), false);
         }
+        Ok(())
+    }
+
+    /// The registers with the positions of the members of a step.
+    fn positions(&mut self, step: &Step, io: &IoStep, runs: &[Vec<Span>]) -> Result<Vec<Reg>, BuildError> {
+        let Some(start) = &io.position else { return Ok(Vec::new()) };
+        let mut positions = vec![self.register(step, start)?];
+        for i in 1..runs.len() {
+            let before = total(runs[i - 1].iter());
+            positions.push(self.register(step, &(positions[i - 1] + before))?);
+        }
+        Ok(positions)
+    }
+
+    /// A register with the value of an expression: the one that it is, or a fresh one that is set here.
+    fn register(&mut self, step: &Step, value: &Expr) -> Result<Reg, BuildError> {
+        if let Node::Reg(reg) = value.0 {
+            return Ok(reg);
+        }
+        let reg = Reg { builder: self.builder, index: self.regs };
+        self.regs =
+            self.regs.checked_add(1).ok_or_else(|| self.refuse(step, Reason::TooMuch("registers")))?;
+        self.push(step, Inst::Compute(Compute::Set(reg, value.clone())), false);
+        Ok(reg)
     }
 }
 
-pub(crate) fn length(len: SpanLen) -> Expr {
-    match len {
-        SpanLen::Fixed(len) => Expr::from(u64::from(len)),
+fn total<'s>(spans: impl Iterator<Item = &'s Span>) -> Expr {
+    let length = |span: &Span| match span.len {
+        SpanLen::Fixed(len) => Expr::from(len),
         SpanLen::Reg(reg) => Expr::from(reg),
-    }
+    };
+    spans.map(length).reduce(|a, b| a + b).unwrap_or_else(|| Expr::from(0))
 }
 
 /// Puts spans together that lie behind each other, whatever the registers say.
@@ -207,4 +313,32 @@ fn merged(spans: &[Span]) -> Vec<Vec<Span>> {
         }
     }
     runs
+}
+
+/// Where a line can lead, its error edge apart.
+pub(super) fn successors(inst: &Inst, pc: Pc) -> [Option<Pc>; 2] {
+    match inst {
+        Inst::Finish => [None, None],
+        Inst::Jump(to) => [Some(*to), None],
+        Inst::Unless(_, to) => [Some(pc + 1), Some(*to)],
+        _ => [Some(pc + 1), None],
+    }
+}
+
+/// The line at which the flow goes on from `pc`, jumps followed. A loop of nothing but jumps ends at one of them.
+pub(crate) fn follow(flow: &Flow, mut pc: Pc) -> Pc {
+    for _ in 0..flow.lines.len() {
+        match flow.lines[pc].inst {
+            Inst::Jump(to) => pc = to,
+            _ => break,
+        }
+    }
+    pc
+}
+
+pub(crate) fn io(flow: &Flow, pc: Pc) -> Option<&Io> {
+    match &flow.lines[pc].inst {
+        Inst::Io(io) => Some(io),
+        _ => None,
+    }
 }

@@ -6,38 +6,75 @@
 //!   v
 //! flow    a list of lines, in which every edge is explicit
 //!   | check     refuses what can never work, naming chain and step
+//!   | hoist     moves computations out of the way of operations that could be submitted together
 //!   v
 //! flow    the Program: one for all cores
-//!   | segment   when it starts on a ring: maximal runs of transfers become segments
+//!   | segment   when it starts on a ring: maximal runs of operations become segments
+//!   | code      what is computed between them becomes code
 //!   v
-//! lowered what the runner executes and the frames' region submits
+//! lowered what the frames' region submits and runs, and the exits that are left to the runner
 //! ```
+//!
+//! `effects` says what each line reads and writes, and everything else asks it.
 
-pub(crate) mod check;
+mod check;
+pub(crate) mod code;
+pub(crate) mod effects;
 pub(crate) mod flow;
+mod hoist;
+mod live;
+mod paths;
 pub(crate) mod segment;
 
 use std::sync::Arc;
 
-use chainring_runtime::frame::Layout;
+use chainring_runtime::frame::{Layout, Plans};
 
-use crate::build::Chain;
+use crate::build::{Chain, Lowering};
 use crate::error::{BuildError, Reason};
 use crate::program::{Inner, Program};
+use code::Generated;
+use flow::{Flattener, Flow};
+use segment::{LONGEST, Segments};
 
-/// Registers and sockets of a frame: the region numbers them in 16 bits, and keeps two for itself.
+/// Registers and descriptors of a frame: the region numbers them in 16 bits, and keeps two for itself.
 const NAMES: u32 = (1 << 16) - 2;
 
-/// Registers that the runner keeps for itself, behind those of the chain: where a parked frame goes on.
-pub(crate) const HIDDEN: u16 = 2;
+/// Registers that the runner keeps for itself, behind those of the chain: where a parked frame goes on, and its alarm.
+pub(crate) const HIDDEN: u16 = 3;
+
+/// A flow, lowered for a ring.
+#[derive(Debug)]
+pub(crate) struct Lowered {
+    pub(crate) segments: Segments,
+    pub(crate) generated: Generated,
+}
+
+/// Lowers a flow whose lines use the registers below `registers` for a ring that takes lists of `longest` entries.
+pub(crate) fn lower(flow: &Flow, registers: u16, lowering: Lowering, longest: usize) -> Lowered {
+    let segments = segment::cut(flow, lowering, LONGEST.min(longest));
+    let generated = code::generate(flow, &segments, registers);
+    Lowered { segments, generated }
+}
+
+impl Lowered {
+    /// What the frames' region is to do.
+    pub(crate) fn plans(&self, flow: &Flow, constants: &Arc<[u8]>) -> Plans {
+        let plan = |segment: &segment::Segment| {
+            segment.plan(flow, self.generated.then(flow::follow(flow, segment.next), &self.segments))
+        };
+        Plans {
+            segments: self.segments.all.iter().map(plan).collect(),
+            code: self.generated.code.clone(),
+            constants: constants.clone(),
+        }
+    }
+}
 
 pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, BuildError> {
     let refuse = |reason| BuildError { chain: chain.name.clone(), step: None, reason };
-    if chain.sockets > 1000 {
-        return Err(refuse(Reason::TooMuch("sockets")));
-    }
-    if u32::from(chain.regs) + u32::from(HIDDEN) + u32::from(chain.sockets) > NAMES {
-        return Err(refuse(Reason::TooMuch("registers")));
+    if chain.places > 1000 {
+        return Err(refuse(Reason::TooMuch("sockets and files")));
     }
     // A handle has 16 bits for its number.
     if chain.bufs.len() > usize::from(u16::MAX) {
@@ -47,22 +84,36 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     let Some(bytes) = u32::try_from(bytes).ok().filter(|bytes| *bytes <= i32::MAX as u32) else {
         return Err(refuse(Reason::TooMuch("bytes of buffers (2 GiB a frame)")));
     };
+    if chain.constants.len() > i32::MAX as usize {
+        return Err(refuse(Reason::TooMuch("bytes of constants (2 GiB)")));
+    }
     let tree = chain.blocks.pop().expect("the outermost block stays open");
     if tree.is_empty() {
         return Err(refuse(Reason::Empty));
     }
     check::handles(&tree, chain.id, &chain.name)?;
-    let flow = flow::flatten(&tree, &chain.name)?;
+    let constants = std::mem::take(&mut chain.constants);
+    let mut flattener = Flattener::new(&chain.name, chain.id, chain.regs, constants);
+    let mut flow = flattener.flatten(&tree)?;
+    let (registers, constants) = (flattener.regs, std::mem::take(&mut flattener.constants));
     // So has a segment, and there is at most one a line.
     if flow.lines.len() > usize::from(u16::MAX) {
         return Err(refuse(Reason::TooMuch("steps")));
     }
-    check::paths(&flow, &chain)?;
-    let layout = Layout { registers: chain.regs + HIDDEN, descriptors: chain.sockets, bytes };
+    paths::paths(&flow, &chain, registers)?;
+    hoist::hoist(&mut flow, registers);
+    // What expressions compute on the way does not depend on how the flow is cut.
+    let all = lower(&flow, registers, chain.lowering, LONGEST).generated.registers;
+    if u32::from(all) + u32::from(HIDDEN) + u32::from(chain.places) > NAMES {
+        return Err(refuse(Reason::TooMuch("registers")));
+    }
+    let layout = Layout { registers: all + HIDDEN, descriptors: chain.places, bytes };
     Ok(Program(Arc::new(Inner {
         name: chain.name,
         flow,
         layout,
+        registers,
+        constants: constants.into(),
         lowering: chain.lowering,
         accepted: chain.accepted,
         id: chain.id,

@@ -1,44 +1,47 @@
 //! Lines become segments: what is submitted together.
 //!
-//! A segment is a maximal run of transfers whose arguments are all known when the run starts. It is found by
-//! following the flow from a transfer on, through jumps, until something stops it:
+//! A segment is a maximal run of operations whose arguments are all known when the run starts. It is found by
+//! following the flow from an operation on, through jumps, until something stops it:
 //!
 //! ```text
 //! segment(pc):
-//!     members = [transfer at pc]
+//!     members = [operation at pc]
 //!     loop:
-//!         stop if the last member's result is not known beforehand (a recv): what follows depends on it
+//!         stop if the last member's result is not known beforehand (a recv, an open): what follows depends on it
 //!         pc = where the flow goes on, jumps followed
-//!         stop if that is no transfer
-//!         stop if the last member does not sever when it fails (a shutdown): its successor would run all the same
-//!         stop if the segment has that transfer already (a loop has closed)
+//!         stop if that is no operation
+//!         stop if the last member does not sever when it fails (a shutdown, an fsync): its successor would run all
+//!             the same
+//!         stop if the segment has that operation already (a loop has closed)
 //!         stop if there are as many members as the ring or the compiler allows
-//!         members += transfer at pc
+//!         members += operation at pc
 //! ```
 //!
 //! Because jumps are followed, a loop rotates by itself. In `repeat { recv; send }` the first segment is the
 //! `recv`; the second starts at the `send`, goes round the loop and takes the `recv` of the next turn with it.
 //! The `recv` is then in both: as the entry into the loop and as the tail of every further turn.
 //!
-//! A segment is made for every transfer at which the code arrives: at the entry, behind a computation, behind
-//! another segment. Transfers that are only ever reached inside of segments need none of their own.
+//! A segment is made for every operation at which the code arrives: at the entry, behind a computation, behind
+//! another segment, at a handler. Operations that are only ever reached inside of segments need none of their own.
 
 use std::fmt;
 
-use chainring_runtime::frame::{Plan, Transfer};
+use chainring_runtime::frame::{Plan, Then};
 
-use super::flow::{Flow, Inst, Move, Pc};
+use super::flow::{Flow, Inst, Pc, follow, io};
 use crate::build::Lowering;
 
 /// Members a segment, at most, whatever the ring allows.
 pub(crate) const LONGEST: usize = 8;
 
-/// What the runner executes, with the segments in place of the transfers.
+/// The segments of a flow.
 #[derive(Debug)]
-pub(crate) struct Lowered {
+pub(crate) struct Segments {
     /// For each line of the flow the segment that starts there, if one does.
     pub(crate) starts: Vec<Option<u16>>,
-    pub(crate) segments: Vec<Segment>,
+    pub(crate) all: Vec<Segment>,
+    /// The lines at which code arrives, and not only segments.
+    pub(crate) reached: Vec<bool>,
 }
 
 #[derive(Debug)]
@@ -56,15 +59,15 @@ pub(crate) struct Segment {
 /// Why a segment ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Boundary {
-    /// The last member is a recv, whose count is not known beforehand.
-    Count,
+    /// The last member's result is not known beforehand.
+    Result(&'static str),
     /// The last member does not sever when it fails.
     DoesNotSever,
     /// The limit of the compiler or of the ring.
     Limit(usize),
     /// What follows is a computation.
     Compute(&'static str),
-    /// The next transfer is already in the segment.
+    /// The next operation is already in the segment.
     Closed,
     /// The chain ends.
     End,
@@ -73,43 +76,48 @@ pub(crate) enum Boundary {
 }
 
 /// Cuts the flow into segments of at most `limit` members.
-pub(crate) fn lower(flow: &Flow, lowering: Lowering, limit: usize) -> Lowered {
-    let mut lowered = Lowered { starts: vec![None; flow.lines.len()], segments: Vec::new() };
-    let mut seen = vec![false; flow.lines.len()];
+pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
+    let count = flow.lines.len();
+    let mut segments = Segments { starts: vec![None; count], all: Vec::new(), reached: vec![false; count] };
     let mut work = vec![0];
     while let Some(pc) = work.pop() {
-        if std::mem::replace(&mut seen[pc], true) {
+        if std::mem::replace(&mut segments.reached[pc], true) {
             continue;
         }
-        match &flow.lines[pc].inst {
-            Inst::Move(_) => {
+        let line = &flow.lines[pc];
+        work.extend(line.handler.map(|handler| handler.to));
+        match &line.inst {
+            Inst::Io(_) => {
                 let segment = run(flow, pc, lowering, limit);
                 work.push(segment.next);
-                lowered.starts[pc] = Some(lowered.segments.len() as u16);
-                lowered.segments.push(segment);
+                let handlers = segment.members.iter().filter_map(|member| flow.lines[*member].handler);
+                work.extend(handlers.map(|handler| handler.to));
+                segments.starts[pc] = Some(segments.all.len() as u16);
+                segments.all.push(segment);
             }
             Inst::Jump(to) => work.push(*to),
             Inst::Unless(_, to) => work.extend([*to, pc + 1]),
             Inst::Finish => {}
-            Inst::Set(..) | Inst::Ensure(..) | Inst::Call(..) => work.push(pc + 1),
+            Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Sleep(_) => work.push(pc + 1),
         }
     }
-    lowered
+    segments
 }
 
-/// The segment that starts at the transfer at `start`.
+/// The segment that starts at the operation at `start`.
 fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
     let mut members = vec![start];
     let mut next = follow(flow, start + 1);
     let boundary = loop {
-        let last = member(flow, members[members.len() - 1]).expect("members are transfers");
-        if !last.verb.is_exact() {
-            break Boundary::Count;
+        let pc = members[members.len() - 1];
+        let last = io(flow, pc).expect("members are operations");
+        if !last.verb.result_is_known() {
+            break Boundary::Result(flow.lines[pc].name);
         }
         if lowering == Lowering::Single {
             break Boundary::Forced;
         }
-        if member(flow, next).is_none() {
+        if io(flow, next).is_none() {
             break match flow.lines[next].inst {
                 Inst::Finish => Boundary::End,
                 _ => Boundary::Compute(flow.lines[next].name),
@@ -127,56 +135,24 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
         members.push(next);
         next = follow(flow, next + 1);
     };
-    let into = member(flow, members[members.len() - 1]).and_then(|last| last.into).map(|reg| reg.index);
+    let into = io(flow, members[members.len() - 1]).and_then(|last| last.into).map(|reg| reg.index);
     Segment { members, into, next, boundary }
 }
 
-/// The line at which the flow goes on from `pc`, jumps followed. A loop of nothing but jumps ends at one of them.
-fn follow(flow: &Flow, mut pc: Pc) -> Pc {
-    for _ in 0..flow.lines.len() {
-        match flow.lines[pc].inst {
-            Inst::Jump(to) => pc = to,
-            _ => break,
-        }
-    }
-    pc
-}
-
-pub(crate) fn member(flow: &Flow, pc: Pc) -> Option<&Move> {
-    match &flow.lines[pc].inst {
-        Inst::Move(member) => Some(member),
-        _ => None,
-    }
-}
-
-impl Lowered {
-    /// What the frames' region is to submit, by the numbers of the segments.
-    pub(crate) fn plans(&self, flow: &Flow) -> Vec<Plan> {
-        self.segments.iter().map(|segment| segment.plan(flow, &self.starts)).collect()
-    }
-}
-
 impl Segment {
-    /// What the frames' region is to submit.
-    fn plan(&self, flow: &Flow, starts: &[Option<u16>]) -> Plan {
-        let transfer = |pc: &Pc| {
-            let member = member(flow, *pc).expect("members are transfers");
-            Transfer {
-                verb: member.verb,
-                descriptor: member.socket.index,
-                offset: member.offset(),
-                len: member.len(),
-            }
-        };
-        let members = self.members.iter().map(transfer).collect();
-        Plan { members, into: self.into, then: starts[self.next] }
+    /// What the frames' region is to submit, and `then`.
+    pub(super) fn plan(&self, flow: &Flow, then: Then) -> Plan {
+        let transfer = |pc: &Pc| io(flow, *pc).expect("members are operations").transfer();
+        Plan { members: self.members.iter().map(transfer).collect(), into: self.into, then }
     }
 }
 
 impl fmt::Display for Boundary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Boundary::Count => write!(f, "how much a recv brings is known only when it has come"),
+            Boundary::Result(name) => {
+                write!(f, "what `{name}` brings is known only when it has come")
+            }
             Boundary::DoesNotSever => {
                 write!(f, "a failure of its last step would not keep the next from running")
             }

@@ -12,20 +12,20 @@ use chainring_runtime::frame::Frame;
 
 use super::runner::Runner;
 use crate::error::ChainError;
-use crate::handle::{BuilderId, Socket};
+use crate::handle::{BuilderId, File, Place, Socket};
 
 /// What a frame that was spawned leaves behind.
 #[derive(Debug)]
 pub struct Exit<S> {
     /// Its session.
     pub session: S,
-    /// The sockets that it owned.
+    /// The sockets and files that it owned.
     pub sockets: Sockets,
     /// Success, or the step that failed and why.
     pub result: Result<(), ChainError>,
 }
 
-/// The sockets of a frame that has ended. Those that are not taken are closed.
+/// The sockets and files of a frame that has ended. Those that are not taken are closed.
 pub struct Sockets {
     pub(super) builder: BuilderId,
     pub(super) fds: Vec<Option<OwnedFd>>,
@@ -34,9 +34,17 @@ pub struct Sockets {
 impl Sockets {
     /// Takes one. `None` if the frame had none there, or it was taken before.
     pub fn take(&mut self, socket: Socket) -> Option<TcpStream> {
-        let own = socket.builder == self.builder;
-        let fd = self.fds.get_mut(usize::from(socket.index)).filter(|_| own)?;
-        fd.take().map(TcpStream::from)
+        self.take_place(socket.0).map(TcpStream::from)
+    }
+
+    /// Takes a file. `None` if the frame had none there, or it was taken before.
+    pub fn take_file(&mut self, file: File) -> Option<OwnedFd> {
+        self.take_place(file.0)
+    }
+
+    fn take_place(&mut self, place: Place) -> Option<OwnedFd> {
+        let own = place.builder == self.builder;
+        self.fds.get_mut(usize::from(place.index)).filter(|_| own)?.take()
     }
 }
 

@@ -6,6 +6,7 @@
 //! with nothing borrowed but the session itself, and its panics end there.
 
 mod exit;
+mod place;
 mod runner;
 mod serve;
 mod sessions;

@@ -3,19 +3,20 @@
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chainring_runtime::frame::{Frame, NotSubmitted, Resume, Stop};
+use chainring_runtime::Handle;
+use chainring_runtime::frame::{Frame, Interrupt, NotSubmitted, Resume, Stop, Trap};
+use chainring_runtime::time::{self, Alarm};
 
 use super::exit::{Entry, quietly};
+use super::place::Place;
 use super::sessions::Sessions;
-use crate::compile::HIDDEN;
-use crate::compile::flow::{Inst, Pc};
-use crate::compile::segment::Lowered;
+use crate::compile::code::Exit;
+use crate::compile::flow::Pc;
+use crate::compile::segment::Segment;
+use crate::compile::{HIDDEN, Lowered};
 use crate::error::{ChainError, ErrorKind};
 use crate::native::Flow;
 use crate::program::Program;
-
-/// Jumps back that a frame may take before it lets others go on.
-const FUEL: u32 = 1024;
 
 pub(super) struct Runner<S> {
     pub(super) program: Program<S>,
@@ -53,42 +54,15 @@ pub(super) fn count(counter: &Cell<u64>) {
     counter.set(counter.get().wrapping_add(1));
 }
 
-/// Where a frame goes on: kept in its two hidden registers while it is parked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// At a line of the flow.
-    Line(Pc),
-    /// In the middle of a segment.
-    Member { segment: u16, from: u8, done: u32, alone: bool },
-}
-
-impl Place {
-    fn encode(self) -> [u64; 2] {
-        match self {
-            Place::Line(pc) => [pc as u64, 0],
-            Place::Member { segment, from, done, alone } => {
-                let flags = 1 | u64::from(alone) << 1;
-                [u64::from(segment) | u64::from(from) << 16 | u64::from(done) << 32, flags]
-            }
-        }
-    }
-
-    fn decode([a, b]: [u64; 2]) -> Place {
-        if b & 1 == 0 {
-            return Place::Line(a as Pc);
-        }
-        Place::Member { segment: a as u16, from: (a >> 16) as u8, done: (a >> 32) as u32, alone: b & 2 != 0 }
-    }
-}
-
 impl<S: 'static> Resume for Runner<S> {
-    fn advanced(&self, frame: Frame<'_>, segment: u16) {
-        self.run(frame, self.lowered.segments[usize::from(segment)].next);
+    fn advanced(&self, _: Frame<'_>, _: u16) {
+        unreachable!("the plan of every segment says what follows it");
     }
 
-    fn refused(&self, frame: Frame<'_>, segment: u16, reason: NotSubmitted) {
-        let place = Place::Line(self.lowered.segments[usize::from(segment)].members[0]);
-        self.not_submitted(frame, segment, place, reason);
+    fn interrupted(&self, frame: Frame<'_>, interrupt: Interrupt) {
+        if let Some((frame, next)) = self.interrupt(frame, interrupt) {
+            self.run(frame, next);
+        }
     }
 
     fn stopped(&self, frame: Frame<'_>, stop: Stop) {
@@ -96,92 +70,149 @@ impl<S: 'static> Resume for Runner<S> {
     }
 
     fn unparked(&self, frame: Frame<'_>) {
-        let first = self.program.0.layout.registers - HIDDEN;
-        let place = Place::decode([frame.registers().get(first), frame.registers().get(first + 1)]);
+        let [a, b, alarm] = [0, 1, 2].map(|i| frame.registers().get(self.hidden() + i));
+        let place = Place::decode([a, b]);
+        if alarm != 0 {
+            frame.registers().set(self.hidden() + 2, 0);
+            Handle::current().stop_alarm(Alarm::from_bits(alarm));
+        }
         if frame.is_cancelled() {
-            return self.end(frame, Err(self.error(self.line_of(place), ErrorKind::Cancelled { done: 0 })));
+            return self.fail(frame, self.line_of(place), ErrorKind::Cancelled { done: 0 });
         }
         match place {
-            Place::Line(pc) => self.run(frame, pc),
+            Place::Op(op) => self.run(frame, op),
+            Place::Segment(segment) => {
+                if let Err((frame, refused)) = frame.submit(segment) {
+                    self.not_submitted(frame, segment, place, refused);
+                }
+            }
             Place::Member { segment, from, done, alone } => self.take_up(frame, segment, from, done, alone),
         }
     }
 }
 
 impl<S: 'static> Runner<S> {
-    /// Runs the flow from `pc` on until the frame submits, parks or ends.
-    #[inline]
-    pub(super) fn run(&self, mut frame: Frame<'_>, mut pc: Pc) {
-        let mut fuel = FUEL;
-        loop {
-            match &self.program.0.flow.lines[pc].inst {
-                Inst::Move(_) => return self.submit(frame, pc),
-                Inst::Set(reg, value) => frame.registers().set(reg.index, value.eval(&frame)),
-                Inst::Ensure(cond, code) => {
-                    if cond.eval(&frame) == 0 {
-                        return self.end(frame, Err(self.error(pc, ErrorKind::Ensure(*code))));
-                    }
-                }
-                Inst::Unless(cond, to) => {
-                    if cond.eval(&frame) == 0 {
-                        pc = *to;
-                        continue;
-                    }
-                }
-                Inst::Jump(to) => {
-                    if *to <= pc {
-                        fuel -= 1;
-                        if fuel == 0 {
-                            return self.park(frame, Place::Line(*to));
-                        }
-                    }
-                    pc = *to;
-                    continue;
-                }
-                Inst::Call(native, _) => match self.call(&mut frame, *native) {
-                    Ok(Flow::Next) if !frame.is_cancelled() => {}
-                    Ok(Flow::Finish) => return self.end(frame, Ok(())),
-                    Ok(Flow::Next) => {
-                        return self.end(frame, Err(self.error(pc, ErrorKind::Cancelled { done: 0 })));
-                    }
-                    Ok(Flow::Fail(error)) => {
-                        return self.end(frame, Err(self.error(pc, ErrorKind::Call(error))));
-                    }
-                    Err(kind) => return self.end(frame, Err(self.error(pc, kind))),
-                },
-                Inst::Finish => return self.end(frame, Ok(())),
-            }
-            pc += 1;
+    /// Runs code from an op on until the frame submits, parks or ends.
+    pub(super) fn run(&self, frame: Frame<'_>, op: u32) {
+        let mut at = Some((frame, op));
+        while let Some((frame, op)) = at {
+            at = match frame.run(op) {
+                Ok(()) => None,
+                Err((frame, interrupt)) => self.interrupt(frame, interrupt),
+            };
         }
     }
 
-    #[inline]
-    fn submit(&self, frame: Frame<'_>, pc: Pc) {
-        let segment = self.lowered.starts[pc].expect("a segment starts wherever the flow arrives");
-        if let Err((frame, refused)) = frame.submit(segment) {
-            self.not_submitted(frame, segment, Place::Line(pc), refused);
+    /// Does what code has left to the runner. Gives the frame back if it goes on, and with which op.
+    fn interrupt<'f>(&self, mut frame: Frame<'f>, interrupt: Interrupt) -> Option<(Frame<'f>, u32)> {
+        match interrupt {
+            Interrupt::Left(exit) => match self.lowered.generated.exits[exit as usize] {
+                Exit::Finish => self.end(frame, Ok(())),
+                Exit::Ensure(line, code) => return self.route(frame, line, ErrorKind::Ensure(code)),
+                Exit::Sleep { time, next, .. } => return self.sleep(frame, time, next),
+                Exit::Call { line, native, next } => {
+                    let kind = match self.call(&mut frame, native) {
+                        Ok(Flow::Next) if !frame.is_cancelled() => return Some((frame, next)),
+                        Ok(Flow::Next) => ErrorKind::Cancelled { done: 0 },
+                        Ok(Flow::Finish) => {
+                            self.end(frame, Ok(()));
+                            return None;
+                        }
+                        Ok(Flow::Fail(error)) => ErrorKind::Call(error),
+                        Err(kind) => kind,
+                    };
+                    return self.route(frame, line, kind);
+                }
+            },
+            Interrupt::Trapped { pc, trap } => {
+                let kind = match trap {
+                    Trap::Bounds { end, room } => ErrorKind::Bounds { len: end, max: room },
+                    Trap::Division => ErrorKind::Division,
+                };
+                return self.route(frame, self.line(pc), kind);
+            }
+            Interrupt::Spent { pc } => self.park(frame, Place::Op(pc)),
+            Interrupt::NotSubmitted { segment, reason } => {
+                self.not_submitted(frame, segment, Place::Segment(segment), reason);
+            }
         }
+        None
     }
 
     #[cold]
     pub(super) fn not_submitted(&self, frame: Frame<'_>, segment: u16, place: Place, refused: NotSubmitted) {
         match refused {
             NotSubmitted::Busy => self.park(frame, place),
+            // The steps before it are due all the same: one by one, up to where it is.
+            NotSubmitted::TooLong { member, .. } if member > place.member() => {
+                self.take_up(frame, segment, place.member(), place.done(), true);
+            }
             NotSubmitted::TooLong { member, len, max } => {
-                let pc = self.lowered.segments[usize::from(segment)].members[usize::from(member)];
-                self.end(frame, Err(self.error(pc, ErrorKind::Bounds { len, max })));
+                let pc = self.segment(segment).members[usize::from(member)];
+                self.fail(frame, pc, ErrorKind::Bounds { len, max });
             }
         }
+    }
+
+    /// The frame fails at a line: it goes on at the handler, or ends.
+    pub(super) fn fail(&self, frame: Frame<'_>, line: Pc, kind: ErrorKind) {
+        if let Some((frame, op)) = self.route(frame, line, kind) {
+            self.run(frame, op);
+        }
+    }
+
+    /// Where an error of a line leads: to its handler, if it has one and the error can be handled; else the frame ends.
+    #[cold]
+    fn route<'f>(&self, frame: Frame<'f>, line: Pc, kind: ErrorKind) -> Option<(Frame<'f>, u32)> {
+        let handler = self.program.0.flow.lines[line].handler.filter(|_| !frame.is_cancelled());
+        let Some((handler, errno)) = handler.zip(kind.errno()) else {
+            self.end(frame, Err(self.error(line, kind)));
+            return None;
+        };
+        if let Some(reg) = handler.errno {
+            frame.registers().set(reg.index, errno as u64);
+        }
+        let op = self.lowered.generated.entries[handler.to].expect("code is generated for handlers");
+        Some((frame, op))
     }
 
     #[cold]
     pub(super) fn park(&self, frame: Frame<'_>, place: Place) {
         count(&self.counted.parked);
-        let first = self.program.0.layout.registers - HIDDEN;
-        let words = place.encode();
-        frame.registers().set(first, words[0]);
-        frame.registers().set(first + 1, words[1]);
+        self.keep(&frame, place);
         frame.park();
+    }
+
+    fn sleep<'f>(&self, frame: Frame<'f>, time: u16, next: u32) -> Option<(Frame<'f>, u32)> {
+        let time = std::time::Duration::from_nanos(frame.registers().get(time));
+        let alarm = Handle::current().start_alarm(time::now() + time, frame.key());
+        // A time that has passed is no reason to wait.
+        let Some(alarm) = alarm else { return Some((frame, next)) };
+        self.keep(&frame, Place::Op(next));
+        frame.registers().set(self.hidden() + 2, alarm.to_bits());
+        frame.wait();
+        None
+    }
+
+    /// Keeps where a frame goes on.
+    fn keep(&self, frame: &Frame<'_>, place: Place) {
+        let words = place.encode();
+        frame.registers().set(self.hidden(), words[0]);
+        frame.registers().set(self.hidden() + 1, words[1]);
+    }
+
+    /// The first of the runner's own registers.
+    fn hidden(&self) -> u16 {
+        self.program.0.layout.registers - HIDDEN
+    }
+
+    pub(super) fn segment(&self, number: u16) -> &Segment {
+        &self.lowered.segments.all[usize::from(number)]
+    }
+
+    /// The line that an op is of.
+    fn line(&self, op: u32) -> Pc {
+        self.lowered.generated.lines[op as usize]
     }
 
     fn call(&self, frame: &mut Frame<'_>, native: usize) -> Result<Flow, ErrorKind> {
@@ -205,10 +236,9 @@ impl<S: 'static> Runner<S> {
 
     fn line_of(&self, place: Place) -> Pc {
         match place {
-            Place::Line(pc) => pc,
-            Place::Member { segment, from, .. } => {
-                self.lowered.segments[usize::from(segment)].members[usize::from(from)]
-            }
+            Place::Op(op) => self.line(op),
+            Place::Segment(segment) => self.segment(segment).members[0],
+            Place::Member { segment, from, .. } => self.segment(segment).members[usize::from(from)],
         }
     }
 
@@ -228,23 +258,6 @@ impl<S: 'static> Runner<S> {
             one_by_one: self.counted.one_by_one.get(),
             cancelled: self.counted.cancelled.get(),
             parked: self.counted.parked.get(),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Place;
-
-    #[test]
-    fn a_place_survives_being_parked() {
-        for place in [
-            Place::Line(0),
-            Place::Line(77),
-            Place::Member { segment: 65_535, from: 7, done: u32::MAX, alone: true },
-            Place::Member { segment: 1, from: 0, done: 3, alone: false },
-        ] {
-            assert_eq!(Place::decode(place.encode()), place);
         }
     }
 }

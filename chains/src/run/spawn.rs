@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -12,12 +13,13 @@ use chainring_runtime::frame::{Frame, Frames};
 use chainring_runtime::{Handle, Key};
 
 use super::exit::{Awaited, Entry, Exit, GoesTo};
-use super::runner::{Counted, Counters, Place, Runner};
+use super::place::Place;
+use super::runner::{Counted, Counters, Runner};
 use super::sessions::Sessions;
-use crate::compile::segment::Lowered;
+use crate::compile::Lowered;
 use crate::error::StartError;
 use crate::explain::Explain;
-use crate::handle::{Buf, Reg, Socket};
+use crate::handle::{self, Buf, File, Reg, Socket};
 use crate::program::Program;
 
 /// A program started on one core. Clones share its frames; once the last clone is gone, the frames that still run
@@ -44,10 +46,10 @@ impl<S: 'static> Clone for Spawner<S> {
 
 impl<S: 'static> Spawner<S> {
     pub(crate) fn new(program: Program<S>, lowered: Lowered, limit: u32) -> Result<Self, StartError> {
-        let plans = lowered.plans(&program.0.flow);
+        let plans = lowered.plans(&program.0.flow, &program.0.constants);
         let layout = program.0.layout;
         let runner = Runner { program, lowered, sessions: Sessions::new(), counted: Counted::default() };
-        let frames = Frames::new(layout, &plans, limit, runner).map_err(StartError)?;
+        let frames = Frames::new(layout, plans, limit, runner).map_err(StartError)?;
         let core = Handle::current();
         let (longest_list, skips) = (core.longest_list() as usize, core.capabilities().skip_success());
         Ok(Spawner(Rc::new(Started { frames, longest_list, skips })))
@@ -85,7 +87,7 @@ impl<S: 'static> Spawner<S> {
             std::panic::AssertUnwindSafe(|| init(&mut Init { frame: &mut frame, builder: program.0.id }));
         match std::panic::catch_unwind(init) {
             Ok(()) => {
-                runner.park(frame, Place::Line(0));
+                runner.park(frame, Place::Op(0));
                 Ok(key)
             }
             Err(panic) => {
@@ -137,9 +139,21 @@ impl Init<'_, '_> {
     /// If the handle is another program's, the frame has a socket there already, or operations on the stream are
     /// still in flight (the frame must own it alone).
     pub fn socket(&mut self, socket: Socket, stream: TcpStream) -> &mut Self {
-        assert!(socket.builder == self.builder, "a handle of another builder");
         let fd = stream.into_owned().expect("no operation on the stream is in flight");
-        self.frame.put_descriptor(socket.index, fd);
+        self.put(socket.0, fd)
+    }
+
+    /// Moves a file into the frame, which closes it at its end, or gives it back with its [`Exit`].
+    ///
+    /// # Panics
+    /// If the handle is another program's, or the frame has a file there already.
+    pub fn file(&mut self, file: File, open: impl Into<OwnedFd>) -> &mut Self {
+        self.put(file.0, open.into())
+    }
+
+    fn put(&mut self, place: handle::Place, fd: OwnedFd) -> &mut Self {
+        assert!(place.builder == self.builder, "a handle of another builder");
+        self.frame.put_descriptor(place.index, fd);
         self
     }
 
@@ -158,7 +172,7 @@ impl Init<'_, '_> {
     /// # Panics
     /// If the handle is another program's, or the bytes do not fit.
     pub fn fill(&mut self, buf: Buf, bytes: &[u8]) -> &mut Self {
-        assert!(buf.builder == self.builder, "a handle of another builder");
+        assert!(buf.builder == self.builder && !buf.constant, "a handle of another builder, or a constant");
         assert!(bytes.len() <= buf.len as usize, "{} bytes into a buffer of {}", bytes.len(), buf.len);
         let (mut views, _) = self.frame.parts();
         let room = views.write(buf.start..buf.start + bytes.len() as u32);

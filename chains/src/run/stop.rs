@@ -11,8 +11,9 @@
 
 use chainring_runtime::frame::{Frame, Stop};
 
-use super::runner::{Place, Runner, count};
-use crate::compile::segment;
+use super::place::Place;
+use super::runner::{Runner, count};
+use crate::compile::flow;
 use crate::error::ErrorKind;
 use crate::tree::OnEnd;
 
@@ -23,15 +24,14 @@ impl<S: 'static> Runner<S> {
     #[cold]
     pub(super) fn stop(&self, frame: Frame<'_>, stop: Stop) {
         let Stop { segment, member, done, want, .. } = stop;
-        let pc = self.lowered.segments[usize::from(segment)].members[usize::from(member)];
-        let failed = |frame, kind| self.end(frame, Err(self.error(pc, kind)));
+        let pc = self.segment(segment).members[usize::from(member)];
         if stop.cancelling {
-            return failed(frame, ErrorKind::Cancelled { done });
+            return self.fail(frame, pc, ErrorKind::Cancelled { done });
         }
         if stop.succeeded {
             return self.take_up(frame, segment, member + 1, 0, true);
         }
-        let transfer = segment::member(&self.program.0.flow, pc).expect("members are transfers");
+        let io = flow::io(&self.program.0.flow, pc).expect("members are operations");
         match stop.result {
             error if error < 0 => {
                 let errno = if -error == ERESTARTSYS { libc::ECANCELED } else { error.wrapping_neg() };
@@ -39,13 +39,13 @@ impl<S: 'static> Runner<S> {
                     count(&self.counted.one_by_one);
                     return self.take_up(frame, segment, member, done, true);
                 }
-                failed(frame, ErrorKind::Errno(errno))
+                self.fail(frame, pc, ErrorKind::Errno(errno));
             }
-            0 if done == 0 && transfer.on_end == OnEnd::Finish => self.end(frame, Ok(())),
-            0 => failed(frame, ErrorKind::Short { done, want }),
+            0 if done == 0 && io.on_end == OnEnd::Finish => self.end(frame, Ok(())),
+            0 => self.fail(frame, pc, ErrorKind::Short { done, want }),
             _ => {
                 count(&self.counted.short);
-                self.take_up(frame, segment, member, done, false)
+                self.take_up(frame, segment, member, done, false);
             }
         }
     }

@@ -4,6 +4,39 @@
 //! one buffer, and copies. The buffer is either what was read ahead, or what is being written; the file's own position
 //! is ahead by what was read and not yet taken, and is set back before anything is written.
 
+/// What the traits of both have in common: all but reading, seeking and what they call the end.
+macro_rules! buffered {
+    ($buf_read:path, $write:path, $end:ident) => {
+        impl $buf_read for $crate::compat::Compat {
+            fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+                self.get_mut().poll_fill(cx)
+            }
+
+            fn consume(mut self: Pin<&mut Self>, n: usize) {
+                $crate::compat::Compat::consume(&mut self, n);
+            }
+        }
+
+        impl $write for $crate::compat::Compat {
+            fn poll_write(
+                mut self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                data: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                self.poll_write_some(cx, data)
+            }
+
+            fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.poll_written(cx)
+            }
+
+            fn $end(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.poll_written(cx)
+            }
+        }
+    };
+}
+
 #[cfg(feature = "futures-io")]
 mod futures_io;
 #[cfg(feature = "tokio-io")]

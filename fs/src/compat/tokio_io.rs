@@ -25,29 +25,7 @@ impl AsyncRead for Compat {
     }
 }
 
-impl AsyncBufRead for Compat {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        self.get_mut().poll_fill(cx)
-    }
-
-    fn consume(mut self: Pin<&mut Self>, n: usize) {
-        Compat::consume(&mut self, n);
-    }
-}
-
-impl AsyncWrite for Compat {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_write_some(cx, data)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_written(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_written(cx)
-    }
-}
+buffered!(AsyncBufRead, AsyncWrite, poll_shutdown);
 
 impl AsyncSeek for Compat {
     fn start_seek(mut self: Pin<&mut Self>, to: SeekFrom) -> io::Result<()> {

@@ -1,6 +1,6 @@
 //! The traits of the futures crates.
 
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -32,27 +32,4 @@ impl<S: StreamSocket> AsyncBufRead for Compat<S> {
     }
 }
 
-impl<S: StreamSocket> AsyncWrite for Compat<S> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.writing.poll_write(this.stream.socket(), [from], cx)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        from: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.writing.poll_write(this.stream.socket(), from.iter().map(|part| &**part), cx)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.writing.poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        this.writing.poll_close(this.stream.socket(), cx)
-    }
-}
+writes_through!(AsyncWrite, poll_close);

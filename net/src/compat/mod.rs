@@ -20,6 +20,63 @@
 mod reading;
 mod writing;
 
+/// The receiving trait of those who lend a cursor over memory.
+#[cfg(any(feature = "tokio-io", feature = "hyper"))]
+macro_rules! reads_into_cursor {
+    ($trait:path, $cursor:ty) => {
+        impl<S: $crate::compat::StreamSocket> $trait for $crate::compat::Compat<S> {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                #[allow(unused_mut, reason = "tokio lends its cursor, hyper gives one")] mut to: $cursor,
+            ) -> Poll<io::Result<()>> {
+                let this = self.get_mut();
+                if to.remaining() > 0 {
+                    let bytes = std::task::ready!(this.reading.poll_fill(this.stream.socket(), cx))?;
+                    let n = bytes.len().min(to.remaining());
+                    to.put_slice(&bytes[..n]);
+                    this.reading.consume(n);
+                }
+                Poll::Ready(Ok(()))
+            }
+        }
+    };
+}
+
+/// The sending traits: they differ in what they call the end, and in whether they ask if vectored writes are any good.
+macro_rules! writes_through {
+    ($trait:path, $end:ident $(, $is_vectored:ident)?) => {
+        impl<S: $crate::compat::StreamSocket> $trait for $crate::compat::Compat<S> {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+                let this = self.get_mut();
+                this.writing.poll_write(this.stream.socket(), [from], cx)
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                from: &[io::IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                let this = self.get_mut();
+                this.writing.poll_write(this.stream.socket(), from.iter().map(|part| &**part), cx)
+            }
+
+            $(fn $is_vectored(&self) -> bool {
+                true
+            })?
+
+            fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                self.writing.poll_flush(cx)
+            }
+
+            fn $end(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                let this = self.get_mut();
+                this.writing.poll_close(this.stream.socket(), cx)
+            }
+        }
+    };
+}
+
 #[cfg(feature = "futures-io")]
 mod futures_io;
 #[cfg(feature = "hyper")]

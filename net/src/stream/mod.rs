@@ -4,11 +4,11 @@
 
 use std::io;
 
-use chainring_runtime::Descriptor;
 use chainring_runtime::buf::{BufResult, IoBuf, IoBufMut, IoVecBuf};
 use chainring_runtime::op::recv::recv;
 use chainring_runtime::op::send_zc::send_zc;
 use chainring_runtime::op::sendmsg::sendmsg;
+use chainring_runtime::{AnyDescriptor, Descriptor};
 
 mod rest;
 #[macro_use]
@@ -25,7 +25,7 @@ use rest::Rest;
 ///
 /// Without `MSG_WAITALL`: a receive that has got some bytes before the connection is reset would report these alone, and
 /// the error, once met, is forgotten by the socket. The next receive would find nothing but an end.
-pub(crate) async fn read_exact<B: IoBufMut>(socket: &Descriptor, mut buffer: B) -> BufResult<(), B> {
+pub(crate) async fn read_exact<B: IoBufMut>(socket: &impl AnyDescriptor, mut buffer: B) -> BufResult<(), B> {
     let room = buffer.room_len();
     if room == 0 {
         return (Ok(()), buffer);
@@ -73,7 +73,10 @@ pub(crate) async fn write_all_zero_copy<B: IoBuf>(socket: &Descriptor, mut buffe
 }
 
 /// Sends all of the bytes of all parts.
-pub(crate) async fn write_all_vectored<B: IoVecBuf>(socket: &Descriptor, buffers: B) -> BufResult<(), B> {
+pub(crate) async fn write_all_vectored<B: IoVecBuf>(
+    socket: &impl AnyDescriptor,
+    buffers: B,
+) -> BufResult<(), B> {
     let len = buffers.total_len();
     let mut rest = Rest { of: buffers, skipped: 0 };
     while rest.skipped < len {

@@ -2,6 +2,9 @@
 
 macro_rules! reads {
     ($socket:ident) => {
+        reads!($socket, chainring_runtime::Descriptor);
+    };
+    ($socket:ident, $descriptor:ty) => {
         impl $socket {
             /// Receives what there is, up to the room of `buffer`, and gives the number of bytes (recv(2)). 0 is the
             /// end of the stream, unless the buffer has no room (which waits for bytes all the same). A `Vec` then has exactly the bytes received: its
@@ -17,7 +20,7 @@ macro_rules! reads {
             pub fn read<B: chainring_runtime::buf::IoBufMut>(
                 &self,
                 buffer: B,
-            ) -> chainring_runtime::op::Op<chainring_runtime::op::recv::Recv<B>> {
+            ) -> chainring_runtime::op::Op<chainring_runtime::op::recv::Recv<B, $descriptor>> {
                 chainring_runtime::op::recv::recv(&self.0, buffer, 0)
             }
 
@@ -27,7 +30,7 @@ macro_rules! reads {
             pub fn peek<B: chainring_runtime::buf::IoBufMut>(
                 &self,
                 buffer: B,
-            ) -> chainring_runtime::op::Op<chainring_runtime::op::recv::Recv<B>> {
+            ) -> chainring_runtime::op::Op<chainring_runtime::op::recv::Recv<B, $descriptor>> {
                 chainring_runtime::op::recv::recv(&self.0, buffer, libc::MSG_PEEK)
             }
 
@@ -38,7 +41,8 @@ macro_rules! reads {
             pub fn read_vectored<B: chainring_runtime::buf::IoVecBufMut>(
                 &self,
                 buffers: B,
-            ) -> chainring_runtime::op::Op<chainring_runtime::op::read_vectored::ReadVectored<B>> {
+            ) -> chainring_runtime::op::Op<chainring_runtime::op::read_vectored::ReadVectored<B, $descriptor>>
+            {
                 chainring_runtime::op::read_vectored::read_vectored_at(&self.0, buffers, 0)
             }
 
@@ -68,7 +72,7 @@ macro_rules! reads {
             pub fn read_pooled(
                 &self,
                 pool: &chainring_runtime::buf::BufferPool,
-            ) -> chainring_runtime::op::Op<chainring_runtime::op::recv_multi::RecvPooled> {
+            ) -> chainring_runtime::op::Op<chainring_runtime::op::recv_multi::RecvPooled<$descriptor>> {
                 chainring_runtime::op::recv_multi::recv_pooled(&self.0, pool, 0)
             }
 
@@ -87,7 +91,8 @@ macro_rules! reads {
             pub fn read_multi(
                 &self,
                 pool: &chainring_runtime::buf::BufferPool,
-            ) -> chainring_runtime::op::Multishot<chainring_runtime::op::recv_multi::RecvMulti> {
+            ) -> chainring_runtime::op::Multishot<chainring_runtime::op::recv_multi::RecvMulti<$descriptor>>
+            {
                 chainring_runtime::op::recv_multi::recv_bundles(&self.0, pool, 0)
             }
 

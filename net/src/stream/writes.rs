@@ -2,6 +2,9 @@
 
 macro_rules! writes {
     ($socket:ident) => {
+        writes!($socket, chainring_runtime::Descriptor);
+    };
+    ($socket:ident, $descriptor:ty) => {
         impl $socket {
             /// Sends some of `buffer` and gives the number of bytes that the socket took (send(2)). No signal is
             /// raised if the peer is gone.
@@ -14,7 +17,7 @@ macro_rules! writes {
             pub fn write<B: chainring_runtime::buf::IoBuf>(
                 &self,
                 buffer: B,
-            ) -> chainring_runtime::op::Op<chainring_runtime::op::send::Send<B>> {
+            ) -> chainring_runtime::op::Op<chainring_runtime::op::send::Send<B, $descriptor>> {
                 chainring_runtime::op::send::send(&self.0, buffer, 0)
             }
 
@@ -22,7 +25,7 @@ macro_rules! writes {
             pub fn write_vectored<B: chainring_runtime::buf::IoVecBuf>(
                 &self,
                 buffers: B,
-            ) -> chainring_runtime::op::Op<chainring_runtime::op::sendmsg::SendMsg<B>> {
+            ) -> chainring_runtime::op::Op<chainring_runtime::op::sendmsg::SendMsg<B, $descriptor>> {
                 chainring_runtime::op::sendmsg::sendmsg(&self.0, buffers, None, Default::default(), 0)
             }
 
@@ -36,7 +39,7 @@ macro_rules! writes {
             pub fn write_all<B: chainring_runtime::buf::IoBuf>(
                 &self,
                 buffer: B,
-            ) -> chainring_runtime::op::send_all::SendAll<B> {
+            ) -> chainring_runtime::op::send_all::SendAll<B, $descriptor> {
                 chainring_runtime::op::send_all::send_all(&self.0, buffer)
             }
 

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use chainring_runtime::Descriptor;
 
-use super::{TcpListenerBuilder, TcpStream};
+use super::{DirectTcpStream, IncomingDirect, TcpListenerBuilder, TcpStream};
 use crate::accept::{self, Acceptor};
 use crate::socket::adopt;
 
@@ -85,6 +85,23 @@ impl TcpListener {
     /// for 50 ms; whoever connects meanwhile waits in the backlog.
     pub async fn accept(&self) -> io::Result<TcpStream> {
         self.0.accept().await.map(TcpStream::from)
+    }
+
+    /// Takes one connection as a [`DirectTcpStream`]. Where all places are taken the connection stays in the backlog.
+    ///
+    /// Dropping the future cancels, and closes a connection that it has accepted meanwhile.
+    ///
+    /// # Errors
+    /// Those of accept(2). ENFILE if all direct descriptors of the runtime are taken; the next call pauses for 50 ms
+    /// then. [`Unsupported`](io::ErrorKind::Unsupported) if the runtime was built without
+    /// [`Builder::direct_descriptors`](chainring_runtime::Builder::direct_descriptors).
+    pub async fn accept_direct(&self) -> io::Result<DirectTcpStream> {
+        self.0.accept_direct().await.map(DirectTcpStream)
+    }
+
+    /// Takes connections as direct descriptors again and again; see [`IncomingDirect`].
+    pub fn incoming_direct(&self) -> IncomingDirect<'_> {
+        IncomingDirect::new(self)
     }
 
     /// Takes connections again and again; see [`Incoming`].

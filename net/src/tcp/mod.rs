@@ -1,12 +1,14 @@
 //! TCP sockets.
 
 mod builder;
+mod direct;
 mod listener;
 mod socket;
 mod split;
 mod stream;
 
 pub use builder::TcpListenerBuilder;
+pub use direct::{DirectTcpStream, IncomingDirect};
 pub use listener::{Incoming, TcpListener};
 pub use socket::TcpSocket;
 pub use split::{OwnedReadHalf, OwnedWriteHalf, ReuniteError};

@@ -26,14 +26,7 @@ impl TcpStream {
     /// # Errors
     /// Those of the resolver, socket(2) and connect(2): of the last address that was tried.
     pub async fn connect(host: impl ToSocketAddrs) -> io::Result<TcpStream> {
-        let mut last = None;
-        for address in resolve(host).await? {
-            match attempt(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(no_address))
+        try_all(host, attempt).await
     }
 
     /// As [`connect`](TcpStream::connect), within `limit`, looking up included. What is left is shared evenly by the
@@ -69,9 +62,27 @@ impl TcpStream {
     }
 }
 
+/// The first connection that can be made.
+pub(super) async fn try_all<S>(
+    host: impl ToSocketAddrs,
+    attempt: impl AsyncFn(SocketAddr) -> io::Result<S>,
+) -> io::Result<S> {
+    let mut last = None;
+    for address in resolve(host).await? {
+        match attempt(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(no_address))
+}
+
+pub(super) fn family(address: SocketAddr) -> i32 {
+    if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }
+}
+
 async fn attempt(address: SocketAddr) -> io::Result<TcpStream> {
-    let family = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-    let socket = Descriptor::new(socket(family, libc::SOCK_STREAM, libc::IPPROTO_TCP).await?);
+    let socket = Descriptor::new(socket(family(address), libc::SOCK_STREAM, libc::IPPROTO_TCP).await?);
     connect(&socket, address.into()).await?;
     Ok(TcpStream(socket))
 }

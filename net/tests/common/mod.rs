@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chainring_net::{TcpListener, TcpStream};
 use chainring_runtime::time::timeout;
-use chainring_runtime::{Handle, Runtime, yield_now};
+use chainring_runtime::{Builder, Handle, Runtime, yield_now};
 
 /// One test at a time: descriptors are counted for the whole process.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
@@ -28,11 +28,16 @@ pub(crate) fn descriptors() -> usize {
 /// Runs a future in a runtime of its own, for no longer than 20 seconds, and checks that no descriptor is left
 /// behind.
 pub(crate) fn run<T>(body: impl AsyncFnOnce() -> T) -> T {
+    run_on(Builder::new(), body)
+}
+
+/// As [`run`], in a runtime with other sizes.
+pub(crate) fn run_on<T>(sizes: Builder, body: impl AsyncFnOnce() -> T) -> T {
     let _alone = alone();
     // Descriptors that stay: the pool of bells, and what the standard library opens once.
     drop(Runtime::new().unwrap());
     let before = descriptors();
-    let runtime = Runtime::new().unwrap();
+    let runtime = sizes.build().unwrap();
     let result = runtime.block_on(async { timeout(Duration::from_secs(20), body()).await });
     drop(runtime);
     let result = result.expect("something hangs");

@@ -64,6 +64,9 @@ pub(crate) trait Owner {
 
     /// The frames' region, which lives as long as the owner.
     fn region(&self) -> &Region;
+
+    /// Does what the region could not do by itself for the frame that it has left.
+    fn take_over(&self);
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -272,7 +275,12 @@ impl Driver {
             if let Some(region) = self.region(cqe.user_data) {
                 // SAFETY: a region is listed exactly as long as its owner is registered, which keeps it alive;
                 // `advance` runs no foreign code.
-                unsafe { region.as_ref() }.advance(queues, until);
+                if unsafe { region.as_ref() }.advance(queues, until) {
+                    let owner =
+                        self.owner(Key::split(cqe.user_data).0).expect("a listed region has its owner");
+                    no_unwinding(|| owner.take_over());
+                    continue;
+                }
                 let Some(&next) = queues.peek(until) else { break };
                 cqe = next;
             }
@@ -454,6 +462,7 @@ impl Driver {
     /// Nothing reaches the ring from now on.
     pub(crate) fn close_door(&self) {
         self.phase.set(Phase::Closed);
+        self.unmake_table();
         self.ring.close();
     }
 }

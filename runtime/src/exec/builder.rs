@@ -11,6 +11,7 @@ use super::core::Core;
 use super::task::Scheduler;
 use super::{Handle, Remote, Runtime};
 use crate::driver::Driver;
+use crate::driver::direct::MAX_DIRECT;
 use crate::events;
 use crate::ring::Ring;
 use crate::ring::capabilities::{Capabilities, Capability};
@@ -30,6 +31,7 @@ pub struct Builder {
     blocking_threads: usize,
     hold_clock: bool,
     poller: Option<Poller>,
+    direct_descriptors: u32,
 }
 
 impl Default for Builder {
@@ -41,6 +43,7 @@ impl Default for Builder {
             blocking_threads: 64,
             hold_clock: false,
             poller: None,
+            direct_descriptors: 0,
         }
     }
 }
@@ -101,6 +104,16 @@ impl Builder {
         self
     }
 
+    /// How many direct descriptors there can be on each core: sockets in the ring's own table instead of the
+    /// process's, see [`DirectDescriptor`](crate::DirectDescriptor). The default is none; the kernel takes as many as
+    /// the soft limit of open files (RLIMIT_NOFILE) says, and at most about a million. A place costs some bytes of
+    /// the kernel's memory.
+    #[must_use]
+    pub fn direct_descriptors(mut self, places: u32) -> Self {
+        self.direct_descriptors = places.min(MAX_DIRECT);
+        self
+    }
+
     /// Sets up the ring. The runtime belongs to the calling thread.
     ///
     /// # Errors
@@ -124,8 +137,10 @@ impl Builder {
             poller: self.poller,
         })?;
         events::debug!(fd = ring.fd(), capabilities = ?ring.capabilities(), "a ring is set up");
+        let driver = Driver::new(ring);
+        driver.provide_direct(self.direct_descriptors).map_err(SetupError::direct_descriptors)?;
         let core = Core {
-            driver: Driver::new(ring),
+            driver,
             scheduler: Scheduler::new(remote.clone()),
             remote,
             timers: Timers::new(self.hold_clock),

@@ -3,7 +3,7 @@
 //! For every member: eight words, most of them from the template; descriptor, address, length and `user_data` are
 //! patched in on the way. Words and spans were checked against the layout when the template was made (`plan.rs`), so registers are read without
 //! checking them again; a length from a register is the one thing that is new each time, and is compared with
-//! the bound that was checked.
+//! the bound that was checked. Segments with members that need more than that go through `wide.rs`.
 //!
 //! A span of no bytes becomes a nop with the same flags: a recv of nothing would wait for data to come, which is
 //! not what an exact transfer of nothing means. What never moves bytes comes the same way, and is written as its
@@ -11,13 +11,15 @@
 
 use std::ptr::NonNull;
 
+use super::code::{Outcome, Trap};
 use super::frames::Region;
 use super::memory::{PARTIAL, Record};
-use super::plan::{Member, Moves, NONE};
+use super::template::{Member, NO_CODE, NONE};
 use super::token::Frame;
+use super::verb::Moves;
+use super::wide::Part;
 use crate::driver::Key;
 use crate::op::nop;
-use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
 use crate::ring::{Queues, Sqe};
 
 /// Why a segment was not submitted.
@@ -36,85 +38,192 @@ pub enum NotSubmitted {
     },
 }
 
-#[cold]
-fn too_long(member: &Member, number: u8, added: u64) -> NotSubmitted {
-    let (plus, room) = (u64::from(member.plus()), member.room as u32);
-    NotSubmitted::TooLong { member: number, len: added.saturating_add(plus), max: member.plus() + room }
+/// Why a frame's code did not end with a submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// It left with this number.
+    Left(u32),
+    /// An op has trapped.
+    Trapped {
+        /// Its place.
+        pc: u32,
+        /// Why.
+        trap: Trap,
+    },
+    /// It went back too often without I/O; the frame should go on at this op in a later turn.
+    Spent {
+        /// The place of the op.
+        pc: u32,
+    },
+    /// It came to a segment that could not be submitted.
+    NotSubmitted {
+        /// The segment.
+        segment: u16,
+        /// Why.
+        reason: NotSubmitted,
+    },
+}
+
+/// What is left to do for a frame whose segment has succeeded, by its owner: it may need the runner, or another
+/// way to submit.
+#[derive(Clone, Copy)]
+pub(super) struct Handover {
+    pub(super) index: u32,
+    pub(super) outcome: Outcome,
+}
+
+/// What became of a completion whose segment code follows.
+#[derive(PartialEq, Eq)]
+enum Advanced {
+    /// The next segment is submitted.
+    Further,
+    /// There is no code.
+    NotAtAll,
+    /// The frame's owner does the rest.
+    HandedOver,
 }
 
 impl Region {
-    /// Handles completions before `until` for as long as each is the success of a whole segment of this region whose
-    /// successor is known, by submitting that one. This is all that happens between two requests of a connection
-    /// whose chain needs no computation. The first completion that wants more is left where it is.
+    /// Handles completions before `until` for as long as each is the success of a whole segment of this region,
+    /// by running the code behind it, if there is any, and submitting the next one. This is all that happens between
+    /// two requests of a connection whose chain has no native call. The first completion that wants more is left
+    /// where it is; or, if its code has run, true says that its frame is left in `handover` for the owner.
     ///
     /// A function of its own, and its lines in this order, for the sake of registers: a third of the instructions
     /// went into spilling them before.
     #[inline(never)]
-    pub(crate) fn advance(&self, queues: &Queues, until: u32) {
+    pub(crate) fn advance(&self, queues: &Queues, until: u32) -> bool {
         while let Some(cqe) = queues.peek(until) {
             let (user_data, result) = (cqe.user_data, cqe.res);
             let index = Key::split(user_data).0.index() as usize;
             if index >= self.memory.accessible() {
-                return;
+                return false;
             }
             let record = self.memory.record(index);
             let header = record.header();
             if header.expect.get() != user_data || result <= 0 {
-                return;
+                return false;
             }
             let segment = header.segment.get();
             // SAFETY: the segment was submitted, so it is one of the templates.
             let template = unsafe { self.templates.get_unchecked(usize::from(segment)) };
-            let (missing, then) = (header.want.get().wrapping_sub(result as u32), template.then);
-            if missing > template.slack || then == NONE {
-                return;
+            let missing = header.want.get().wrapping_sub(result as u32);
+            if missing > template.slack {
+                return false;
             }
             // SAFETY: a template's words were checked against the layout of this region.
             unsafe { record.word(usize::from(template.into)) }.set(result as u64);
-            // SAFETY: a template's successor was checked to be one of the templates.
-            let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
-            let Some(place) = queues.vacant(next.members.len() as u32) else { return };
-            // The completion has come, and is accounted for by expecting the next one in its place.
-            let first = header.key.get().with_step(0);
-            header.expect.set(first | next.last_step);
-            header.segment.set(then);
-            // SAFETY: the places are vacant, and ours until they are published: nothing below runs foreign code.
-            match unsafe { self.write::<false>(record, index, first, &next.members, place, 0) } {
-                Ok(want) => header.want.set(want),
-                Err(_) => {
-                    header.expect.set(cqe.user_data);
-                    header.segment.set(segment);
-                    return;
+            let then = template.then;
+            if then == NONE {
+                match self.advance_by_code(queues, record, index, template.code) {
+                    Advanced::Further => continue,
+                    Advanced::NotAtAll => return false,
+                    Advanced::HandedOver => return true,
                 }
             }
+            // SAFETY: a template's successor was checked to be one of the templates.
+            let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
+            let place = if next.is_hot() { queues.vacant(next.members.len() as u32) } else { None };
+            let Some(place) = place else {
+                return self.hand_over(queues, record, Outcome::Submit(then));
+            };
+            let first = header.key.get().with_step(0);
+            // SAFETY: the places are vacant, and ours until they are published: nothing below runs foreign code.
+            let written = unsafe { self.write(record, index, first, &next.members, place) };
+            let Some(want) = written else {
+                return self.hand_over(queues, record, Outcome::Submit(then));
+            };
+            // The completion has come, and is accounted for by expecting the next one in its place.
+            header.expect.set(first | next.last_step);
+            header.segment.set(then);
+            header.want.set(want);
             // SAFETY: the entries were written in full; the spans are inside this frame's buffer, which is not
             // reused, unmapped or lent before the completion has come that is expected from here on.
             unsafe { queues.publish(next.members.len() as u32) };
             self.advanced.add(1);
             queues.consume();
         }
+        false
     }
 
-    /// Writes the entries of `members` to the places from `place` on. Of the first, `done` bytes have been
-    /// transferred already (if `PARTIAL`). Gives the length of the last one.
+    /// The same, for a segment that code follows.
+    #[inline(never)]
+    fn advance_by_code(&self, queues: &Queues, record: Record, index: usize, code: u32) -> Advanced {
+        if code == NO_CODE {
+            return Advanced::NotAtAll;
+        }
+        // SAFETY: a template's code was checked to be an op; the one completion of the frame has come, and no token of
+        // it is out.
+        let outcome = unsafe { self.execute(record, index, code) };
+        let Outcome::Submit(then) = outcome else {
+            self.hand_over(queues, record, outcome);
+            return Advanced::HandedOver;
+        };
+        // SAFETY: what code submits was checked to be one of the templates.
+        let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
+        let place = if next.simple && next.completions == 1 {
+            queues.vacant(next.members.len() as u32)
+        } else {
+            None
+        };
+        let Some(place) = place else {
+            self.hand_over(queues, record, outcome);
+            return Advanced::HandedOver;
+        };
+        let header = record.header();
+        let first = header.key.get().with_step(0);
+        // SAFETY: the places are vacant, and ours until they are published: nothing below runs foreign code.
+        let hot = if next.is_hot() {
+            // SAFETY: as in `advance`.
+            unsafe { self.write(record, index, first, &next.members, place) }
+        } else {
+            None
+        };
+        // SAFETY: the same.
+        let written = hot.or_else(|| unsafe { self.write_part(record, index, &Part::whole(next), place) });
+        let Some(want) = written else {
+            self.hand_over(queues, record, outcome);
+            return Advanced::HandedOver;
+        };
+        header.expect.set(first | next.last_step);
+        header.segment.set(then);
+        header.want.set(want);
+        // SAFETY: as in `advance`.
+        unsafe { queues.publish(next.members.len() as u32) };
+        self.advanced.add(1);
+        queues.consume();
+        Advanced::Further
+    }
+
+    /// The segment has succeeded, and its completion is accounted for; its owner does the rest.
+    #[cold]
+    fn hand_over(&self, queues: &Queues, record: Record, outcome: Outcome) -> bool {
+        record.header().expect.set(0);
+        self.advanced.add(1);
+        queues.consume();
+        self.handover.set(Some(Handover { index: record.header().key.get().index(), outcome }));
+        true
+    }
+
+    /// Writes the entries of `members`, all of them plain, to the places from `place` on. Gives the length of the last
+    /// one; `None` if one has no length or too much of it, which `write_wide` deals with.
     ///
     /// # Safety
     /// As many places as there are members must be valid for writes.
     #[inline(always)]
-    unsafe fn write<const PARTIAL: bool>(
+    unsafe fn write(
         &self,
         record: Record,
         index: usize,
         mut user_data: u64,
         members: &[Member],
         mut place: NonNull<Sqe>,
-        done: u32,
-    ) -> Result<u32, NotSubmitted> {
+    ) -> Option<u32> {
         let buffer = self.memory.buffer(index).as_ptr() as u64;
         let mut want = 0;
         // SAFETY: a checked segment has members.
         unsafe { std::hint::assert_unchecked(!members.is_empty()) };
-        for (i, member) in members.iter().enumerate() {
+        for member in members {
             // SAFETY: a template's words were checked against the layout of this region.
             let (fd, added) = unsafe {
                 (
@@ -122,44 +231,34 @@ impl Region {
                     record.word(usize::from(member.length)).get(),
                 )
             };
-            if added > member.room {
-                return Err(too_long(member, Key::split(user_data).1 as u8, added));
+            let flags_len = member.flags_len + added;
+            if added > member.room || flags_len as u32 == 0 {
+                return None;
             }
-            let (mut offset, mut flags_len) = (member.offset, member.flags_len + added);
-            if PARTIAL && i == 0 {
-                let before = u64::from(done).min(flags_len & 0xffff_ffff);
-                offset += before;
-                flags_len -= before;
-            }
-            let address = buffer.wrapping_add(offset);
-            let words = [member.head | fd, member.off, address, flags_len, user_data, member.index, 0, 0];
+            let address = buffer.wrapping_add(member.offset);
+            let words = [member.head | fd, 0, address, flags_len, user_data, 0, 0, 0];
             // SAFETY: the place is one of the caller's, and an entry is eight words. The span lies inside the
-            // frame's buffer: offset + length does, and what is done was a part of it.
+            // frame's buffer: it was checked, and the length just now.
             unsafe { place.cast::<[u64; 8]>().write(words) };
             want = flags_len as u32;
-            if want == 0 {
-                // SAFETY: as above.
-                unsafe { nothing(place.as_ptr(), member) };
-            }
             user_data = Key::next_step(user_data);
             // SAFETY: one past the last place at the most.
             place = unsafe { place.add(1) };
         }
-        if PARTIAL {
-            // SAFETY: the place that was written last. The last entry of a list must not link to what comes next.
-            unsafe { (*place.as_ptr().sub(1)).flags &= !(IO_LINK | CQE_SKIP_SUCCESS) };
-        }
-        Ok(want)
+        Some(want)
     }
 
-    /// The length of a member of the current segment, as the registers say now. An over-long register counts as
-    /// the most that it may be: only a submission of it is an error.
+    /// The bytes that a member of the current segment transfers, as the registers say now. An over-long register
+    /// counts as the most that it may be: only a submission of it is an error.
     pub(super) fn wanted(&self, record: Record, member: u8) -> u32 {
         let (segment, member) = (usize::from(record.header().segment.get()), usize::from(member));
         self.length(record, &self.templates[segment].members[member])
     }
 
     fn length(&self, record: Record, member: &Member) -> u32 {
+        if !member.verb.transfers() {
+            return 0;
+        }
         // SAFETY: a template's words were checked against the layout of this region.
         let length = unsafe { record.word(usize::from(member.length)) }.get();
         member.plus() + length.min(member.room) as u32
@@ -167,6 +266,36 @@ impl Region {
 }
 
 impl<'f> Frame<'f> {
+    /// Runs the program's code from `pc` on. If it comes to a segment, that is submitted.
+    ///
+    /// # Errors
+    /// The frame, and why nothing was submitted.
+    ///
+    /// # Panics
+    /// If there is no such op.
+    pub fn run(self, pc: u32) -> Result<(), (Frame<'f>, Interrupt)> {
+        assert!((pc as usize) < self.region.code.ops.len(), "the program has no op {pc}");
+        // SAFETY: the op was just checked to be there; this token is the only one of the frame, of which nothing is in
+        // flight while it exists, and views borrow it.
+        let outcome = unsafe { self.region.execute(self.record, self.index, pc) };
+        self.conclude(outcome)
+    }
+
+    /// Does what code has come to.
+    pub(super) fn conclude(self, outcome: Outcome) -> Result<(), (Frame<'f>, Interrupt)> {
+        let interrupt = match outcome {
+            Outcome::Submit(segment) => {
+                return self
+                    .submit(segment)
+                    .map_err(|(frame, reason)| (frame, Interrupt::NotSubmitted { segment, reason }));
+            }
+            Outcome::Left(number) => Interrupt::Left(number),
+            Outcome::Trapped(pc) => Interrupt::Trapped { pc, trap: self.region.trap.get() },
+            Outcome::Spent(pc) => Interrupt::Spent { pc },
+        };
+        Err((self, interrupt))
+    }
+
     /// Submits a whole segment, or gives the frame back.
     ///
     /// # Panics
@@ -175,11 +304,11 @@ impl<'f> Frame<'f> {
         let (region, record) = (self.region, self.record);
         let template = &region.templates[usize::from(segment)];
         let header = record.header();
-        let want = match self.emit::<false>(&template.members, 0, 0) {
+        let want = match self.emit(&Part::whole(template)) {
             Ok(want) => want,
             Err(refused) => return Err((self, refused)),
         };
-        if template.completions == 1 && header.flags.get() == 0 {
+        if template.completions == 1 && template.simple && header.flags.get() == 0 {
             header.expect.set(header.key.get().with_step(0) | template.last_step);
             header.segment.set(segment);
             header.want.set(want);
@@ -208,7 +337,7 @@ impl<'f> Frame<'f> {
         assert!(from <= template.last, "segment {segment} has no member {from}");
         let to = if alone { from + 1 } else { template.last + 1 };
         let members = &template.members[usize::from(from)..usize::from(to)];
-        if let Err(refused) = self.emit::<true>(members, from, done) {
+        if let Err(refused) = self.emit(&Part { template, members: from..to, done }) {
             return Err((self, refused));
         }
         let header = record.header();
@@ -221,26 +350,18 @@ impl<'f> Frame<'f> {
         Ok(())
     }
 
-    /// Writes and publishes the entries of `members`, of which the first is number `from` of its segment.
-    fn emit<const PARTIAL: bool>(
-        &self,
-        members: &[Member],
-        from: u8,
-        done: u32,
-    ) -> Result<u32, NotSubmitted> {
+    /// Writes and publishes the entries of a part of a segment.
+    fn emit(&self, part: &Part<'_>) -> Result<u32, NotSubmitted> {
         let (region, record, index) = (self.region, self.record, self.index);
-        let reservation = region.core.driver().ring.reserve(members.len() as u32);
-        let reservation = reservation.map_err(|_| NotSubmitted::Busy)?;
-        let user_data = record.header().key.get().with_step(u32::from(from));
-        // SAFETY: the places are reserved for us alone.
-        unsafe {
-            let want =
-                region.write::<PARTIAL>(record, index, user_data, members, reservation.first(), done)?;
-            // SAFETY: every place was written in full; the spans are inside this frame's buffer, which is not
-            // reused, unmapped or lent before the completions have come that the caller awaits from here on.
-            reservation.commit();
-            Ok(want)
-        }
+        let count = u32::from(part.members.end - part.members.start);
+        let reservation = region.core.driver().ring.reserve(count).map_err(|_| NotSubmitted::Busy)?;
+        // SAFETY: the places are reserved for us alone, one for each member.
+        let written = unsafe { region.write_part(record, index, part, reservation.first()) };
+        let want = written.ok_or_else(|| region.too_long(record, part))?;
+        // SAFETY: every place was written in full; the spans are inside this frame's buffer, which is not
+        // reused, unmapped or lent before the completions have come that the caller awaits from here on.
+        unsafe { reservation.commit() };
+        Ok(want)
     }
 }
 
@@ -249,12 +370,12 @@ impl<'f> Frame<'f> {
 /// # Safety
 /// `place` must have been written, and be valid for writes.
 #[cold]
-unsafe fn nothing(place: *mut Sqe, member: &Member) {
+pub(super) unsafe fn nothing(place: *mut Sqe, member: &Member) {
     // SAFETY: the caller's promise.
     unsafe {
         if member.verb.moves() == Moves::Nothing {
             ((*place).addr, (*place).len) = (0, member.verb.template().len);
-        } else {
+        } else if member.verb.transfers() {
             let (flags, user_data) = ((*place).flags, (*place).user_data);
             *place = Sqe { flags, user_data, ..nop::TEMPLATE };
         }

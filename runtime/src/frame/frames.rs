@@ -3,13 +3,18 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use super::emit::NotSubmitted;
+use super::code::{self, Code, Outcome, Trap};
+use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
 use super::memory::{ASKED, BAD, CANCELLING, FREE, Header, Memory, PARKED, PARTIAL, Record, VACANT};
-use super::plan::{self, Plan, PlanError, Template};
+use super::plan::{PlanError, Plans};
+use super::template::{Bounds, NO_CODE, NONE as NO_SEGMENT, Template};
 use super::token::{Frame, Stop};
+use super::verb::Success;
 use crate::driver::key::MAX_INDEX;
 use crate::driver::{Key, Owner};
 use crate::exec::Handle;
@@ -21,11 +26,11 @@ use crate::op::{Completion, cancel};
 /// Each method is given the frame, with nothing of it in flight, and ends by submitting, parking or freeing it. A
 /// panic in one of them aborts the process: whoever runs foreign code in them catches its panics.
 pub trait Resume: 'static {
-    /// The whole segment has succeeded, and has no successor of its own.
+    /// The whole segment has succeeded, and its plan says [`Then::Resume`].
     fn advanced(&self, frame: Frame<'_>, segment: u16);
 
-    /// The segment was to follow one that has succeeded, and could not be submitted.
-    fn refused(&self, frame: Frame<'_>, segment: u16, reason: NotSubmitted);
+    /// What was to follow a segment that has succeeded did not end with a submission.
+    fn interrupted(&self, frame: Frame<'_>, interrupt: Interrupt);
 
     /// A member has failed or come short, a part of a segment has succeeded, or the frame is being cancelled.
     fn stopped(&self, frame: Frame<'_>, stop: Stop);
@@ -45,6 +50,8 @@ pub enum FramesError {
         /// What is wrong with it.
         error: PlanError,
     },
+    /// Code that this layout does not allow.
+    Code(PlanError),
     /// More registers and descriptors than a template can name.
     Layout,
     /// No address space.
@@ -57,6 +64,7 @@ impl fmt::Display for FramesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             FramesError::Plan { segment, error } => write!(f, "segment {segment}: {error}"),
+            FramesError::Code(error) => write!(f, "the code: {error}"),
             FramesError::Layout => write!(f, "a frame has more registers and descriptors than can be named"),
             FramesError::Memory(error) => write!(f, "no address space for the frames: {error}"),
             FramesError::TooMany => write!(f, "the ring takes no further program"),
@@ -74,6 +82,13 @@ pub(crate) struct Region {
     pub(super) layout: Layout,
     pub(super) memory: Memory,
     pub(super) templates: Box<[Template]>,
+    pub(super) code: Code,
+    /// The frame that `advance` has left to the owner.
+    pub(super) handover: Cell<Option<Handover>>,
+    /// Why the code that has trapped last did so.
+    pub(super) trap: Cell<Trap>,
+    /// What the kernel may read for any of the frames.
+    pub(super) constants: Arc<[u8]>,
     /// Segments that have succeeded as a whole.
     pub(super) advanced: Counter,
     free: Cell<u32>,
@@ -95,15 +110,32 @@ impl<R: Resume> Frames<R> {
     ///
     /// # Panics
     /// Outside of a runtime.
-    pub fn new(layout: Layout, plans: &[Plan], limit: u32, runner: R) -> Result<Rc<Self>, FramesError> {
+    pub fn new(
+        layout: Layout,
+        plans: impl Into<Plans>,
+        limit: u32,
+        runner: R,
+    ) -> Result<Rc<Self>, FramesError> {
+        let Plans { segments, code, constants } = plans.into();
         let core = Handle::current();
         let ring = &core.driver().ring;
         if !layout.is_nameable() {
             return Err(FramesError::Layout);
         }
-        let skip = ring.capabilities().skip_success();
-        let templates = plan::check(plans, &layout, ring.longest_list(), skip)
-            .map_err(|(segment, error)| FramesError::Plan { segment, error })?;
+        let constant_bytes = u32::try_from(constants.len()).map_err(|_| FramesError::Layout)?;
+        let bounds = Bounds {
+            layout: &layout,
+            constants: constant_bytes,
+            segments: segments.len(),
+            ops: code.ops.len(),
+            longest_list: ring.longest_list(),
+            skip: ring.capabilities().skip_success(),
+        };
+        let template = |(segment, plan)| {
+            Template::check(plan, &bounds).map_err(|error| FramesError::Plan { segment, error })
+        };
+        let templates = segments.iter().enumerate().map(template).collect::<Result<_, _>>()?;
+        let code = code::check(code, &layout, constant_bytes, segments.len()).map_err(FramesError::Code)?;
         let memory = Memory::reserve(&layout, limit.clamp(1, MAX_INDEX)).map_err(FramesError::Memory)?;
         let mut made = None;
         core.driver()
@@ -118,6 +150,10 @@ impl<R: Resume> Frames<R> {
                     layout,
                     memory,
                     templates,
+                    code,
+                    handover: Cell::new(None),
+                    trap: Cell::new(Trap::Division),
+                    constants,
                     advanced,
                     free,
                     live,
@@ -240,6 +276,9 @@ impl Region {
                 header.counted.set(1);
             }
             self.ask(record);
+        } else if header.has(PARKED) {
+            // It may wait for a call that does not come.
+            self.core.driver().make_ready(header.key.get());
         }
     }
 
@@ -260,6 +299,40 @@ impl Region {
         if header.has(CANCELLING) {
             // Cancelled between two segments: what was just submitted is cancelled in turn.
             self.ask(record);
+        }
+    }
+
+    /// The result of a member may be a descriptor, which is the frame's from here on, or the end of one.
+    fn pass(&self, record: Record, template: &Template, first: u8, step: u8, result: i32) {
+        let member = &template.members[usize::from(step)];
+        if result >= 0 && member.verb.opens() {
+            self.close(record, member.place);
+            // SAFETY: a template's words were checked against the layout of this region.
+            unsafe { record.word(usize::from(member.place)) }.set((result as u64) << 32);
+        }
+        // A close that fails has closed all the same (close(2)), unless it was not made.
+        if member.verb.closes() && result < 0 && result != -libc::ECANCELED && step >= first {
+            self.vacate(record, template, step..step + 1);
+        }
+    }
+
+    /// The members of this range have succeeded: what they were to close is closed.
+    fn vacate(&self, record: Record, template: &Template, members: std::ops::Range<u8>) {
+        for member in &template.members[usize::from(members.start)..usize::from(members.end)] {
+            if member.verb.closes() {
+                // SAFETY: a template's words were checked against the layout of this region.
+                unsafe { record.word(usize::from(member.place)) }.set(VACANT);
+            }
+        }
+    }
+
+    /// Closes what is in the place of a descriptor, if anything is.
+    fn close(&self, record: Record, place: u16) {
+        // SAFETY: a template's words were checked against the layout of this region.
+        let word = unsafe { record.word(usize::from(place)) }.replace(VACANT);
+        if word != VACANT {
+            // SAFETY: the frame owned it until a moment ago.
+            self.core.driver().close(unsafe { OwnedFd::from_raw_fd((word >> 32) as i32) });
         }
     }
 
@@ -302,6 +375,12 @@ impl<R: Resume> Owner for Frames<R> {
         &self.region
     }
 
+    fn take_over(&self) {
+        let Some(Handover { index, outcome }) = self.region.handover.take() else { return };
+        let record = self.region.memory.record(index as usize);
+        self.go_on(Frame::new(&self.region, record, index as usize).conclude(outcome));
+    }
+
     fn ready(&self, key: Key) {
         let Some(record) = self.region.find(key) else { return };
         let header = record.header();
@@ -318,6 +397,12 @@ impl<R: Resume> Owner for Frames<R> {
     fn ask_cancel(&self, key: Key) -> bool {
         let Some(record) = self.region.find(key) else { return true };
         let template = &self.region.templates[usize::from(record.header().segment.get())];
+        let driver = self.region.core.driver();
+        if !template.is_hot() {
+            // Descriptors may come and go in it, or be another's as well: each member by its own name.
+            let members = 0..=u32::from(template.last);
+            return members.rev().all(|step| driver.push(cancel::by_user_data(key.with_step(step))));
+        }
         let mut asked = None;
         template.members.iter().all(|member| {
             // SAFETY: a template's words were checked against the layout.
@@ -325,7 +410,7 @@ impl<R: Resume> Owner for Frames<R> {
             // One request finds every member on the descriptor, which is this frame's alone.
             asked == Some(fd) || {
                 asked = Some(fd);
-                self.region.core.driver().push(cancel::by_descriptor(fd))
+                driver.push(cancel::by_descriptor(fd))
             }
         })
     }
@@ -370,8 +455,12 @@ impl<R: Resume> Frames<R> {
             _ if step < last => self.region.wanted(record, step),
             _ => header.want.get(),
         };
-        let exact = member.verb.is_exact() || want == 0;
-        let success = if exact { result >= 0 && result as u32 == want } else { result > 0 };
+        let success = match member.verb.success() {
+            Success::Whole => result >= 0 && result as u32 == want,
+            Success::Some => result > 0 || (result == 0 && want == 0 && member.verb.transfers()),
+            Success::Any | Success::Unit | Success::Descriptor => result >= 0,
+        };
+        self.region.pass(record, template, first, step, result);
         // Members complete in any order; what severed the link is the first of them that failed.
         if !success && (!header.has(BAD) || step < header.bad_member.get()) {
             header.raise(BAD);
@@ -386,6 +475,8 @@ impl<R: Resume> Frames<R> {
         }
 
         let succeeded = !header.has(BAD);
+        let ended = if succeeded { last + 1 } else { header.bad_member.get() };
+        self.region.vacate(record, template, first..ended);
         let cancelling = header.has(CANCELLING);
         let (member, result) = if succeeded {
             (last, header.last_result.get())
@@ -411,13 +502,16 @@ impl<R: Resume> Frames<R> {
         let template = &self.region.templates[usize::from(segment)];
         // SAFETY: a template's words were checked against the layout of this region.
         unsafe { frame.record.word(usize::from(template.into)) }.set(u64::from(count));
-        match template.then {
-            plan::NONE => self.runner.advanced(frame, segment),
-            then => {
-                if let Err((frame, reason)) = frame.submit(then) {
-                    self.runner.refused(frame, then, reason);
-                }
-            }
+        match (template.then, template.code) {
+            (NO_SEGMENT, NO_CODE) => self.runner.advanced(frame, segment),
+            (NO_SEGMENT, code) => self.go_on(frame.run(code)),
+            (then, _) => self.go_on(frame.conclude(Outcome::Submit(then))),
+        }
+    }
+
+    fn go_on(&self, went: Result<(), (Frame<'_>, Interrupt)>) {
+        if let Err((frame, interrupt)) = went {
+            self.runner.interrupted(frame, interrupt);
         }
     }
 }
@@ -427,6 +521,7 @@ impl<R> Drop for Frames<R> {
         // The runtime holds the frames' owner until nothing of them is in flight; only a ring that failed lets
         // go earlier, and then nobody knows what the kernel still writes: keep the mappings.
         if self.region.any(Header::in_flight) {
+            std::mem::forget(self.region.constants.clone());
             return self.region.memory.leak();
         }
         // Frames are still in use if their tokens were leaked.

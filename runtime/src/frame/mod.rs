@@ -13,21 +13,35 @@
 //! - A frame is its own slot: a segment's entries carry the frame's key, and no other memory is taken.
 //! - A frame is reused only when nothing of it is in flight, and then with a new generation.
 //!
-//! What a frame looks like ([`Layout`]) and what it can submit ([`Plan`]) is checked once, when the
-//! `Frames` is made. After that `emit.rs` reads registers and computes addresses without checking again.
+//! What a frame looks like ([`Layout`]), what it can submit ([`Plan`]) and what is computed in between ([`Code`]) is
+//! checked once, when the `Frames` is made. After that `emit.rs`, `wide.rs` and `code/execute.rs` read registers and
+//! compute addresses without checking again.
+//!
+//! ```text
+//! completion -> Region::advance: a whole segment has succeeded
+//!                 -> code of its plan (code/execute.rs)  -> next segment (emit.rs, wide.rs) -> submission queue
+//!                 |                                      -> left, trapped, spent: Resume::interrupted
+//!               Frames::settle: anything else            -> Resume::stopped
+//! ```
 
+mod code;
 mod emit;
 mod frames;
 mod layout;
 mod memory;
 mod plan;
+mod template;
 mod token;
+mod verb;
 mod views;
+mod wide;
 
-pub use emit::NotSubmitted;
+pub use code::{Area, Bulk, Code, Op, Operator, Order, Trap};
+pub use emit::{Interrupt, NotSubmitted};
 pub(crate) use frames::Region;
 pub use frames::{Frames, FramesError, Resume};
 pub use layout::Layout;
-pub use plan::{Len, Moves, Plan, PlanError, Transfer, Verb};
+pub use plan::{Directory, Extra, Len, Plan, PlanError, Plans, Then, Transfer};
 pub use token::{Frame, Registers, Stop};
+pub use verb::{Moves, Success, Verb};
 pub use views::Views;

@@ -108,11 +108,24 @@ impl<'f> Frame<'f> {
         (unsafe { Views::new(start, len) }, Registers { layout: &self.region.layout, record: self.record })
     }
 
+    /// The bytes that all frames of the program share.
+    #[inline]
+    pub fn constants(&self) -> &'f [u8] {
+        &self.region.constants
+    }
+
     /// The frame goes on in a later turn: [`Resume::unparked`](super::Resume::unparked).
     pub fn park(self) {
         let header = self.record.header();
         header.raise(PARKED);
         self.region.core.driver().make_ready(header.key.get());
+        self.give_up();
+    }
+
+    /// The frame waits for a call: an [alarm](crate::Handle::start_alarm)'s, or the one that cancels it. Then
+    /// [`Resume::unparked`](super::Resume::unparked).
+    pub fn wait(self) {
+        self.record.header().raise(PARKED);
         self.give_up();
     }
 

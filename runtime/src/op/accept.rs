@@ -8,6 +8,9 @@ use io_uring::opcode;
 use super::multishot::Repeats;
 use super::{Completion, Facts, Multishot, Op, Operation, Returns, Severs};
 use crate::descriptor::Descriptor;
+use crate::direct::DirectDescriptor;
+use crate::driver::direct::Place;
+use crate::exec::Handle;
 use crate::ring::Prepared;
 use crate::ring::Sqe;
 
@@ -32,6 +35,43 @@ pub struct Accept(Descriptor);
 /// Dropping the future cancels the accept; a connection that arrives all the same is closed.
 pub fn accept(listener: &Descriptor) -> Op<Accept> {
     Op::new(Accept(listener.clone()))
+}
+
+/// See [`accept_direct`].
+#[derive(Debug)]
+pub struct AcceptDirect {
+    listener: Descriptor,
+    place: Place,
+}
+
+/// As [`accept`], into a [`DirectDescriptor`]. Its place is taken now, so that no connection is accepted that there is
+/// none for; dropping the future gives it back.
+///
+/// # Errors
+/// ENFILE if all places are taken; [`Unsupported`](io::ErrorKind::Unsupported) if the runtime was
+/// [built](crate::Builder::direct_descriptors) with none.
+///
+/// # Panics
+/// Outside of a runtime.
+pub fn accept_direct(listener: &Descriptor) -> io::Result<Op<AcceptDirect>> {
+    let place = Place::take_empty(Handle::current())?;
+    Ok(Op::new(AcceptDirect { listener: listener.clone(), place }))
+}
+
+impl Operation for AcceptDirect {
+    type Output = io::Result<DirectDescriptor>;
+    const FACTS: Facts = Facts { since: (5, 19), returns: Returns::Unit, ..FACTS };
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        // A direct descriptor has no close-on-exec, and the kernel refuses to hear of it.
+        let sqe = Sqe { file_index: self.place.file_index(), ..Sqe::new(opcode::Accept::CODE) };
+        // The kernel looks at the place when it has a connection for it: too late to refuse another runtime's.
+        Prepared::new(sqe, if self.place.is_here() { self.listener.raw() } else { -1 })
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        self.place.filled(completion.unit())
+    }
 }
 
 fn template(ioprio: u16) -> Sqe {

@@ -6,13 +6,13 @@ use io_uring::opcode;
 use socket2::SockAddr;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::{Prepared, Sqe};
 
 /// See [`connect`].
 #[derive(Debug)]
-pub struct Connect {
-    socket: Descriptor,
+pub struct Connect<D = Descriptor> {
+    socket: D,
     address: Box<SockAddr>,
 }
 
@@ -22,7 +22,7 @@ pub struct Connect {
 ///
 /// # Errors
 /// Those of connect(2).
-pub fn connect(socket: &Descriptor, address: SockAddr) -> Op<Connect> {
+pub fn connect<D: AnyDescriptor>(socket: &D, address: SockAddr) -> Op<Connect<D>> {
     Op::new(Connect { socket: socket.clone(), address: Box::new(address) })
 }
 
@@ -35,12 +35,12 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::Always,
 };
 
-impl Operation for Connect {
+impl<D: AnyDescriptor> Operation for Connect<D> {
     type Output = io::Result<()>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        Prepared::new(Sqe::new(opcode::Connect::CODE), self.socket.raw()).address(&self.address)
+        Prepared::on(Sqe::new(opcode::Connect::CODE), &self.socket).address(&self.address)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

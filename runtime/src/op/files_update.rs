@@ -21,7 +21,8 @@ impl DirectFiles {
     /// Makes the table, of `len` empty places, for the core that runs the caller.
     ///
     /// # Errors
-    /// EBUSY if the runtime has one already, or if [`read_file`](super::read_file) has files in it at the moment;
+    /// EBUSY if the runtime has one already, or if there are files of [`read_file`](super::read_file), or
+    /// [direct descriptors](crate::DirectDescriptor), at the moment;
     /// EMFILE beyond the limit of open files (RLIMIT_NOFILE).
     ///
     /// # Panics

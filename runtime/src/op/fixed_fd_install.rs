@@ -7,6 +7,7 @@ use io_uring::opcode;
 
 use super::files_update::DirectFiles;
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use crate::direct::DirectDescriptor;
 use crate::ring::capabilities::Capability;
 use crate::ring::sqe::FIXED_FILE;
 use crate::ring::{Prepared, Sqe};
@@ -47,6 +48,27 @@ impl Operation for FixedFdInstall {
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         let sqe = Sqe { flags: FIXED_FILE, ..Sqe::new(opcode::FixedFdInstall::CODE) };
         Prepared::new(sqe, self.place as i32)
+    }
+
+    fn complete(self, completion: Completion) -> Self::Output {
+        completion.descriptor()
+    }
+}
+
+/// See [`DirectDescriptor::install`].
+#[derive(Debug)]
+pub struct Install(DirectDescriptor);
+
+pub(crate) fn install(direct: &DirectDescriptor) -> Op<Install> {
+    Op::new(Install(direct.clone()))
+}
+
+impl Operation for Install {
+    type Output = io::Result<OwnedFd>;
+    const FACTS: Facts = FACTS;
+
+    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
+        Prepared::on(Sqe::new(opcode::FixedFdInstall::CODE), &self.0)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

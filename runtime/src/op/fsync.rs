@@ -12,7 +12,7 @@ use crate::ring::{Prepared, Sqe};
 #[derive(Debug)]
 pub struct Fsync {
     file: Descriptor,
-    flags: u32,
+    data_only: bool,
 }
 
 /// Waits until the file's data and metadata are on the disk.
@@ -22,7 +22,7 @@ pub struct Fsync {
 /// # Errors
 /// Those of fsync(2). After EIO the data that could not be written is lost: writing it again is the only remedy.
 pub fn fsync(file: &Descriptor) -> Op<Fsync> {
-    Op::new(Fsync { file: file.clone(), flags: 0 })
+    Op::new(Fsync { file: file.clone(), data_only: false })
 }
 
 /// Waits until the file's data is on the disk, and of its metadata what is needed to read it back (fdatasync(2)).
@@ -32,7 +32,7 @@ pub fn fsync(file: &Descriptor) -> Op<Fsync> {
 /// # Errors
 /// As [`fsync`].
 pub fn fdatasync(file: &Descriptor) -> Op<Fsync> {
-    Op::new(Fsync { file: file.clone(), flags: DATASYNC })
+    Op::new(Fsync { file: file.clone(), data_only: true })
 }
 
 /// `IORING_FSYNC_DATASYNC`.
@@ -47,13 +47,17 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::Never,
 };
 
+/// The entry without a file.
+pub(crate) const fn template(data_only: bool) -> Sqe {
+    Sqe { op_flags: if data_only { DATASYNC } else { 0 }, ..Sqe::new(opcode::Fsync::CODE) }
+}
+
 impl Operation for Fsync {
     type Output = io::Result<()>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let sqe = Sqe { op_flags: self.flags, ..Sqe::new(opcode::Fsync::CODE) };
-        Prepared::new(sqe, self.file.raw())
+        Prepared::new(template(self.data_only), self.file.raw())
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

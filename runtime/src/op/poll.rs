@@ -6,21 +6,21 @@ use io_uring::opcode;
 
 use super::multishot::Repeats;
 use super::{Completion, Facts, Multishot, Op, Operation, Returns, Severs};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::Prepared;
 use crate::ring::Sqe;
 
 /// See [`poll`].
 #[derive(Debug)]
-pub struct Poll {
-    descriptor: Descriptor,
+pub struct Poll<D = Descriptor> {
+    descriptor: D,
     events: u32,
 }
 
 /// Waits for one of `events` (`POLLIN`, `POLLOUT`, ... of poll(2)) and gives those that occurred.
 ///
 /// Dropping the future cancels the wait.
-pub fn poll(descriptor: &Descriptor, events: u32) -> Op<Poll> {
+pub fn poll<D: AnyDescriptor>(descriptor: &D, events: u32) -> Op<Poll<D>> {
     Op::new(Poll { descriptor: descriptor.clone(), events })
 }
 
@@ -56,12 +56,12 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::Always,
 };
 
-impl Operation for Poll {
+impl<D: AnyDescriptor> Operation for Poll<D> {
     type Output = io::Result<u32>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        Prepared::new(template(self.events), self.descriptor.raw())
+        Prepared::on(template(self.events), &self.descriptor)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -75,7 +75,7 @@ impl Operation for PollMulti {
     const FACTS: Facts = Facts { since: (5, 13), severs: Severs::Never, ..FACTS };
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        Prepared::new(Sqe { len: MULTI, ..template(self.0.events) }, self.0.descriptor.raw())
+        Prepared::on(Sqe { len: MULTI, ..template(self.0.events) }, &self.0.descriptor)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -17,15 +17,13 @@
 use std::ffi::CString;
 use std::io;
 
-use io_uring::opcode;
-
 use super::openat2::OpenHow;
 use super::{
-    Completion, Facts, LONGEST, ListOp, ListOperation, Members, Op, Operation, Returns, Severs, Then,
-    directory, fixed_fd_install, openat2, read,
+    Completion, LONGEST, ListOp, ListOperation, Members, Then, directory, fixed_fd_install, openat2, read,
 };
 use crate::buf::filled_twice;
 use crate::descriptor::Descriptor;
+use crate::direct::DirectDescriptor;
 use crate::driver::direct::Place;
 use crate::exec::Handle;
 use crate::ring::sqe::FIXED_FILE;
@@ -55,7 +53,7 @@ pub enum Begun {
     Whole(Vec<u8>),
     /// The beginning, and the file, to be read on at its own position; if it has a position, and that is not behind the
     /// beginning, a read has stopped at an error and the beginning may repeat itself: start again.
-    Part(Vec<u8>, DirectFile),
+    Part(Vec<u8>, DirectDescriptor),
 }
 
 /// Opens `path`, seen from the directory `at` (`None`: from the working directory), reads it from its start, and closes
@@ -99,7 +97,7 @@ impl ListOperation for ReadFile {
     #[inline]
     fn prepare<'a>(&'a mut self, members: &mut Members<'a>) {
         let place = self.place.index();
-        let open = Sqe { file_index: place + 1, ..Sqe::new(openat2::FACTS.opcode) };
+        let open = Sqe { file_index: self.place.file_index(), ..Sqe::new(openat2::FACTS.opcode) };
         let open = Prepared::new(open, directory(&self.at)).path(&self.path).second_sized(&self.how);
         let (first, second) = self.bytes.spare_capacity_mut().split_at_mut(SMALL);
         let read = Sqe { flags: FIXED_FILE, ..Sqe::new(read::FACTS.opcode) };
@@ -124,42 +122,7 @@ impl ListOperation for ReadFile {
         if first > 0 && second == 0 {
             Ok(Begun::Whole(bytes))
         } else {
-            Ok(Begun::Part(bytes, DirectFile(place)))
+            Ok(Begun::Part(bytes, DirectDescriptor::new(place)))
         }
-    }
-}
-
-/// An open file in the ring's own table. Dropping it closes the file, through the ring and without waiting.
-#[derive(Debug)]
-pub struct DirectFile(Place);
-
-impl DirectFile {
-    /// Makes an ordinary descriptor of it (close-on-exec).
-    ///
-    /// Dropping the future cancels; a descriptor that was made all the same is closed.
-    ///
-    /// # Errors
-    /// EMFILE at the limit of open files.
-    pub fn install(self) -> Op<Install> {
-        Op::new(Install(self))
-    }
-}
-
-/// See [`DirectFile::install`].
-#[derive(Debug)]
-pub struct Install(DirectFile);
-
-impl Operation for Install {
-    type Output = io::Result<std::os::fd::OwnedFd>;
-    const FACTS: Facts =
-        Facts { returns: Returns::Descriptor, severs: Severs::Always, ..fixed_fd_install::FACTS };
-
-    fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let sqe = Sqe { flags: FIXED_FILE, ..Sqe::new(opcode::FixedFdInstall::CODE) };
-        Prepared::new(sqe, self.0.0.index() as i32)
-    }
-
-    fn complete(self, completion: Completion) -> Self::Output {
-        completion.descriptor()
     }
 }

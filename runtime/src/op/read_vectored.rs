@@ -4,13 +4,13 @@ use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoVecBufMut, Iovecs};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::{Prepared, Sqe};
 
 /// See [`read_vectored_at`].
 #[derive(Debug)]
-pub struct ReadVectored<B> {
-    file: Descriptor,
+pub struct ReadVectored<B, D = Descriptor> {
+    file: D,
     buffers: B,
     iovecs: Iovecs,
     offset: u64,
@@ -24,7 +24,11 @@ pub struct ReadVectored<B> {
 ///
 /// # Errors
 /// Those of preadv(2); EINVAL for more than 1024 buffers.
-pub fn read_vectored_at<B: IoVecBufMut>(file: &Descriptor, buffers: B, offset: u64) -> Op<ReadVectored<B>> {
+pub fn read_vectored_at<B: IoVecBufMut, D: AnyDescriptor>(
+    file: &D,
+    buffers: B,
+    offset: u64,
+) -> Op<ReadVectored<B, D>> {
     Op::new(ReadVectored { file: file.clone(), buffers, iovecs: Iovecs::new(), offset })
 }
 
@@ -37,13 +41,13 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::Always,
 };
 
-impl<B: IoVecBufMut> Operation for ReadVectored<B> {
+impl<B: IoVecBufMut, D: AnyDescriptor> Operation for ReadVectored<B, D> {
     type Output = BufResult<usize, B>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         let parts = self.iovecs.scatter(&mut self.buffers);
-        Prepared::new(Sqe::new(opcode::Readv::CODE), self.file.raw()).at(self.offset).vectored(parts)
+        Prepared::on(Sqe::new(opcode::Readv::CODE), &self.file).at(self.offset).vectored(parts)
     }
 
     fn complete(mut self, completion: Completion) -> Self::Output {

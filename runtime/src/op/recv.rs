@@ -4,14 +4,14 @@ use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoBufMut};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::Prepared;
 use crate::ring::Sqe;
 
 /// See [`recv`].
 #[derive(Debug)]
-pub struct Recv<B> {
-    socket: Descriptor,
+pub struct Recv<B, D = Descriptor> {
+    socket: D,
     buffer: B,
     flags: i32,
 }
@@ -21,7 +21,7 @@ pub struct Recv<B> {
 /// in the buffer.
 ///
 /// Dropping the future cancels the receive; bytes that it had already taken are lost.
-pub fn recv<B: IoBufMut>(socket: &Descriptor, buffer: B, flags: i32) -> Op<Recv<B>> {
+pub fn recv<B: IoBufMut, D: AnyDescriptor>(socket: &D, buffer: B, flags: i32) -> Op<Recv<B, D>> {
     Op::new(Recv { socket: socket.clone(), buffer, flags })
 }
 
@@ -40,12 +40,12 @@ pub(crate) const fn template(flags: i32) -> Sqe {
     Sqe { op_flags: (flags & !libc::MSG_TRUNC) as u32, ..Sqe::new(opcode::Recv::CODE) }
 }
 
-impl<B: IoBufMut> Operation for Recv<B> {
+impl<B: IoBufMut, D: AnyDescriptor> Operation for Recv<B, D> {
     type Output = BufResult<usize, B>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        Prepared::new(template(self.flags), self.socket.raw()).writes(&mut self.buffer)
+        Prepared::on(template(self.flags), &self.socket).writes(&mut self.buffer)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -9,7 +9,7 @@ use io_uring::opcode;
 use super::multishot::Repeats;
 use super::{Completion, Facts, Multishot, Op, Operation, Returns, Severs, recv};
 use crate::buf::{BufferPool, Lease, PoolBuf, PoolShared};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::{Prepared, Sqe};
 
 /// `IORING_RECV_MULTISHOT`, 6.0.
@@ -19,8 +19,8 @@ const BUNDLE: u16 = 1 << 4;
 
 /// See [`recv_pooled`].
 #[derive(Debug)]
-pub struct RecvPooled {
-    socket: Descriptor,
+pub struct RecvPooled<D = Descriptor> {
+    socket: D,
     pool: Rc<PoolShared>,
     flags: i32,
     lease: Option<Lease>,
@@ -37,11 +37,11 @@ pub struct RecvPooled {
 /// # Errors
 /// Those of recv(2); ENOBUFS if the pool has no buffer ready ([`BufferPool::available`] waits for one); EBUSY if the
 /// pool is incremental and serves another receive; EBADF if the pool is another runtime's.
-pub fn recv_pooled(socket: &Descriptor, pool: &BufferPool, flags: i32) -> Op<RecvPooled> {
+pub fn recv_pooled<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -> Op<RecvPooled<D>> {
     Op::new(pooled(socket, pool, flags))
 }
 
-fn pooled(socket: &Descriptor, pool: &BufferPool, flags: i32) -> RecvPooled {
+fn pooled<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -> RecvPooled<D> {
     let pool = pool.0.clone();
     let lease = pool.lease();
     RecvPooled { socket: socket.clone(), pool, flags, lease }
@@ -61,7 +61,7 @@ pub(crate) const MULTI_FACTS: Facts =
 
 /// The submission for one of these, or one that does nothing if the pool is taken.
 fn prepare<'a>(
-    socket: &Descriptor,
+    socket: &impl AnyDescriptor,
     pool: &PoolShared,
     ioprio: u16,
     flags: i32,
@@ -71,7 +71,7 @@ fn prepare<'a>(
         return Prepared::new(super::nop::TEMPLATE, -1);
     }
     let sqe = Sqe { ioprio, ..recv::template(flags) };
-    Prepared::new(sqe, socket.raw()).selects(pool)
+    Prepared::on(sqe, socket).selects(pool)
 }
 
 /// Reads the completions of a receive that takes buffers from a pool.
@@ -138,7 +138,7 @@ impl Drop for PoolReader {
     }
 }
 
-impl Operation for RecvPooled {
+impl<D: AnyDescriptor> Operation for RecvPooled<D> {
     type Output = io::Result<PoolBuf>;
     const FACTS: Facts = FACTS;
 
@@ -157,8 +157,8 @@ impl Operation for RecvPooled {
 
 /// See [`recv_multi`] and [`recv_bundles`].
 #[derive(Debug)]
-pub struct RecvMulti {
-    recv: RecvPooled,
+pub struct RecvMulti<D = Descriptor> {
+    recv: RecvPooled<D>,
     bundled: bool,
 }
 
@@ -171,7 +171,7 @@ pub struct RecvMulti {
 ///
 /// # Errors
 /// As [`recv_pooled`]; EINVAL with `MSG_WAITALL`.
-pub fn recv_multi(socket: &Descriptor, pool: &BufferPool, flags: i32) -> Multishot<RecvMulti> {
+pub fn recv_multi<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -> Multishot<RecvMulti<D>> {
     Multishot::new(RecvMulti { recv: pooled(socket, pool, flags), bundled: false })
 }
 
@@ -181,13 +181,13 @@ pub fn recv_multi(socket: &Descriptor, pool: &BufferPool, flags: i32) -> Multish
 ///
 /// # Errors
 /// As [`recv_multi`].
-pub fn recv_bundles(socket: &Descriptor, pool: &BufferPool, flags: i32) -> Multishot<RecvMulti> {
+pub fn recv_bundles<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -> Multishot<RecvMulti<D>> {
     let recv = pooled(socket, pool, flags);
     let bundled = recv.pool.bundles();
     Multishot::new(RecvMulti { recv, bundled })
 }
 
-impl Operation for RecvMulti {
+impl<D: AnyDescriptor> Operation for RecvMulti<D> {
     /// One buffer, of which there are many.
     type Output = io::Result<PoolBuf>;
     const FACTS: Facts = MULTI_FACTS;
@@ -207,7 +207,7 @@ impl Operation for RecvMulti {
     }
 }
 
-impl Repeats for RecvMulti {
+impl<D: AnyDescriptor> Repeats for RecvMulti<D> {
     type Item = io::Result<PoolBuf>;
     type Reader = PoolReader;
 

@@ -4,14 +4,14 @@ use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoBuf};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::Prepared;
 use crate::ring::Sqe;
 
 /// See [`send`].
 #[derive(Debug)]
-pub struct Send<B> {
-    socket: Descriptor,
+pub struct Send<B, D = Descriptor> {
+    socket: D,
     buffer: B,
     flags: i32,
 }
@@ -20,7 +20,7 @@ pub struct Send<B> {
 /// the kernel goes on until all are sent or an error occurs. `MSG_NOSIGNAL` is always set.
 ///
 /// Dropping the future cancels the send; it is not known how much was sent before.
-pub fn send<B: IoBuf>(socket: &Descriptor, buffer: B, flags: i32) -> Op<Send<B>> {
+pub fn send<B: IoBuf, D: AnyDescriptor>(socket: &D, buffer: B, flags: i32) -> Op<Send<B, D>> {
     Op::new(Send { socket: socket.clone(), buffer, flags })
 }
 
@@ -38,12 +38,12 @@ pub(crate) const fn template(flags: i32) -> Sqe {
     Sqe { op_flags: (flags | libc::MSG_NOSIGNAL) as u32, ..Sqe::new(opcode::Send::CODE) }
 }
 
-impl<B: IoBuf> Operation for Send<B> {
+impl<B: IoBuf, D: AnyDescriptor> Operation for Send<B, D> {
     type Output = BufResult<usize, B>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        Prepared::new(template(self.flags), self.socket.raw()).reads(&self.buffer)
+        Prepared::on(template(self.flags), &self.socket).reads(&self.buffer)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -8,24 +8,24 @@ use std::task::{Context, Poll, ready};
 use super::send::{FACTS, template};
 use super::{Completion, Facts, Op, Operation};
 use crate::buf::{BufResult, IoBuf};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::Prepared;
 
 /// A buffer of which a part has been sent. See [`send_all`].
 #[derive(Debug)]
-pub struct Rest<B> {
-    socket: Descriptor,
+pub struct Rest<B, D = Descriptor> {
+    socket: D,
     buffer: B,
     sent: usize,
 }
 
-impl<B: IoBuf> Operation for Rest<B> {
+impl<B: IoBuf, D: AnyDescriptor> Operation for Rest<B, D> {
     /// How many bytes more were sent.
     type Output = (io::Result<usize>, Self);
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let prepared = Prepared::new(template(libc::MSG_WAITALL), self.socket.raw());
+        let prepared = Prepared::on(template(libc::MSG_WAITALL), &self.socket);
         // Sending nothing would take the socket's error, or fail on a direction that has ended.
         prepared.reads_from(&self.buffer, self.sent).unless_empty()
     }
@@ -44,16 +44,16 @@ impl<B: IoBuf> Operation for Rest<B> {
 ///
 /// # Errors
 /// Those of send(2); part of the buffer may have been sent then.
-pub fn send_all<B: IoBuf>(socket: &Descriptor, buffer: B) -> SendAll<B> {
+pub fn send_all<B: IoBuf, D: AnyDescriptor>(socket: &D, buffer: B) -> SendAll<B, D> {
     SendAll(Op::new(Rest { socket: socket.clone(), buffer, sent: 0 }))
 }
 
 /// The future of [`send_all`].
 #[must_use = "an operation does nothing unless it is awaited"]
 #[derive(Debug)]
-pub struct SendAll<B: IoBuf>(Op<Rest<B>>);
+pub struct SendAll<B: IoBuf, D: AnyDescriptor = Descriptor>(Op<Rest<B, D>>);
 
-impl<B: IoBuf> Future for SendAll<B> {
+impl<B: IoBuf, D: AnyDescriptor> Future for SendAll<B, D> {
     type Output = BufResult<(), B>;
 
     #[inline]
@@ -76,11 +76,11 @@ impl<B: IoBuf> Future for SendAll<B> {
     }
 }
 
-impl<B: IoBuf> SendAll<B> {
+impl<B: IoBuf, D: AnyDescriptor> SendAll<B, D> {
     /// The kernel stopped short: what is left is sent in the task's next turn.
     #[cold]
     #[inline(never)]
-    fn go_on(&mut self, rest: Rest<B>, cx: &mut Context<'_>) {
+    fn go_on(&mut self, rest: Rest<B, D>, cx: &mut Context<'_>) {
         self.0 = Op::new(rest);
         cx.waker().wake_by_ref();
     }

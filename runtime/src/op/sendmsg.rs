@@ -7,13 +7,13 @@ use socket2::SockAddr;
 use super::message::{Control, MsgHdr};
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoVecBuf, Iovecs};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::{Prepared, Sqe};
 
 /// See [`sendmsg`].
 #[derive(Debug)]
-pub struct SendMsg<B> {
-    socket: Descriptor,
+pub struct SendMsg<B, D = Descriptor> {
+    socket: D,
     buffers: B,
     iovecs: Iovecs,
     to: Option<SockAddr>,
@@ -30,13 +30,13 @@ pub struct SendMsg<B> {
 ///
 /// # Errors
 /// Those of sendmsg(2).
-pub fn sendmsg<B: IoVecBuf>(
-    socket: &Descriptor,
+pub fn sendmsg<B: IoVecBuf, D: AnyDescriptor>(
+    socket: &D,
     buffers: B,
     to: Option<SockAddr>,
     control: Control,
     flags: i32,
-) -> Op<SendMsg<B>> {
+) -> Op<SendMsg<B, D>> {
     let (iovecs, header) = (Iovecs::new(), MsgHdr::new());
     Op::new(SendMsg { socket: socket.clone(), buffers, iovecs, to, control, header, flags })
 }
@@ -50,7 +50,7 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::WithWaitall,
 };
 
-impl<B: IoVecBuf> Operation for SendMsg<B> {
+impl<B: IoVecBuf, D: AnyDescriptor> Operation for SendMsg<B, D> {
     type Output = BufResult<usize, B>;
     const FACTS: Facts = FACTS;
 
@@ -59,7 +59,7 @@ impl<B: IoVecBuf> Operation for SendMsg<B> {
         let sqe = Sqe { op_flags: flags as u32, ..Sqe::new(opcode::SendMsg::CODE) };
         let parts = self.iovecs.gather(&self.buffers);
         let header = self.header.sends(self.to.as_ref(), parts, self.control.bytes());
-        Prepared::new(sqe, self.socket.raw()).message(header)
+        Prepared::on(sqe, &self.socket).message(header)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -5,13 +5,13 @@ use std::io;
 use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::{Prepared, Sqe};
 
 /// See [`shutdown`].
 #[derive(Debug)]
-pub struct Shutdown {
-    socket: Descriptor,
+pub struct Shutdown<D = Descriptor> {
+    socket: D,
     how: std::net::Shutdown,
 }
 
@@ -21,7 +21,7 @@ pub struct Shutdown {
 ///
 /// # Errors
 /// Those of shutdown(2).
-pub fn shutdown(socket: &Descriptor, how: std::net::Shutdown) -> Op<Shutdown> {
+pub fn shutdown<D: AnyDescriptor>(socket: &D, how: std::net::Shutdown) -> Op<Shutdown<D>> {
     Op::new(Shutdown { socket: socket.clone(), how })
 }
 
@@ -44,12 +44,12 @@ pub(crate) const fn template(how: std::net::Shutdown) -> Sqe {
     Sqe { len: how as u32, ..Sqe::new(opcode::Shutdown::CODE) }
 }
 
-impl Operation for Shutdown {
+impl<D: AnyDescriptor> Operation for Shutdown<D> {
     type Output = io::Result<()>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        Prepared::new(template(self.how), self.socket.raw())
+        Prepared::on(template(self.how), &self.socket)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -8,7 +8,7 @@ use std::io;
 use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
-use crate::descriptor::Descriptor;
+use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::capabilities::Capability;
 use crate::ring::{Prepared, Sqe};
 
@@ -19,8 +19,8 @@ const SET: u32 = 3;
 
 /// See [`set_option`].
 #[derive(Debug)]
-pub struct SetOption {
-    socket: Descriptor,
+pub struct SetOption<D = Descriptor> {
+    socket: D,
     level: i32,
     name: i32,
     value: [u8; 4],
@@ -28,13 +28,14 @@ pub struct SetOption {
 
 /// Sets the option `name` of `level` (`libc::SOL_SOCKET`, `libc::IPPROTO_TCP`, ...) to `value`.
 ///
-/// Linux 6.7; below that setsockopt(2) is called, which does not wait.
+/// Linux 6.7; below that setsockopt(2) is called, which does not wait. For a direct descriptor there is no such call, and
+/// it fails with [`Unsupported`](io::ErrorKind::Unsupported).
 ///
 /// Dropping the future asks for cancellation; the option may be set all the same.
 ///
 /// # Errors
 /// Those of setsockopt(2).
-pub fn set_option(socket: &Descriptor, level: i32, name: i32, value: i32) -> Op<SetOption> {
+pub fn set_option<D: AnyDescriptor>(socket: &D, level: i32, name: i32, value: i32) -> Op<SetOption<D>> {
     Op::new(SetOption { socket: socket.clone(), level, name, value: value.to_ne_bytes() })
 }
 
@@ -47,7 +48,7 @@ pub(crate) const SET_FACTS: Facts = Facts {
     severs: Severs::Always,
 };
 
-impl Operation for SetOption {
+impl<D: AnyDescriptor> Operation for SetOption<D> {
     type Output = io::Result<()>;
     const FACTS: Facts = SET_FACTS;
 
@@ -60,11 +61,12 @@ impl Operation for SetOption {
     }
 
     fn fallback(&mut self) -> Option<Completion> {
+        let socket = self.socket.of_process()?;
         // SAFETY: the value is the operation's, four bytes long; no option with addresses in its value is
         // as short as an int.
         let result = unsafe {
             libc::setsockopt(
-                self.socket.raw(),
+                socket,
                 self.level,
                 self.name,
                 self.value.as_ptr().cast(),
@@ -176,7 +178,7 @@ pub fn peer_credentials(socket: &Descriptor) -> io::Result<PeerCredentials> {
 
 /// A command on a socket. Two pairs of 32-bit fields lie where other opcodes have a number of 64 bits.
 fn command<'a>(
-    socket: &Descriptor,
+    socket: &impl AnyDescriptor,
     command: u32,
     level: i32,
     name: i32,
@@ -188,7 +190,7 @@ fn command<'a>(
         bytes[4..].copy_from_slice(&second.to_ne_bytes());
         u64::from_ne_bytes(bytes)
     };
-    Prepared::new(Sqe::new(opcode::UringCmd16::CODE), socket.raw())
+    Prepared::on(Sqe::new(opcode::UringCmd16::CODE), socket)
         .at(pair(command, 0))
         .number(pair(level as u32, name as u32))
         .option_value(value)

@@ -84,12 +84,17 @@ pub(crate) const FACTS: Facts = Facts {
     severs: Severs::Never,
 };
 
+/// The entry without descriptor, path and answer.
+pub(crate) const fn template(flags: i32, mask: u32) -> Sqe {
+    Sqe { op_flags: flags as u32, len: mask, ..Sqe::new(opcode::Statx::CODE) }
+}
+
 impl Operation for StatxAt {
     type Output = io::Result<Statx>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let sqe = Sqe { op_flags: self.flags as u32, len: self.mask, ..Sqe::new(opcode::Statx::CODE) };
+        let sqe = template(self.flags, self.mask);
         Prepared::new(sqe, directory(&self.at)).path(&self.path).second_fills(&mut *self.answer)
     }
 

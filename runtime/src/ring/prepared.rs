@@ -19,6 +19,7 @@ use socket2::SockAddr;
 
 use super::sqe::{BUFFER_SELECT, Sqe};
 use crate::buf::{Gathered, IoBuf, IoBufMut, Plain, PoolShared};
+use crate::descriptor::AnyDescriptor;
 use crate::op::message::Header;
 
 /// A submission together with the borrow `'a` of everything that the kernel may touch for it.
@@ -52,6 +53,13 @@ impl<'a> Prepared<'a> {
             "an entry with addresses of unknown lifetime"
         );
         Prepared { sqe: Sqe { fd, ..sqe }, memory: PhantomData }
+    }
+
+    /// As [`new`](Prepared::new), on either kind of descriptor.
+    #[inline]
+    pub(crate) fn on(sqe: Sqe, descriptor: &impl AnyDescriptor) -> Self {
+        let (flags, fd) = descriptor.target();
+        Prepared::new(Sqe { flags: sqe.flags | flags, ..sqe }, fd)
     }
 
     /// An entry whose memory is vouched for elsewhere; see `op/raw.rs`.

@@ -150,6 +150,15 @@ impl SetupError {
         SetupError::explain(error, kernel_release())
     }
 
+    /// The table of direct descriptors could not be made.
+    pub(crate) fn direct_descriptors(error: io::Error) -> Self {
+        SetupError {
+            source: Some(error),
+            cause: "the ring's table of direct descriptors was refused".to_owned(),
+            remedy: "ask for fewer direct descriptors, or raise the soft limit of open files (ulimit -n)",
+        }
+    }
+
     /// Reads the reason out of the error of io_uring_setup(2) and of what the system says of itself.
     fn explain(error: io::Error, release: (u32, u32)) -> Self {
         let (major, minor) = release;

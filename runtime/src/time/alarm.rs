@@ -35,7 +35,7 @@ impl Alarm {
 
 impl Handle {
     /// Calls a frame at `deadline`: it is put into the ready queue, as by
-    /// [`Frame::park`](crate::frame::Frame::park). `None` if the deadline has passed.
+    /// [`Frame::park`](crate::frame::Frame::park), if it [waits](crate::frame::Frame::wait). `None` if the deadline has passed.
     ///
     /// The alarm is over once it has called, or is [stopped](Handle::stop_alarm). It does not keep the frame: a
     /// call for a frame that has ended reaches nobody.

@@ -1,0 +1,62 @@
+//! Steps that compute: portable ones, which the compiler can see through, and calls of native code.
+
+use chainring_runtime::frame::Order;
+
+use super::super::Chain;
+use crate::access::Access;
+use crate::expr::{Cond, Expr};
+use crate::handle::{Buf, Reg, Span, StreamBuf};
+use crate::native::{Flow, Native};
+use crate::tree::{Compute, Kind};
+
+impl<S: 'static> Chain<S> {
+    /// Sets a register.
+    pub fn set(&mut self, reg: Reg, value: impl Into<Expr>) {
+        self.push("set", Kind::Compute(Compute::Set(reg, value.into())));
+    }
+
+    /// Stores a number into a buffer at an offset, a number or expression, in the width and byte order given. What does
+    /// not fit the width is cut off.
+    pub fn store(&mut self, buf: Buf, offset: impl Into<Expr>, order: Order, value: impl Into<Expr>) {
+        let (at, value) = (offset.into(), value.into());
+        self.push("store", Kind::Compute(Compute::Store { buf, at, order, value }));
+    }
+
+    /// Copies bytes from one span to another of the same length. They may overlap. If the lengths differ the frame
+    /// fails with [`ErrorKind::Bounds`](crate::ErrorKind::Bounds).
+    pub fn copy(&mut self, to: Span, from: Span) {
+        self.push("copy", Kind::Compute(Compute::Copy { to, from }));
+    }
+
+    /// Takes bytes off the front of a stream buffer. If there are not as many the frame fails with
+    /// [`ErrorKind::Ensure`](crate::ErrorKind::Ensure) and `EMSGSIZE`.
+    pub fn consume(&mut self, stream: StreamBuf, len: impl Into<Expr>) {
+        let taken = len.into();
+        self.push("consume", Kind::Ensure(taken.clone().le(stream.len), libc::EMSGSIZE));
+        let number = self.steps;
+        self.push_part(
+            number,
+            "consume",
+            Kind::Compute(Compute::Set(stream.from, stream.from + taken.clone())),
+        );
+        self.push_part(number, "consume", Kind::Compute(Compute::Set(stream.len, stream.len - taken)));
+    }
+
+    /// Fails the frame with [`ErrorKind::Ensure`](crate::ErrorKind::Ensure) and `code` (an errno) unless `cond`
+    /// holds.
+    pub fn ensure(&mut self, cond: Cond, code: i32) {
+        self.push("ensure", Kind::Ensure(cond, code));
+    }
+
+    /// Runs `body` in submission context, with the session and exactly what `access` declares; nothing of the frame is
+    /// in flight meanwhile. It must not block. A panic fails this frame alone.
+    pub fn call<A, F>(&mut self, access: A, body: F)
+    where
+        A: Access,
+        F: Fn(&mut S, A::Views<'_>) -> Flow + Send + Sync + 'static,
+    {
+        let index = self.natives.len();
+        self.natives.push(Native::new(access, body));
+        self.push("call", Kind::Call(index, access.touches()));
+    }
+}

@@ -1,0 +1,12 @@
+//! The steps of a chain, by what they are about.
+
+mod compute;
+mod control;
+mod file;
+mod io;
+mod socket;
+
+pub use control::{AttemptStep, WhenStep};
+pub use file::{OpenStep, StatxStep};
+pub use io::TransferStep;
+pub use socket::FillStep;

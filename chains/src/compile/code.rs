@@ -1,0 +1,264 @@
+//! Lines become code: what runs between two segments.
+//!
+//! Each line that is not an operation becomes some ops of the frames' region, in the order of the lines. An expression
+//! is computed from its leaves up, into registers behind those of the chain that no line keeps anything in; what is
+//! already a register or a constant needs none. A condition that compares with a constant is one op:
+//!
+//! ```text
+//! set r0 = b0.be32(0)              load.be32   r0 <- bytes[0..]
+//! ensure r0 <= 65536               unless      r0 <= 65536   goto failed
+//! recv_exact s0 -> b1[0..r0]       submit      segment 1
+//!                          failed: leave       for the runner: `ensure` of this line has failed
+//! ```
+//!
+//! What the region cannot do by itself leaves for the runner with the number of an [`Exit`]: native calls, sleeps, the
+//! end, and failed conditions, whose exits lie behind all other code.
+
+use chainring_runtime::frame::{Area, Bulk, Code, Len, Op, Then};
+
+use super::flow::{Flow, Inst, Pc};
+use super::segment::Segments;
+use crate::expr::{Cond, Node};
+use crate::handle::{Reg, Span, SpanLen};
+use crate::tree::Compute;
+
+/// Why code leaves for the runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// The frame ends with success.
+    Finish,
+    /// The `ensure` of this line does not hold.
+    Ensure(Pc, i32),
+    /// The native call of this line; code goes on at the op.
+    Call { line: Pc, native: usize, next: u32 },
+    /// Sleeps for as many nanoseconds as the register says; code goes on at the op.
+    Sleep { line: Pc, time: u16, next: u32 },
+}
+
+/// The code of a flow that is cut into segments.
+#[derive(Debug, Default)]
+pub(crate) struct Generated {
+    pub(crate) code: Code,
+    /// The line of each op.
+    pub(crate) lines: Vec<Pc>,
+    /// The first op of each line; none for those that no code leads to.
+    pub(crate) entries: Vec<Option<u32>>,
+    pub(crate) exits: Vec<Exit>,
+    /// Registers in use, those for what expressions compute included.
+    pub(crate) registers: u16,
+}
+
+/// A target that is not yet known: a line of the flow.
+struct Fixup {
+    op: usize,
+    line: Pc,
+}
+
+struct Generator<'f> {
+    flow: &'f Flow,
+    segments: &'f Segments,
+    made: Generated,
+    fixups: Vec<Fixup>,
+    /// Branches to exits that are not placed yet.
+    failures: Vec<(usize, Exit)>,
+    line: Pc,
+    /// The first register that no line keeps anything in.
+    first: u16,
+}
+
+/// Generates the code of a flow whose lines use the registers below `registers`.
+pub(crate) fn generate(flow: &Flow, segments: &Segments, registers: u16) -> Generated {
+    let made = Generated { registers, ..Generated::default() };
+    let (fixups, failures) = (Vec::new(), Vec::new());
+    let mut generator = Generator { flow, segments, made, fixups, failures, line: 0, first: registers };
+    for line in 0..flow.lines.len() {
+        generator.line = line;
+        generator.inst(line);
+    }
+    generator.finish()
+}
+
+impl Generated {
+    /// What happens when a segment has succeeded, behind which the flow goes on at `next`.
+    pub(crate) fn then(&self, next: Pc, segments: &Segments) -> Then {
+        match segments.starts[next] {
+            Some(segment) => Then::Segment(segment),
+            None => Then::Code(self.entries[next].expect("code is generated for what segments lead to")),
+        }
+    }
+}
+
+impl Generator<'_> {
+    fn here(&self) -> u32 {
+        self.made.code.ops.len() as u32
+    }
+
+    fn op(&mut self, op: Op) -> usize {
+        self.made.code.ops.push(op);
+        self.made.lines.push(self.line);
+        self.made.code.ops.len() - 1
+    }
+
+    fn bulk(&mut self, bulk: Bulk) {
+        self.made.code.bulk.push(bulk);
+        self.op(Op::Bulk((self.made.code.bulk.len() - 1) as u16));
+    }
+
+    fn exit(&mut self, exit: Exit) {
+        self.made.exits.push(exit);
+        self.op(Op::Leave((self.made.exits.len() - 1) as u32));
+    }
+
+    fn inst(&mut self, line: Pc) {
+        let flow = self.flow;
+        let entry = self.here();
+        // What only segments lead to needs no code.
+        if !self.segments.reached[line] {
+            return self.made.entries.push(None);
+        }
+        match &flow.lines[line].inst {
+            Inst::Io(_) => {
+                let segment = self.segments.starts[line].expect("a segment starts wherever code arrives");
+                self.op(Op::Submit(segment));
+            }
+            Inst::Compute(compute) => self.compute(compute),
+            Inst::Ensure(cond, code) => {
+                let op = self.unless(cond);
+                self.failures.push((op, Exit::Ensure(line, *code)));
+            }
+            Inst::Unless(cond, to) => {
+                let op = self.unless(cond);
+                self.fixups.push(Fixup { op, line: *to });
+            }
+            Inst::Jump(to) => {
+                let op = self.op(Op::Jump { to: 0 });
+                self.fixups.push(Fixup { op, line: *to });
+            }
+            Inst::Call(native, _) => {
+                let next = self.here() + 1;
+                self.exit(Exit::Call { line, native: *native, next });
+            }
+            Inst::Sleep(time) => {
+                let time = self.operand(&time.0, 0);
+                let next = self.here() + 1;
+                self.exit(Exit::Sleep { line, time, next });
+            }
+            Inst::Finish => self.exit(Exit::Finish),
+        }
+        self.made.entries.push(Some(entry));
+    }
+
+    fn finish(mut self) -> Generated {
+        for (op, exit) in std::mem::take(&mut self.failures) {
+            self.line = self.made.lines[op];
+            self.patch(op, self.here());
+            self.exit(exit);
+        }
+        for Fixup { op, line } in std::mem::take(&mut self.fixups) {
+            let to = self.made.entries[line].expect("code is generated for where code leads");
+            self.patch(op, to);
+        }
+        self.made
+    }
+
+    fn patch(&mut self, op: usize, target: u32) {
+        match &mut self.made.code.ops[op] {
+            Op::Jump { to } | Op::Unless { to, .. } | Op::UnlessBy { to, .. } => *to = target,
+            other => unreachable!("only branches and jumps are patched, and not {other:?}"),
+        }
+    }
+
+    fn compute(&mut self, compute: &Compute) {
+        match compute {
+            Compute::Set(reg, value) => self.into(&value.0, reg.index, 0),
+            Compute::Store { buf, at, order, value } => {
+                let from = self.operand(&value.0, 0);
+                if let Node::Const(at) = at.0 {
+                    self.op(Op::Store { order: *order, from, at: buf.start + at as u32 });
+                } else {
+                    let index = self.operand(&at.0, 1);
+                    self.op(Op::StoreAt { order: *order, from, index, start: buf.start, room: buf.len });
+                }
+            }
+            Compute::Copy { to, from } => self.bulk(Bulk::Copy { to: area(to), from: area(from) }),
+            Compute::Compact(stream) => self.bulk(Bulk::Compact {
+                offset: stream.buf.start,
+                room: stream.buf.len,
+                from: stream.from.index,
+                len: stream.len.index,
+            }),
+        }
+    }
+
+    /// A branch that is taken if the condition does not hold. Its target is to be patched.
+    fn unless(&mut self, cond: &Cond) -> usize {
+        if let Node::Binary(operator, operands) = &cond.0
+            && let [left, Node::Const(value)] = &**operands
+            && let Ok(value) = u32::try_from(*value)
+            && operator.compares()
+        {
+            let a = self.operand(left, 0);
+            return self.op(Op::UnlessBy { operator: *operator, a, value, to: 0 });
+        }
+        let condition = self.operand(&cond.0, 0);
+        self.op(Op::Unless { condition, to: 0 })
+    }
+
+    /// The register with the value of a node: the one that it is, or number `depth` of those behind the chain's.
+    fn operand(&mut self, node: &Node, depth: u16) -> u16 {
+        if let Node::Reg(reg) = node {
+            return reg.index;
+        }
+        let to = self.first.saturating_add(depth);
+        self.made.registers = self.made.registers.max(to.saturating_add(1));
+        self.into(node, to, depth);
+        to
+    }
+
+    /// Computes a node into the register `to`. What is computed on the way goes into the registers from number
+    /// `depth` on behind the chain's; `to` is written last, because the node may read it.
+    fn into(&mut self, node: &Node, to: u16, depth: u16) {
+        match node {
+            Node::Const(value) => drop(self.op(Op::Set { to, value: *value })),
+            Node::Reg(Reg { index: from, .. }) => drop(self.op(Op::Move { to, from: *from })),
+            Node::Load { buf, offset, order } if !buf.constant => {
+                self.op(Op::Load { order: *order, to, at: buf.start + offset });
+            }
+            Node::Load { .. } => unreachable!("loads of constants are folded when they are built"),
+            Node::LoadAt { buf, index, order } => {
+                let index = self.operand(index, depth);
+                self.op(Op::LoadAt { order: *order, to, index, start: buf.start, room: buf.len });
+            }
+            Node::Binary(operator, operands) => {
+                let (operator, [left, right]) = (*operator, &**operands);
+                let a = self.operand(left, depth);
+                if let Node::Const(value) = right {
+                    self.op(Op::BinaryBy { operator, to, a, value: *value });
+                } else {
+                    let b = self.operand(right, depth + 1);
+                    self.op(Op::Binary { operator, to, a, b });
+                }
+            }
+            Node::Find { span, byte } => {
+                let byte = self.operand(byte, depth);
+                self.bulk(Bulk::Find { to, area: area(span), byte });
+            }
+            Node::Equal(a, b) => self.bulk(Bulk::Equal { to, a: area(a), b: area(b) }),
+            Node::Hash(span) => self.bulk(Bulk::Hash { to, area: area(span) }),
+        }
+    }
+}
+
+fn area(span: &Span) -> Area {
+    let len = match span.len {
+        SpanLen::Fixed(len) => Len::Fixed(len),
+        SpanLen::Reg(reg) => Len::Register { index: reg.index, plus: 0, max: span.room() },
+    };
+    Area {
+        offset: span.buf.start + span.from,
+        start: span.start.map(|reg| reg.index),
+        room: span.room(),
+        len,
+        constant: span.buf.constant,
+    }
+}

@@ -1,0 +1,164 @@
+//! What can never work on any path is refused: reads of what was never written, steps that nothing leads to, a socket
+//! that sends after its shutdown, a descriptor that was closed.
+//!
+//! The flow is followed forward, to a fixed point. For each line it is computed what holds on *every* path to it:
+//! the intersection of what holds behind its predecessors. An error edge takes what held before the line that fails, as
+//! far as it still holds behind it. A line that reads something that is not written on every path is refused, and
+//! so is a written step without a path to it.
+
+use super::effects::{Effect, effects};
+use super::flow::{Flow, Inst, Pc, successors};
+use crate::build::Chain;
+use crate::error::{BuildError, Reason};
+use crate::handle::{Buf, Place, Reg};
+use crate::tree::Compute;
+
+/// What holds on every path: a bit for each register and buffer that is written, one for each place whose socket is
+/// shut down, one for each that is vacant.
+#[derive(Clone, PartialEq, Eq)]
+struct Facts {
+    bits: Vec<u64>,
+    regs: usize,
+    bufs: usize,
+    places: usize,
+}
+
+impl Facts {
+    fn nothing<S>(chain: &Chain<S>, registers: u16) -> Facts {
+        let (regs, bufs, places) = (usize::from(registers), chain.bufs.len(), usize::from(chain.places));
+        Facts { bits: vec![0; (regs + bufs + 2 * places).div_ceil(64)], regs, bufs, places }
+    }
+
+    fn set(&mut self, bit: usize, holds: bool) {
+        let mask = 1 << (bit % 64);
+        if holds {
+            self.bits[bit / 64] |= mask;
+        } else {
+            self.bits[bit / 64] &= !mask;
+        }
+    }
+
+    fn has(&self, bit: usize) -> bool {
+        self.bits[bit / 64] & 1 << (bit % 64) != 0
+    }
+
+    fn reg(reg: Reg) -> usize {
+        usize::from(reg.index)
+    }
+
+    fn buf(&self, buf: Buf) -> usize {
+        self.regs + usize::from(buf.index)
+    }
+
+    fn shut(&self, place: Place) -> usize {
+        self.regs + self.bufs + usize::from(place.index)
+    }
+
+    fn vacant(&self, place: Place) -> usize {
+        self.regs + self.bufs + self.places + usize::from(place.index)
+    }
+
+    /// Keeps what both have. Says whether anything was lost.
+    fn meet(&mut self, other: &Facts) -> bool {
+        let before = self.bits.clone();
+        self.bits.iter_mut().zip(&other.bits).for_each(|(a, b)| *a &= b);
+        self.bits != before
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Writes(reg) => self.set(Self::reg(reg), true),
+            Effect::WritesBytes(span) => self.set(self.buf(span.buf), true),
+            Effect::ShutsDown(place) => self.set(self.shut(place), true),
+            Effect::Closes(place) => self.set(self.vacant(place), true),
+            Effect::Opens(place) => {
+                self.set(self.shut(place), false);
+                self.set(self.vacant(place), false);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether an effect can be.
+    fn allow(&self, effect: Effect) -> Result<(), Reason> {
+        match effect {
+            Effect::Reads(reg) if !self.has(Self::reg(reg)) => Err(Reason::RegUnwritten(reg.index)),
+            Effect::ReadsBytes(span) if !span.buf.constant && !self.has(self.buf(span.buf)) => {
+                Err(Reason::BufUnwritten(span.buf.index))
+            }
+            Effect::Sends(place) if self.has(self.shut(place)) => Err(Reason::ShutDown(place.index)),
+            Effect::Uses(place) if self.has(self.vacant(place)) => Err(Reason::Closed(place.index)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Checks every path through the flow.
+pub(super) fn paths<S: 'static>(flow: &Flow, chain: &Chain<S>, registers: u16) -> Result<(), BuildError> {
+    let mut start = Facts::nothing(chain, registers);
+    chain.params.iter().for_each(|reg| start.set(Facts::reg(*reg), true));
+    let mut before: Vec<Option<Facts>> = vec![None; flow.lines.len()];
+    before[0] = Some(start);
+    let mut work: Vec<Pc> = vec![0];
+    let arrive = |before: &mut Vec<Option<Facts>>, at: Pc, facts: &Facts| match &mut before[at] {
+        Some(known) => known.meet(facts),
+        unreached => {
+            *unreached = Some(facts.clone());
+            true
+        }
+    };
+    while let Some(pc) = work.pop() {
+        let line = &flow.lines[pc];
+        let held = before[pc].clone().expect("only reached lines are worked on");
+        let mut after = held.clone();
+        effects(&line.inst, &mut |effect| after.apply(effect));
+        for next in successors(&line.inst, pc).into_iter().flatten() {
+            if arrive(&mut before, next, &after) {
+                work.push(next);
+            }
+        }
+        if let Some(handler) = line.handler.filter(|_| can_fail(&line.inst)) {
+            let mut failed = held;
+            failed.meet(&after);
+            handler.errno.into_iter().for_each(|reg| failed.set(Facts::reg(reg), true));
+            if arrive(&mut before, handler.to, &failed) {
+                work.push(handler.to);
+            }
+        }
+    }
+    for (line, facts) in flow.lines.iter().zip(&before) {
+        let refused = match facts {
+            None if line.written => Err(Reason::Unreachable),
+            None => Ok(()),
+            Some(facts) => check(&line.inst, facts),
+        };
+        refused.map_err(|reason| BuildError {
+            chain: chain.name.clone(),
+            step: Some((line.step, line.name)),
+            reason,
+        })?;
+    }
+    Ok(())
+}
+
+fn check(inst: &Inst, facts: &Facts) -> Result<(), Reason> {
+    let mut result = Ok(());
+    effects(inst, &mut |effect| {
+        if result.is_ok() {
+            result = facts.allow(effect);
+        }
+    });
+    result
+}
+
+/// Whether a line may fail its frame.
+fn can_fail(inst: &Inst) -> bool {
+    match inst {
+        Inst::Io(_) | Inst::Ensure(..) | Inst::Call(..) => true,
+        Inst::Compute(Compute::Set(_, value)) | Inst::Unless(value, _) | Inst::Sleep(value) => {
+            value.0.can_trap()
+        }
+        Inst::Compute(Compute::Store { .. } | Compute::Copy { .. } | Compute::Compact(_)) => true,
+        Inst::Jump(_) | Inst::Finish => false,
+    }
+}

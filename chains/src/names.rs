@@ -1,0 +1,47 @@
+//! How handles read in errors and in `explain()`: `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `k0` a
+//! constant.
+
+use std::fmt;
+
+use crate::handle::{Buf, File, Reg, Socket, Span, SpanLen};
+
+impl fmt::Display for Reg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.index)
+    }
+}
+
+impl fmt::Display for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s{}", self.0.index)
+    }
+}
+
+impl fmt::Display for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "f{}", self.0.index)
+    }
+}
+
+impl fmt::Display for Buf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.constant { "k" } else { "b" }, self.index)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Span { buf, from, start, len } = self;
+        let start = match start {
+            Some(start) if *from == 0 => start.to_string(),
+            Some(start) => format!("{from}+{start}"),
+            None => from.to_string(),
+        };
+        match len {
+            SpanLen::Fixed(len) if self.start.is_none() => write!(f, "{buf}[{start}..{}]", from + len),
+            SpanLen::Reg(reg) if start == "0" => write!(f, "{buf}[0..{reg}]"),
+            SpanLen::Fixed(len) => write!(f, "{buf}[{start}..{start}+{len}]"),
+            SpanLen::Reg(reg) => write!(f, "{buf}[{start}..{start}+{reg}]"),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What is tried: a program, its peers and the ways of running it, all of it random.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::peer::{Ending, Reader, Script};
+use super::program::{Kind, Program, SOCKETS, Step};
+use super::runner::{Fault, Masked, Variant};
+use super::strategy;
+
+/// A program with its peers, and the ways in which it is to be run.
+#[derive(Clone)]
+pub(crate) struct Case {
+    pub(crate) program: Program,
+    pub(crate) scripts: [Script; SOCKETS],
+    pub(crate) variants: Vec<Variant>,
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "the program")?;
+        write!(f, "{}", self.program)?;
+        for (socket, script) in self.scripts.iter().enumerate().take(sockets(&self.program)) {
+            writeln!(f, "the peer of s{socket}: {script}")?;
+        }
+        Ok(())
+    }
+}
+
+/// How many sockets a program uses.
+pub(crate) fn sockets(program: &Program) -> usize {
+    let mut second = |step: &Step| match &step.kind {
+        Kind::Recv { socket, .. }
+        | Kind::RecvExact { socket, .. }
+        | Kind::SendAll { socket, .. }
+        | Kind::Shutdown { socket } => *socket > 0,
+        _ => false,
+    };
+    if program.any(&mut second) { 2 } else { 1 }
+}
+
+/// What the peers and the injector are up to.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Trouble {
+    /// They are slow, late and short.
+    Mild,
+    /// They reset, and fail operations.
+    Severe,
+}
+
+fn script(trouble: Trouble) -> impl Strategy<Value = Script> {
+    let byte = prop_oneof![3 => 0..12u8, 1 => any::<u8>()];
+    let bytes = prop_oneof![8 => vec(byte, 0..250), 1 => vec(any::<u8>(), 5000..14_000)];
+    let pause = prop_oneof![4 => Just(0u16), 1 => 10..400u16];
+    let chunks = vec((prop_oneof![3 => 1..20usize, 1 => 1..8000usize], pause), 1..6);
+    let reader = prop_oneof![
+        5 => Just(Reader::Eager),
+        1 => Just(Reader::Slow),
+        1 => Just(Reader::Late),
+    ];
+    let resets = prop::bool::weighted(if trouble == Trouble::Severe { 0.4 } else { 0.0 });
+    let never = prop::bool::weighted(0.2);
+    let reset = prop_oneof![Just(0), 1..1000u16];
+    (bytes, chunks, reader, prop::bool::weighted(0.3), prop::bool::weighted(0.25), (resets, reset, never))
+        .prop_map(|(bytes, chunks, reader, tcp, narrow, (resets, pause, never))| {
+            // A narrow TCP connection that is stuck is probed at intervals of 200 ms.
+            let (tcp, narrow) = (tcp || resets, narrow && !tcp && !resets);
+            let reader = if resets && never { Reader::Never } else { reader };
+            let ending = if resets { Ending::Reset(pause) } else { Ending::HalfClose };
+            Script { tcp, bytes, chunks, reader, narrow, ending }
+        })
+}
+
+fn variant(trouble: Trouble) -> impl Strategy<Value = Variant> {
+    let verb = || prop_oneof![4 => Just("recv"), 4 => Just("send"), 1 => Just("shutdown")];
+    let errno = select(vec![libc::EIO, libc::ENOMEM, libc::ENOBUFS]);
+    let fault = match trouble {
+        Trouble::Mild => prop_oneof![
+            2 => Just(Fault::None),
+            2 => (verb(), 0..5u32, 1..6u32).prop_map(|(verb, looks, times)| Fault::Delay { verb, looks, times }),
+            1 => (1..40u32).prop_map(Fault::Full),
+            4 => (select(vec!["recv", "send"]), 1..9u32, 1..20u32)
+                .prop_map(|(verb, len, times)| Fault::Shorten { verb, len, times }),
+        ]
+        .boxed(),
+        Trouble::Severe => prop_oneof![
+            3 => Just(Fault::None),
+            4 => (verb(), errno, 0..5u32).prop_map(|(verb, errno, skip)| Fault::Fail { verb, errno, skip }),
+            2 => verb().prop_map(|verb| Fault::Refuse { verb }),
+        ]
+        .boxed(),
+    };
+    let ring = select(vec![None, Some(1), Some(2), Some(8)]);
+    let masked = select(vec![Masked::Nothing, Masked::SkipSuccess, Masked::Everything]);
+    let frames = prop_oneof![4 => Just(1), 1 => 2..4u32];
+    (ring, masked, any::<bool>(), fault, frames).prop_map(|(ring, masked, single, fault, frames)| {
+        let single = single || matches!(fault, Fault::Shorten { .. });
+        // Which frame a failure strikes is anybody's guess.
+        let frames = if matches!(fault, Fault::Fail { .. } | Fault::Refuse { .. }) { 1 } else { frames };
+        Variant { ring, masked, single, fault, frames }
+    })
+}
+
+pub(crate) fn case(trouble: Trouble) -> impl Strategy<Value = Case> {
+    let scripts = (script(trouble), script(trouble));
+    (strategy::program(), scripts, vec(variant(trouble), 2)).prop_map(
+        |(program, (first, second), mut variants)| {
+            for single in [true, false] {
+                let (ring, masked, fault) = (None, Masked::Nothing, Fault::None);
+                variants.insert(0, Variant { ring, masked, single, fault, frames: 1 });
+            }
+            Case { program, scripts: [first, second], variants }
+        },
+    )
+}

@@ -1,0 +1,159 @@
+//! Which outcomes of a frame are right.
+//!
+//! The twin has run the same program against the same scripts, in which resets are replaced by an end of the stream,
+//! and nothing was injected. Without resets and failures injected, the frame must be equal to it in everything: how it
+//! ended and at which step, what its calls have seen, what each peer got and what was left unread.
+//!
+//! A reset arrives when it arrives, and an injected failure strikes the transfer that is submitted then. Such a frame
+//! may also have been *struck*. That is right if
+//!
+//! 1. it ended with an error at a step that the twin came to, with the same calls behind it (a [`Visit`]);
+//! 2. what its calls have seen is the beginning of what the twin's have;
+//! 3. the cause fits. Injected: the verb is the failing one and the errno the injected one. Reset: the socket is the
+//!    one whose peer resets, and the error is
+//!    - of a recv, recv_exact or send: ECONNRESET, or EPIPE if the peer's end had come before;
+//!    - of a recv_exact: also Short after some of its bytes, for the kernel hands an error out once, and may do so to
+//!      the part of a transfer that it then reports as short;
+//!    - of a shutdown: ENOTCONN, or one of the above;
+//! 4. each peer has got the beginning of what the twin has sent to it: at least what was sent before that step (unless it
+//!    resets, for then it need not have read), at most what was sent when the step was done.
+//!
+//! It must have been struck if the twin has ended because a stream did that is here reset, or if the failure was
+//! injected and no step was to fail of itself. Where the twin has met a span that does not fit, behind others of the same
+//! step, those may have been sent or not, or have failed to be.
+
+use super::peer::{Ending, Script};
+use super::program::SOCKETS;
+use super::report::{Ended, Failure, Report, Verb, Visit};
+use super::runner::{Fault, Outcome};
+
+/// The twin's run.
+pub(crate) struct Known<'k> {
+    pub(crate) ended: &'k Ended,
+    pub(crate) report: &'k Report,
+    pub(crate) left: &'k [Vec<u8>; SOCKETS],
+    pub(crate) scripts: &'k [Script; SOCKETS],
+}
+
+/// What a frame that was judged right was.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    Equal,
+    Struck,
+}
+
+impl Known<'_> {
+    fn resets(&self, socket: usize) -> bool {
+        matches!(self.scripts[socket].ending, Ending::Reset(_))
+    }
+
+    /// What the twin has sent, and behind it what it may have.
+    fn most(&self, socket: usize) -> Vec<u8> {
+        [&self.report.sent[socket][..], &self.report.optional[socket]].concat()
+    }
+
+    /// Judges a frame. `spent`: all that was injected has been used up.
+    pub(crate) fn judge(&self, ours: &Outcome, fault: Fault, spent: bool) -> Result<Verdict, String> {
+        let Err(unequal) = self.equal(ours, fault, spent) else { return Ok(Verdict::Equal) };
+        let can_be_struck = (0..SOCKETS).any(|socket| self.resets(socket))
+            || (spent && matches!(fault, Fault::Fail { .. } | Fault::Refuse { .. }));
+        if !can_be_struck {
+            return Err(unequal);
+        }
+        match self.struck(ours, fault) {
+            Ok(()) => Ok(Verdict::Struck),
+            Err(not_struck) => Err(format!("{unequal}; nor was it struck as it may be: {not_struck}")),
+        }
+    }
+
+    fn equal(&self, ours: &Outcome, fault: Fault, spent: bool) -> Result<(), String> {
+        let Known { ended, report, left, .. } = self;
+        if !same_end(&ours.ended, ended, report.or_errno) {
+            return Err("the ends differ".to_owned());
+        }
+        if ours.trace != report.trace {
+            let at = ours.trace.iter().zip(&report.trace).take_while(|(a, b)| a == b).count();
+            let (a, b) = (ours.trace.get(at), report.trace.get(at));
+            return Err(format!("call number {at} has seen {a:?}, the twin's {b:?}"));
+        }
+        if report.met_end.is_some_and(|socket| self.resets(socket)) {
+            return Err("a stream that was reset has ended well".to_owned());
+        }
+        let fails_of_itself = report.met_end.is_some() || matches!(ended, Err((_, Failure::Errno(_))));
+        if matches!(fault, Fault::Fail { .. }) && spent && !fails_of_itself {
+            return Err("the injected failure has got lost".to_owned());
+        }
+        for socket in 0..SOCKETS {
+            let (got, sent) = (&ours.received[socket], &report.sent[socket]);
+            let least = if self.resets(socket) { 0 } else { sent.len() };
+            let fits = self.most(socket).starts_with(got) && got.len() >= least;
+            if !fits {
+                return Err(differ(&format!("the peer of s{socket} has got"), got, sent));
+            }
+            if !report.loose && !self.resets(socket) && ours.left[socket] != left[socket] {
+                return Err(differ(&format!("s{socket} leaves unread"), &ours.left[socket], &left[socket]));
+            }
+        }
+        Ok(())
+    }
+
+    fn struck(&self, ours: &Outcome, fault: Fault) -> Result<(), String> {
+        let Err((step, failure)) = &ours.ended else { return Err("it has not failed".to_owned()) };
+        if !self.report.trace.starts_with(&ours.trace) {
+            return Err("its calls have seen something else".to_owned());
+        }
+        let mut here = self.report.visits.iter().filter(|visit| {
+            visit.step == *step && visit.events == ours.trace.len() && self.causes(visit, failure, fault)
+        });
+        let fits = |visit: &Visit| {
+            (0..SOCKETS).all(|socket| {
+                let got = &ours.received[socket];
+                let least = if self.resets(socket) { 0 } else { visit.before[socket] };
+                self.most(socket).starts_with(got) && (least..=visit.after[socket]).contains(&got.len())
+            })
+        };
+        if here.clone().next().is_none() {
+            return Err("the twin does not come to that step, or it cannot fail so".to_owned());
+        }
+        if here.any(fits) { Ok(()) } else { Err("the peers have got what was not sent then".to_owned()) }
+    }
+
+    /// Whether the step may have failed so, by a reset or by the injector.
+    fn causes(&self, visit: &Visit, failure: &Failure, fault: Fault) -> bool {
+        if let (Some(injected), Failure::Errno(errno)) = (fault.errno(visit.verb), failure)
+            && injected == *errno
+        {
+            return true;
+        }
+        self.resets(visit.socket)
+            && match failure {
+                Failure::Errno(libc::ECONNRESET | libc::EPIPE) => true,
+                Failure::Errno(libc::ENOTCONN) => visit.verb == Verb::Shutdown,
+                Failure::Short { done, want } => visit.verb == Verb::RecvExact && (1..*want).contains(done),
+                _ => false,
+            }
+    }
+}
+
+fn same_end(ours: &Ended, twins: &Ended, or_errno: Option<i32>) -> bool {
+    match (ours, twins) {
+        (Ok(()), Ok(())) => true,
+        (Err((step, Failure::Errno(errno))), Err((twins_step, Failure::Bounds { .. }))) => {
+            step == twins_step && or_errno == Some(*errno)
+        }
+        (
+            Err((step, Failure::Bounds { len, max, .. })),
+            Err((twins_step, Failure::Bounds { len: twins_len, max: twins_max, plus })),
+        ) => {
+            let with_fixed = (twins_len.saturating_add(u64::from(*plus)), twins_max + plus);
+            step == twins_step && [(*twins_len, *twins_max), with_fixed].contains(&(*len, *max))
+        }
+        (Err(ours), Err(twins)) => ours == twins,
+        _ => false,
+    }
+}
+
+fn differ(what: &str, ours: &[u8], twins: &[u8]) -> String {
+    let at = ours.iter().zip(twins).take_while(|(a, b)| a == b).count();
+    format!("{what} {} bytes instead of {}, the same up to {at}", ours.len(), twins.len())
+}

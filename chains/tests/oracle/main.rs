@@ -1,0 +1,239 @@
+//! Random programs do what their blocking twins do.
+//!
+//! proptest makes a program (`program.rs`, `strategy.rs`), scripts for the peers of its sockets (`peer.rs`) and ways of
+//! running it (`case.rs`, `runner.rs`: lowerings, sizes of the ring, masked capabilities, injected faults). The program
+//! is built (`lower.rs`), run on a ring, and then by a naive interpreter with plain blocking system calls
+//! (`blocking.rs`) against the same scripts. `judge.rs` says what must be the same. A failing case shrinks, and is
+//! printed with its program and its `explain()`.
+//!
+//! 300 programs run by default. All 10,000 of the long run:
+//!
+//! ```text
+//! CHAINRING_LONG=1 cargo test -p chainring-chains --test oracle
+//! ```
+//!
+//! `CHAINRING_SEED=n` runs the program of one seed alone, as the message of a failure says.
+//!
+//! # Adding a step
+//!
+//! One variant and five arms, which the compiler asks for, but for the last:
+//!
+//! | where | what |
+//! |---|---|
+//! | `program.rs`, `print.rs` | the variant of [`Kind`](program::Kind), and how it is printed |
+//! | `check.rs` | what it reads and writes |
+//! | `lower.rs` | the call of the builder |
+//! | `blocking.rs` | the system call, and its verb if it can fail |
+//! | `strategy.rs` | a fragment with it |
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod blocking;
+mod case;
+mod check;
+mod judge;
+mod lower;
+mod native;
+mod peer;
+mod print;
+mod program;
+mod report;
+mod runner;
+mod strategy;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+use blocking::Twin;
+use case::{Case, Trouble, case, sockets};
+use check::Fault as Refusal;
+use common::{scaled, watchdog};
+use judge::{Known, Verdict};
+use lower::Built;
+use peer::{Ending, Peer, connect};
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
+use report::{Ended, Failure, Report};
+use runner::{Fault, Outcome, Variant};
+use socket2::Socket;
+
+/// What has been seen so far, by name.
+#[derive(Default)]
+struct Tally(RefCell<BTreeMap<&'static str, usize>>);
+
+impl Tally {
+    fn count(&self, what: &'static str) {
+        self.add(what, 1);
+    }
+
+    fn add(&self, what: &'static str, count: usize) {
+        *self.0.borrow_mut().entry(what).or_default() += count;
+    }
+
+    fn of(&self, what: &str) -> usize {
+        self.0.borrow().get(what).copied().unwrap_or(0)
+    }
+}
+
+fn ending(ended: &Ended) -> &'static str {
+    match ended {
+        Ok(()) => "ended well",
+        Err((_, Failure::Errno(_))) => "errno",
+        Err((_, Failure::Short { .. })) => "short",
+        Err((_, Failure::Bounds { .. })) => "bounds",
+        Err((_, Failure::Ensure(_))) => "ensure",
+        Err((_, Failure::Call)) => "call",
+        Err((_, Failure::NotSent)) => "not sent",
+    }
+}
+
+/// The twin, against peers of its own. `whole`: resets are left out.
+fn twin(case: &Case, counts: &Outcome, whole: bool) -> (Outcome, Report) {
+    let pairs = case.scripts[..sockets(&case.program)].iter().map(connect);
+    let (ours, theirs): (Vec<Socket>, Vec<Socket>) = pairs.unzip();
+    for socket in &ours {
+        socket.set_read_timeout(Some(peer::PATIENCE)).expect("read timeout");
+        socket.set_write_timeout(Some(peer::PATIENCE)).expect("write timeout");
+    }
+    let start = |(script, socket)| Peer::start(script, socket, whole);
+    let peers = case.scripts.iter().zip(theirs).map(start).collect();
+    let counts = counts.trace.iter().filter(|event| event.is_count).map(|event| event.values[0] as usize);
+    let (ended, mut report) = Twin::run(&case.program, &ours, counts.collect());
+    let (received, left) = runner::settle(&ours, peers);
+    let trace = if whole { Vec::new() } else { std::mem::take(&mut report.trace) };
+    (Outcome { ended, trace, received, left }, report)
+}
+
+fn run(case: &Case, tally: &Tally) -> Result<(), String> {
+    let predicted = check::predict(&case.program);
+    if let Some((_, Refusal::MayBeShutDown)) = predicted {
+        tally.count("discarded");
+        return Ok(());
+    }
+    if let Some((step, refusal)) = predicted {
+        let Err(refused) = lower::build(&case.program, case.variants[0].lowering()) else {
+            return Err(format!("it is built, but step {step} is wrong: {refusal:?}"));
+        };
+        let message = refusal.message().expect("looked at above");
+        if refused.step() != Some(step) || !refused.to_string().contains(&message) {
+            return Err(format!("refused for \"{refused}\", but step {step} is wrong: {message}"));
+        }
+        tally.count("refused");
+        return Ok(());
+    }
+    tally.count("programs");
+    case.variants.iter().try_for_each(|variant| {
+        let built =
+            lower::build(&case.program, variant.lowering()).map_err(|error| format!("not built: {error}"))?;
+        run_variant(case, &built, variant, tally).map_err(|difference| {
+            let mut text = difference;
+            write!(text, "\nin {variant}\n{}", variant.explain(&built)).expect("a string takes it");
+            text
+        })
+    })
+}
+
+fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> Result<(), String> {
+    let run = runner::run(&case.program, built, &case.scripts, sockets(&case.program), variant);
+    if run.lost > 0 {
+        return Err(format!("{} completions were strays or lost: {:?}", run.lost, run.outcomes[0].ended));
+    }
+    if run.resumed {
+        tally.count("resumed");
+    }
+    for ours in &run.outcomes {
+        let (known, report) = twin(case, ours, true);
+        tally.count("frames");
+        tally.add("steps of I/O", report.visits.len());
+        tally.count(ending(&known.ended));
+        let say = |who: &str, outcome: &Outcome| {
+            format!("{who} {:?}, calls {:?}, left {:?}", outcome.ended, outcome.trace, outcome.left)
+        };
+        // What the twin has sent is what its peers got: else the twin itself is wrong.
+        for (socket, sent) in report.sent.iter().enumerate() {
+            if known.received[socket] != *sent {
+                return Err(format!("the twin has not sent on s{socket} what it says"));
+            }
+        }
+        let judge = Known { ended: &known.ended, report: &report, left: &known.left, scripts: &case.scripts };
+        let verdict = judge.judge(ours, variant.fault, run.spent).map_err(|difference| {
+            let calls = &report.trace;
+            format!(
+                "{difference}\n{}\n{}\nthe twin's calls {calls:?}",
+                say("ours", ours),
+                say("twin", &known)
+            )
+        })?;
+        if verdict == Verdict::Struck {
+            tally.count("struck");
+        }
+        // The twin may be struck by a reset as well, and is then judged by the same rules.
+        if case.scripts.iter().any(|script| matches!(script.ending, Ending::Reset(_))) {
+            let (struck, _) = twin(case, ours, false);
+            let (known, report) = twin(case, &struck, true);
+            let judge =
+                Known { ended: &known.ended, report: &report, left: &known.left, scripts: &case.scripts };
+            judge.judge(&struck, Fault::None, true).map_err(|difference| {
+                format!(
+                    "the rules are wrong, a blocking run breaks them: {difference}\n{}",
+                    say("it", &struck)
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs as many programs as asked for, each from a seed of its own.
+fn programs(trouble: Trouble, count: usize) -> Tally {
+    let tally = Tally::default();
+    if let Ok(seed) = std::env::var("CHAINRING_SEED") {
+        program(trouble, seed.parse().expect("CHAINRING_SEED is a number"), &tally);
+        return tally;
+    }
+    for seed in 1.. {
+        program(trouble, seed, &tally);
+        if tally.of("programs") == count {
+            break;
+        }
+    }
+    println!("{:?}", tally.0.borrow());
+    for seen in ["refused", "resumed", "ended well", "short", "bounds", "ensure", "call"] {
+        assert!(tally.of(seen) > 0, "not one `{seen}`: the strategies are off");
+    }
+    assert!(tally.of("discarded") <= 1 + count / 50, "too many programs are of no use");
+    tally
+}
+
+fn program(trouble: Trouble, seed: u64, tally: &Tally) {
+    let mut bytes = [trouble as u8; 32];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    let config = Config {
+        cases: 1,
+        failure_persistence: None,
+        max_shrink_iters: 2000,
+        max_shrink_time: 30_000,
+        ..Config::default()
+    };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
+    let result = runner.run(&case(trouble), |case| run(&case, tally).map_err(TestCaseError::fail));
+    if let Err(failed) = result {
+        panic!("CHAINRING_SEED={seed}: {failed}");
+    }
+}
+
+#[test]
+fn frames_do_what_their_twins_do() {
+    let _watchdog = watchdog(Duration::from_secs(3600));
+    programs(Trouble::Mild, scaled(150, 5000));
+}
+
+#[test]
+fn frames_fail_where_their_twins_could_when_peers_reset_and_operations_fail() {
+    let _watchdog = watchdog(Duration::from_secs(3600));
+    let tally = programs(Trouble::Severe, scaled(150, 5000));
+    // None, where one seed is run alone.
+    assert!(tally.of("programs") <= 1 || tally.of("struck") > 0, "nothing was struck");
+}

@@ -1,0 +1,98 @@
+//! What moves or looks at many bytes.
+
+use super::Trap;
+use crate::frame::plan::Len;
+
+/// Bytes of a frame, or of a program's constants, whose place or length may come from registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// Where its room starts.
+    pub offset: u32,
+    /// The register that is added to the start, if one is.
+    pub start: Option<u16>,
+    /// What start and length may come to together.
+    pub room: u32,
+    /// How many bytes.
+    pub len: Len,
+    /// Among the constants, and not the frame's bytes. Such an area is only read.
+    pub constant: bool,
+}
+
+/// An op on many bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bulk {
+    /// Copies; the areas may overlap. Traps unless they are of the same length.
+    Copy {
+        /// To here.
+        to: Area,
+        /// From here.
+        from: Area,
+    },
+    /// `to` = 1 if both areas hold the same bytes, else 0.
+    Equal {
+        /// The register of the answer.
+        to: u16,
+        /// One area.
+        a: Area,
+        /// The other.
+        b: Area,
+    },
+    /// `to` = where the byte first is in the area, or the area's length.
+    Find {
+        /// The register of the answer.
+        to: u16,
+        /// Where to look.
+        area: Area,
+        /// The register whose lowest byte is looked for.
+        byte: u16,
+    },
+    /// `to` = the FNV-1a hash (64 bits) of the area.
+    Hash {
+        /// The register of the answer.
+        to: u16,
+        /// What is hashed.
+        area: Area,
+    },
+    /// Makes room behind the bytes of a stream, which lie in a buffer from where a register says: if there are none,
+    /// they start at its front; if they end where the buffer does, they are moved there. Traps if there is no room then,
+    /// or they do not lie inside the buffer.
+    Compact {
+        /// Where the buffer starts.
+        offset: u32,
+        /// Its size.
+        room: u32,
+        /// The register that says where in it the bytes start.
+        from: u16,
+        /// The register that says how many there are.
+        len: u16,
+    },
+}
+
+/// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): chosen because it is defined byte by byte.
+pub(super) fn hash(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
+
+/// Where an area starts and how long it is, from what its registers say.
+#[inline]
+pub(super) fn place(area: &Area, start: u64, len: u64) -> Result<(usize, usize), Trap> {
+    let end = start.checked_add(len).filter(|end| *end <= u64::from(area.room));
+    match end {
+        Some(_) => Ok((area.offset as usize + start as usize, len as usize)),
+        None => Err(Trap::Bounds { end: start.saturating_add(len), room: area.room }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hash;
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        // The published test vectors of the algorithm.
+        assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(hash(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+}

@@ -1,0 +1,132 @@
+//! The check that lets code run unchecked: everything an op names must be there, and no path may run off the end.
+
+use super::{Area, Bulk, Code, Op};
+use crate::frame::layout::Layout;
+use crate::frame::plan::{Len, PlanError};
+
+/// Checks code against the layout, `constants` bytes and the number of segments, and puts words of the control record
+/// in the places of register numbers.
+pub(in crate::frame) fn check(
+    mut code: Code,
+    layout: &Layout,
+    constants: u32,
+    segments: usize,
+) -> Result<Code, PlanError> {
+    let check = Check { layout, constants, segments, ops: code.ops.len(), bulk: code.bulk.len() };
+    code.ops.iter_mut().try_for_each(|op| check.op(op))?;
+    code.bulk.iter_mut().try_for_each(|bulk| check.bulk(bulk))?;
+    // What jumps, submits or leaves never goes on with the op behind it.
+    match code.ops.last() {
+        None | Some(Op::Jump { .. } | Op::Submit(_) | Op::Leave(_)) => Ok(code),
+        Some(_) => Err(PlanError::Endless),
+    }
+}
+
+struct Check<'c> {
+    layout: &'c Layout,
+    constants: u32,
+    segments: usize,
+    ops: usize,
+    bulk: usize,
+}
+
+impl Check<'_> {
+    fn op(&self, op: &mut Op) -> Result<(), PlanError> {
+        match op {
+            Op::Set { to, .. } => self.register(to),
+            Op::Move { to, from } => self.registers([to, from]),
+            Op::Binary { to, a, b, .. } => self.registers([to, a, b]),
+            Op::BinaryBy { to, a, .. } => self.registers([to, a]),
+            Op::Load { order, to: register, at } | Op::Store { order, from: register, at } => {
+                self.bytes(*at, order.width())?;
+                self.register(register)
+            }
+            Op::LoadAt { to: register, index, start, room, .. }
+            | Op::StoreAt { from: register, index, start, room, .. } => {
+                self.bytes(*start, *room)?;
+                self.registers([register, index])
+            }
+            Op::Bulk(number) => there(usize::from(*number) < self.bulk),
+            Op::Unless { condition, to } => {
+                self.register(condition)?;
+                self.target(*to)
+            }
+            Op::UnlessBy { a, to, .. } => {
+                self.register(a)?;
+                self.target(*to)
+            }
+            Op::Jump { to } => self.target(*to),
+            Op::Submit(segment) => there(usize::from(*segment) < self.segments),
+            Op::Leave(_) => Ok(()),
+        }
+    }
+
+    fn bulk(&self, bulk: &mut Bulk) -> Result<(), PlanError> {
+        match bulk {
+            Bulk::Copy { to, from } => {
+                there(!to.constant)?;
+                self.area(to)?;
+                self.area(from)
+            }
+            Bulk::Equal { to, a, b } => {
+                self.area(a)?;
+                self.area(b)?;
+                self.register(to)
+            }
+            Bulk::Find { to, area, byte } => {
+                self.area(area)?;
+                self.registers([to, byte])
+            }
+            Bulk::Hash { to, area } => {
+                self.area(area)?;
+                self.register(to)
+            }
+            Bulk::Compact { offset, room, from, len } => {
+                self.bytes(*offset, *room)?;
+                self.registers([from, len])
+            }
+        }
+    }
+
+    fn area(&self, area: &mut Area) -> Result<(), PlanError> {
+        if area.constant {
+            let end = area.offset.checked_add(area.room);
+            in_bounds(end.is_some_and(|end| end <= self.constants))?;
+        } else {
+            self.bytes(area.offset, area.room)?;
+        }
+        if let Some(start) = &mut area.start {
+            self.register(start)?;
+        }
+        match &mut area.len {
+            Len::Fixed(_) => Ok(()),
+            Len::Register { index, .. } => self.register(index),
+        }
+    }
+
+    fn bytes(&self, start: u32, len: u32) -> Result<(), PlanError> {
+        in_bounds(start.checked_add(len).is_some_and(|end| end <= self.layout.bytes))
+    }
+
+    fn registers<const N: usize>(&self, registers: [&mut u16; N]) -> Result<(), PlanError> {
+        registers.into_iter().try_for_each(|register| self.register(register))
+    }
+
+    fn register(&self, register: &mut u16) -> Result<(), PlanError> {
+        there(*register < self.layout.registers)?;
+        *register = self.layout.register_word(*register) as u16;
+        Ok(())
+    }
+
+    fn target(&self, to: u32) -> Result<(), PlanError> {
+        there((to as usize) < self.ops)
+    }
+}
+
+fn there(is: bool) -> Result<(), PlanError> {
+    if is { Ok(()) } else { Err(PlanError::NoSuchHandle) }
+}
+
+fn in_bounds(is: bool) -> Result<(), PlanError> {
+    if is { Ok(()) } else { Err(PlanError::OutOfBounds) }
+}

@@ -1,0 +1,189 @@
+//! Runs portable code: the hot path of programs that compute.
+
+use super::bulk::{hash, place};
+use super::{Area, Bulk, Op, Outcome, Trap};
+use crate::frame::frames::Region;
+use crate::frame::memory::Record;
+use crate::frame::plan::Len;
+
+/// Jumps back that a frame may take before others have their turn.
+const FUEL: u32 = 1024;
+
+impl Region {
+    /// Runs the code of the program from `pc` on, for a frame of which nothing is in flight.
+    ///
+    /// # Safety
+    /// `pc` must be the place of an op, and `record` the record of the accessible frame `index`, of which nothing is in
+    /// flight and no view lent.
+    #[inline(never)]
+    pub(in crate::frame) unsafe fn execute(&self, record: Record, index: usize, mut pc: u32) -> Outcome {
+        let bytes = self.memory.buffer(index).as_ptr();
+        let ops = self.code.ops.as_ptr();
+        let mut fuel = FUEL;
+        // SAFETY: an op's registers were checked, and made words of this region's layout.
+        let register = |word: u16| unsafe { record.word(usize::from(word)) };
+        loop {
+            // SAFETY: `pc` is the place of an op: the caller's, a checked target, or the successor of an op that
+            // has one.
+            let op = unsafe { &*ops.add(pc as usize) };
+            match *op {
+                Op::Set { to, value } => register(to).set(value),
+                Op::Move { to, from } => register(to).set(register(from).get()),
+                Op::Binary { operator, to, a, b } => {
+                    match operator.apply(register(a).get(), register(b).get()) {
+                        Some(value) => register(to).set(value),
+                        None => return self.trapped(pc, Trap::Division),
+                    }
+                }
+                Op::BinaryBy { operator, to, a, value } => match operator.apply(register(a).get(), value) {
+                    Some(value) => register(to).set(value),
+                    None => return self.trapped(pc, Trap::Division),
+                },
+                Op::Load { order, to, at } => {
+                    // SAFETY: the bytes were checked to lie inside the frame's, which nobody else touches.
+                    register(to).set(unsafe { order.load(bytes.add(at as usize)) });
+                }
+                Op::LoadAt { order, to, index, start, room } => {
+                    match within(register(index).get(), order.width(), room) {
+                        // SAFETY: inside the room, which was checked to lie inside the frame's bytes.
+                        Ok(at) => register(to).set(unsafe { order.load(bytes.add(start as usize + at)) }),
+                        Err(trap) => return self.trapped(pc, trap),
+                    }
+                }
+                Op::Store { order, from, at } => {
+                    // SAFETY: as for a load.
+                    unsafe { order.store(bytes.add(at as usize), register(from).get()) };
+                }
+                Op::StoreAt { order, from, index, start, room } => {
+                    match within(register(index).get(), order.width(), room) {
+                        // SAFETY: as for a load.
+                        Ok(at) => unsafe {
+                            order.store(bytes.add(start as usize + at), register(from).get());
+                        },
+                        Err(trap) => return self.trapped(pc, trap),
+                    }
+                }
+                Op::Bulk(number) => {
+                    let bulk = &self.code.bulk[usize::from(number)];
+                    // SAFETY: the caller's promise about the frame; the bulk op was checked as all were.
+                    if let Err(trap) = unsafe { self.bulk(bulk, record, bytes) } {
+                        return self.trapped(pc, trap);
+                    }
+                }
+                Op::Unless { condition, to } => {
+                    if register(condition).get() == 0 {
+                        match go(pc, to, &mut fuel) {
+                            Some(to) => pc = to,
+                            None => return Outcome::Spent(to),
+                        }
+                        continue;
+                    }
+                }
+                Op::UnlessBy { operator, a, value, to } => {
+                    if operator.apply(register(a).get(), value.into()) == Some(0) {
+                        match go(pc, to, &mut fuel) {
+                            Some(to) => pc = to,
+                            None => return Outcome::Spent(to),
+                        }
+                        continue;
+                    }
+                }
+                Op::Jump { to } => {
+                    match go(pc, to, &mut fuel) {
+                        Some(to) => pc = to,
+                        None => return Outcome::Spent(to),
+                    }
+                    continue;
+                }
+                Op::Submit(segment) => return Outcome::Submit(segment),
+                Op::Leave(number) => return Outcome::Left(number),
+            }
+            pc += 1;
+        }
+    }
+
+    #[cold]
+    fn trapped(&self, pc: u32, trap: Trap) -> Outcome {
+        self.trap.set(trap);
+        Outcome::Trapped(pc)
+    }
+
+    /// # Safety
+    /// `bulk` must be one of this region's, `bytes` the bytes of the frame with that record, of which nothing is in
+    /// flight and no view lent.
+    unsafe fn bulk(&self, bulk: &Bulk, record: Record, bytes: *mut u8) -> Result<(), Trap> {
+        // SAFETY: a bulk op's registers were checked, and made words of this region's layout.
+        let register = |word: u16| unsafe { record.word(usize::from(word)) };
+        let place = |area: &Area| {
+            let len = match area.len {
+                Len::Fixed(len) => u64::from(len),
+                Len::Register { index, plus, .. } => register(index).get().saturating_add(plus.into()),
+            };
+            place(area, area.start.map_or(0, |start| register(start).get()), len)
+        };
+        let source = |area: &Area| -> Result<(*const u8, usize), Trap> {
+            let (start, len) = place(area)?;
+            let base = if area.constant { self.constants.as_ptr() } else { bytes.cast_const() };
+            // SAFETY: inside the area's room, which was checked to lie inside the frame's bytes or the constants.
+            Ok((unsafe { base.add(start) }, len))
+        };
+        let view = |area: &Area| -> Result<&[u8], Trap> {
+            let (start, len) = source(area)?;
+            // SAFETY: initialised bytes, which only this code touches now, and which it does not write while the
+            // view is used.
+            Ok(unsafe { std::slice::from_raw_parts(start, len) })
+        };
+        match bulk {
+            Bulk::Copy { to, from } => {
+                let ((start, room), (source, len)) = (place(to)?, source(from)?);
+                if len != room {
+                    return Err(Trap::Bounds { end: len as u64, room: room as u32 });
+                }
+                // SAFETY: both lie inside the frame's bytes or the constants; the regions may overlap.
+                unsafe { bytes.add(start).copy_from(source, len) };
+            }
+            Bulk::Equal { to, a, b } => register(*to).set(u64::from(view(a)? == view(b)?)),
+            Bulk::Find { to, area, byte } => {
+                let (view, byte) = (view(area)?, register(*byte).get() as u8);
+                let at = view.iter().position(|b| *b == byte).unwrap_or(view.len());
+                register(*to).set(at as u64);
+            }
+            Bulk::Hash { to, area } => register(*to).set(hash(view(area)?)),
+            Bulk::Compact { offset, room, from, len } => {
+                let (start, count, room) = (register(*from).get(), register(*len).get(), u64::from(*room));
+                let end = start.saturating_add(count);
+                if end > room || count == room {
+                    return Err(Trap::Bounds { end: end.max(room + 1), room: room as u32 });
+                }
+                if count == 0 || end == room {
+                    // SAFETY: both lie inside the room, which was checked to lie inside the frame's bytes.
+                    unsafe {
+                        let front = bytes.add(*offset as usize);
+                        front.copy_from(front.add(start as usize), count as usize);
+                    }
+                    register(*from).set(0);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Follows a jump; `None` if it goes back and the fuel is spent.
+#[inline(always)]
+fn go(pc: u32, to: u32, fuel: &mut u32) -> Option<u32> {
+    if to <= pc {
+        *fuel -= 1;
+        if *fuel == 0 {
+            return None;
+        }
+    }
+    Some(to)
+}
+
+/// The place of a number of `width` bytes at `index`, if it lies within `room`.
+#[inline(always)]
+fn within(index: u64, width: u32, room: u32) -> Result<usize, Trap> {
+    let end = index.saturating_add(width.into());
+    if end <= u64::from(room) { Ok(index as usize) } else { Err(Trap::Bounds { end, room }) }
+}

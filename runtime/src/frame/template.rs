@@ -1,0 +1,331 @@
+//! A segment, checked, as templates of its submission queue entries.
+//!
+//! Everything that `emit.rs` and `wide.rs` later do without looking is looked at here: registers, descriptors and
+//! spans lie inside the layout, a length that comes from a register has a bound that fits its span, and a linked
+//! segment has only members that sever when they fail (all but the last).
+//!
+//! Most members are *plain*: an opcode on a descriptor and a span of the frame, of which only descriptor, address,
+//! length and `user_data` are not zero or the same each time, patched by one loop without a branch. What needs more (a position in a file, a span
+//! among the constants, a second address) has a [`Wide`] beside it, and makes its segment a wide one.
+
+use super::layout::Layout;
+use super::plan::{Directory, Len, Plan, PlanError, Then, Transfer};
+use super::verb::{Moves, Success, Verb};
+use crate::driver::Key;
+use crate::driver::key::MAX_STEPS;
+use crate::ring::Sqe;
+use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
+
+/// Stands for "no segment".
+pub(super) const NONE: u16 = u16::MAX;
+/// Stands for "no code".
+pub(super) const NO_CODE: u32 = u32::MAX;
+/// The size of `struct open_how`.
+const OPEN_HOW: u32 = 24;
+
+/// A member, checked: a template and what to patch into it. As large as an entry, and most of it the entry's words
+/// (see [`Sqe::words`]) with holes where something is patched in.
+#[repr(C, align(64))]
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Member {
+    /// Word 0 without the descriptor.
+    pub(super) head: u64,
+    /// Word 1.
+    pub(super) off: u64,
+    /// Where the span starts in the frame's bytes: word 2 without the frame's address.
+    pub(super) offset: u64,
+    /// Word 3, with the fixed part of the length.
+    pub(super) flags_len: u64,
+    /// Word 5.
+    pub(super) index: u64,
+    /// The most that the register may add to the length.
+    pub(super) room: u64,
+    /// The word of the control record with the descriptor.
+    pub(super) descriptor: u16,
+    /// The word of the control record that is added to the length: a register, or the word that is always zero.
+    pub(super) length: u16,
+    /// The word of the control record whose descriptor this is, or becomes.
+    pub(super) place: u16,
+    pub(super) verb: Verb,
+}
+
+const _: () = assert!(size_of::<Member>() == size_of::<Sqe>());
+
+impl Member {
+    /// The fixed part of the length.
+    pub(super) fn plus(&self) -> u32 {
+        self.flags_len as u32
+    }
+}
+
+/// What a member has beyond a plain one. The words of registers that it does not have are the one that is always zero.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wide {
+    /// Added to where the span starts.
+    pub(super) start: u16,
+    /// What start and length may come to.
+    pub(super) room: u32,
+    pub(super) address: Address,
+    pub(super) off: Off,
+}
+
+/// What word 2 is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    /// The address of the span, in the frame's bytes.
+    Frame,
+    /// The address of the span, among the constants.
+    Constants,
+    /// The value of a register.
+    Register(u16),
+    /// The path that names the descriptor itself: an empty one.
+    Itself,
+}
+
+/// What word 1 is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Off {
+    /// What the template says.
+    Template,
+    /// A position: the value of a register, and what has been transferred already.
+    Register(u16),
+    /// The address of the span in the frame's bytes; word 3 has another length then.
+    Span,
+    /// An address among the constants.
+    Constants(u32),
+}
+
+/// A segment, checked.
+#[derive(Clone, Debug)]
+pub(super) struct Template {
+    pub(super) members: Box<[Member]>,
+    /// What each of them has beyond that.
+    pub(super) wide: Box<[Wide]>,
+    /// Completions that one submission of the whole segment posts.
+    pub(super) completions: u16,
+    /// The step of the last member.
+    pub(super) last: u8,
+    /// The same, as bits of a `user_data`.
+    pub(super) last_step: u64,
+    /// How much may be missing from the last member's span for a success: nothing if it is exact.
+    pub(super) slack: u32,
+    /// The word of the control record that takes the last member's count: a register, or the word that nobody reads.
+    pub(super) into: u16,
+    /// The segment that follows without a computation, or `NONE`.
+    pub(super) then: u16,
+    /// Whether its success needs no more than its count: no descriptor comes or goes, and the last member moves bytes.
+    pub(super) simple: bool,
+    /// Simple, of plain members that transfer bytes only, and with one completion.
+    hot: bool,
+    /// The code that is run after it, or `NO_CODE`.
+    pub(super) code: u32,
+}
+
+/// What the segments are checked against.
+pub(super) struct Bounds<'b> {
+    pub(super) layout: &'b Layout,
+    pub(super) constants: u32,
+    pub(super) segments: usize,
+    pub(super) ops: usize,
+    /// Entries of a list that the ring takes.
+    pub(super) longest_list: u32,
+    /// Whether members that succeed may be silent.
+    pub(super) skip: bool,
+}
+
+impl Template {
+    /// Whether it can be submitted where a completion is met, by the shortest way.
+    #[inline]
+    pub(super) fn is_hot(&self) -> bool {
+        self.hot
+    }
+
+    pub(super) fn check(plan: &Plan, bounds: &Bounds<'_>) -> Result<Template, PlanError> {
+        let count = plan.members.len();
+        let limit = bounds.longest_list.min(MAX_STEPS) as usize;
+        if count > limit {
+            return Err(PlanError::TooLong { members: count, limit });
+        }
+        let last = count.checked_sub(1).ok_or(PlanError::Empty)?;
+        let (mut members, mut wide, mut is_wide) = (Vec::with_capacity(count), Vec::new(), false);
+        for (i, transfer) in plan.members.iter().enumerate() {
+            if i < last && !transfer.verb.severs() {
+                return Err(PlanError::DoesNotSever { member: i });
+            }
+            let skip = if bounds.skip { CQE_SKIP_SUCCESS } else { 0 };
+            let flags = if i < last { IO_LINK | skip } else { 0 };
+            let (member, more) = bounds.transfer(transfer, flags)?;
+            members.push(member);
+            is_wide |= more.is_some();
+            wide.push(more.unwrap_or_else(|| bounds.no_more(transfer)));
+        }
+        let layout = bounds.layout;
+        let into = plan.into.map_or(Ok(layout.discard_word() as u16), |index| bounds.register(index))?;
+        let (then, code) = match plan.then {
+            Then::Resume => (NONE, NO_CODE),
+            Then::Segment(then) if usize::from(then) < bounds.segments => (then, NO_CODE),
+            Then::Code(code) if (code as usize) < bounds.ops => (NONE, code),
+            _ => return Err(PlanError::NoSuchHandle),
+        };
+        let verb = members[last].verb;
+        let passes = plan.members.iter().any(|member| member.verb.opens() || member.verb.closes());
+        let completions = if bounds.skip { 1 } else { count as u16 };
+        let simple = !passes && matches!(verb.success(), Success::Whole | Success::Some);
+        Ok(Template {
+            completions,
+            last: last as u8,
+            last_step: Key::step_bits(last as u32),
+            slack: if verb.success() == Success::Whole { 0 } else { u32::MAX },
+            simple,
+            hot: simple
+                && !is_wide
+                && completions == 1
+                && plan.members.iter().all(|member| member.verb.transfers()),
+            members: members.into(),
+            wide: wide.into(),
+            into,
+            then,
+            code,
+        })
+    }
+}
+
+impl Bounds<'_> {
+    /// The word of a register, which must be there.
+    fn register(&self, index: u16) -> Result<u16, PlanError> {
+        if index < self.layout.registers {
+            Ok(self.layout.register_word(index) as u16)
+        } else {
+            Err(PlanError::NoSuchHandle)
+        }
+    }
+
+    /// The word of a descriptor, which must be there.
+    fn descriptor(&self, index: u16) -> Result<u16, PlanError> {
+        if index < self.layout.descriptors {
+            Ok(self.layout.descriptor_word(index) as u16)
+        } else {
+            Err(PlanError::NoSuchHandle)
+        }
+    }
+
+    fn zero(&self) -> u16 {
+        self.layout.zero_word() as u16
+    }
+
+    /// What a plain member of a wide segment has.
+    fn no_more(&self, transfer: &Transfer) -> Wide {
+        Wide { start: self.zero(), room: transfer.len.max(), address: Address::Frame, off: Off::Template }
+    }
+
+    fn transfer(&self, transfer: &Transfer, flags: u8) -> Result<(Member, Option<Wide>), PlanError> {
+        let Transfer { verb, extra, .. } = *transfer;
+        let space = if extra.constant { self.constants } else { self.layout.bytes };
+        let end = transfer.offset.checked_add(transfer.len.max());
+        if end.is_none_or(|end| end > space) || transfer.len.max() > i32::MAX as u32 {
+            return Err(PlanError::OutOfBounds);
+        }
+        if verb.moves() == Moves::Nothing && transfer.len != Len::Fixed(0) {
+            return Err(PlanError::OutOfBounds);
+        }
+        if extra.constant && verb.moves() == Moves::In {
+            return Err(PlanError::Unfit(verb));
+        }
+        let (plus, length, room) = match transfer.len {
+            Len::Fixed(len) => (len, self.zero(), 0),
+            Len::Register { index, plus, max } => {
+                (plus, self.register(index)?, max.checked_sub(plus).ok_or(PlanError::OutOfBounds)?)
+            }
+        };
+        let template = verb.template();
+        let place = if verb == Verb::Nop { self.zero() } else { self.descriptor(transfer.descriptor)? };
+        let (fd, descriptor) = match (verb, extra.open) {
+            (Verb::Open, Some((Directory::Working, _))) => (libc::AT_FDCWD, self.zero()),
+            (Verb::Open, Some((Directory::Descriptor(at), _))) => (0, self.descriptor(at)?),
+            (Verb::Socket(_) | Verb::Nop, _) => (template.fd, self.zero()),
+            _ => (0, place),
+        };
+        // What moves nothing gets its length back where its address is taken away, in `emit.rs`.
+        let len = match verb.moves() {
+            _ if verb.transfers() => plus,
+            Moves::Nothing => 0,
+            Moves::In | Moves::Out => template.len,
+        };
+        let sqe = Sqe { flags, fd, len, ..template };
+        let [head, off, _, flags_len, _, index, addr3, _] = sqe.words();
+        debug_assert_eq!(addr3, 0, "word 6 is always written as zero");
+        let member = Member {
+            head,
+            off,
+            offset: u64::from(transfer.offset),
+            flags_len,
+            index,
+            room: u64::from(room),
+            descriptor,
+            length,
+            place,
+            verb,
+        };
+        Ok((self.fits(transfer, member)?, self.wide(transfer)?))
+    }
+
+    /// Puts what is peculiar to a verb into its member.
+    fn fits(&self, transfer: &Transfer, member: Member) -> Result<Member, PlanError> {
+        let fixed = matches!(transfer.len, Len::Fixed(len) if len > 0);
+        match transfer.verb {
+            Verb::Open if fixed => {
+                Ok(Member { flags_len: member.flags_len & !0xffff_ffff | u64::from(OPEN_HOW), ..member })
+            }
+            Verb::Connect if fixed => Ok(Member { off: transfer.len.max().into(), ..member }),
+            Verb::Statx if fixed && transfer.len.max() as usize >= size_of::<libc::statx>() => Ok(member),
+            verb @ (Verb::Open | Verb::Connect | Verb::Statx) => Err(PlanError::Unfit(verb)),
+            _ => Ok(member),
+        }
+    }
+
+    fn wide(&self, transfer: &Transfer) -> Result<Option<Wide>, PlanError> {
+        let Transfer { verb, extra, .. } = *transfer;
+        let unfit = Err(PlanError::Unfit(verb));
+        if extra.position.is_some() != verb.has_position() || extra.open.is_some() != (verb == Verb::Open) {
+            return unfit;
+        }
+        if extra.amount.is_some() != (verb == Verb::Fallocate) {
+            return unfit;
+        }
+        let mut wide = self.no_more(transfer);
+        if let Some(start) = extra.start {
+            if !verb.transfers() {
+                return unfit;
+            }
+            let end = transfer.offset.checked_add(extra.room);
+            let space = if extra.constant { self.constants } else { self.layout.bytes };
+            if end.is_none_or(|end| end > space) {
+                return Err(PlanError::OutOfBounds);
+            }
+            (wide.start, wide.room) = (self.register(start)?, extra.room);
+        }
+        if extra.constant {
+            wide.address = Address::Constants;
+        }
+        if let Some(position) = extra.position {
+            wide.off = Off::Register(self.register(position)?);
+        }
+        if let Some(amount) = extra.amount {
+            wide.address = Address::Register(self.register(amount)?);
+        }
+        if let Some((_, how)) = extra.open {
+            if how.checked_add(OPEN_HOW).is_none_or(|end| end > self.constants) {
+                return Err(PlanError::OutOfBounds);
+            }
+            wide.off = Off::Constants(how);
+        }
+        if verb == Verb::Statx {
+            (wide.address, wide.off) = (Address::Itself, Off::Span);
+        }
+        let template = verb.template();
+        let is_plain =
+            extra == Default::default() && wide.off == Off::Template && wide.address == Address::Frame;
+        let is_plain = is_plain && template.off == 0 && template.words()[5] == 0 && verb != Verb::Connect;
+        Ok((!is_plain).then_some(wide))
+    }
+}

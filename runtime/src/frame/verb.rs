@@ -1,0 +1,178 @@
+//! What a member of a segment can do.
+
+use crate::op::{Facts, Returns, Severs, close, connect, fallocate, fsync, ftruncate, nop, openat2, poll};
+use crate::op::{read, recv, send, shutdown, socket, statx, write};
+use crate::ring::Sqe;
+
+/// The operation of one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verb {
+    /// Nothing, by way of the kernel.
+    Nop,
+    /// Receive what there is, at least one byte.
+    Recv,
+    /// Receive exactly the span.
+    RecvExact,
+    /// Send some of the span, at least one byte.
+    Send,
+    /// Send the whole span.
+    SendAll,
+    /// End the sending half of the connection. Its span has no bytes.
+    Shutdown,
+    /// Read at a position; less than the span if the file ends.
+    ReadAt,
+    /// Read exactly the span at a position.
+    ReadExactAt,
+    /// Write the whole span at a position.
+    WriteAllAt,
+    /// Make a file's bytes and metadata durable.
+    Fsync,
+    /// Make a file's bytes durable.
+    Fdatasync,
+    /// Reserve room for a file: from the position on, as many bytes as a register says.
+    Fallocate,
+    /// Set a file's length to what the position's register says (kernel 6.9).
+    Ftruncate,
+    /// Open the path in the span, ended by a NUL, as an `open_how` among the constants says.
+    Open,
+    /// Ask for a file's size, blocks and times: a `struct statx` into the span.
+    Statx,
+    /// Make a stream socket of this family (`AF_*`) in the place of a descriptor.
+    Socket(i32),
+    /// Connect a socket to the address in the span.
+    Connect,
+    /// Wait until one of these events (`POLL*`) holds.
+    Poll(u32),
+    /// Close a descriptor and leave its place vacant.
+    Close,
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moves {
+    /// From the descriptor into the frame.
+    In,
+    /// From the frame to the descriptor.
+    Out,
+    /// There are none.
+    Nothing,
+}
+
+/// What counts as the success of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Success {
+    /// The whole span; less is taken up where it stopped.
+    Whole,
+    /// At least one byte, or event.
+    Some,
+    /// Any number of bytes, none of them included.
+    Any,
+    /// That there is no error.
+    Unit,
+    /// A descriptor, which goes into the member's place.
+    Descriptor,
+}
+
+/// `STATX_BASIC_STATS` and the birth time.
+const STATX_MASK: u32 = 0xfff;
+
+impl Verb {
+    /// The facts of the opcode.
+    pub fn facts(self) -> &'static Facts {
+        match self {
+            Verb::Nop => &nop::FACTS,
+            Verb::Recv | Verb::RecvExact => &recv::FACTS,
+            Verb::Send | Verb::SendAll => &send::FACTS,
+            Verb::Shutdown => &shutdown::FACTS,
+            Verb::ReadAt | Verb::ReadExactAt => &read::FACTS,
+            Verb::WriteAllAt => &write::FACTS,
+            Verb::Fsync | Verb::Fdatasync => &fsync::FACTS,
+            Verb::Fallocate => &fallocate::FACTS,
+            Verb::Ftruncate => &ftruncate::FACTS,
+            Verb::Open => &openat2::FACTS,
+            Verb::Statx => &statx::FACTS,
+            Verb::Socket(_) => &socket::FACTS,
+            Verb::Connect => &connect::FACTS,
+            Verb::Poll(_) => &poll::FACTS,
+            Verb::Close => &close::FACTS,
+        }
+    }
+
+    /// What counts as its success.
+    pub fn success(self) -> Success {
+        match self {
+            Verb::RecvExact | Verb::SendAll | Verb::ReadExactAt | Verb::WriteAllAt => Success::Whole,
+            Verb::Recv | Verb::Send | Verb::Poll(_) => Success::Some,
+            Verb::ReadAt => Success::Any,
+            Verb::Open | Verb::Socket(_) => Success::Descriptor,
+            _ => Success::Unit,
+        }
+    }
+
+    /// Whether its result is known before it runs, if it succeeds: only then can another member follow it.
+    pub fn result_is_known(self) -> bool {
+        matches!(self.success(), Success::Whole | Success::Unit)
+    }
+
+    /// Whether its result counts bytes of its span.
+    pub fn transfers(self) -> bool {
+        self.moves() != Moves::Nothing
+            && matches!(self.success(), Success::Whole | Success::Some | Success::Any)
+    }
+
+    /// Which way the bytes of its span go.
+    pub fn moves(self) -> Moves {
+        match self {
+            Verb::Recv | Verb::RecvExact | Verb::ReadAt | Verb::ReadExactAt | Verb::Statx => Moves::In,
+            Verb::Send | Verb::SendAll | Verb::WriteAllAt => Moves::Out,
+            Verb::Open | Verb::Connect => Moves::Out,
+            _ => Moves::Nothing,
+        }
+    }
+
+    /// Whether it works at a position of a file, or takes a number in its place.
+    pub fn has_position(self) -> bool {
+        use Verb::{Fallocate, Ftruncate, ReadAt, ReadExactAt, WriteAllAt};
+        matches!(self, ReadAt | ReadExactAt | WriteAllAt | Fallocate | Ftruncate)
+    }
+
+    /// Whether it leaves the place of its descriptor vacant.
+    pub fn closes(self) -> bool {
+        self == Verb::Close
+    }
+
+    /// Whether its place must be vacant before, and has a descriptor afterwards.
+    pub fn opens(self) -> bool {
+        self.facts().returns == Returns::Descriptor
+    }
+
+    /// Whether every failure of a member, a short transfer included, keeps its successor from running.
+    pub fn severs(self) -> bool {
+        match self.facts().severs {
+            Severs::Always => self.result_is_known(),
+            Severs::WithWaitall => self.success() == Success::Whole,
+            Severs::Never => false,
+        }
+    }
+
+    /// The entry without descriptor, span, position and `user_data`.
+    pub(super) fn template(self) -> Sqe {
+        match self {
+            Verb::Nop => nop::TEMPLATE,
+            Verb::Recv => recv::template(0),
+            Verb::RecvExact => recv::template(libc::MSG_WAITALL),
+            Verb::Send => send::template(0),
+            Verb::SendAll => send::template(libc::MSG_WAITALL),
+            Verb::Shutdown => shutdown::template(std::net::Shutdown::Write),
+            Verb::Fdatasync => fsync::template(true),
+            Verb::Statx => statx::template(libc::AT_EMPTY_PATH, STATX_MASK),
+            Verb::Socket(family) => {
+                let kind = (libc::SOCK_STREAM | libc::SOCK_CLOEXEC) as u64;
+                Sqe { off: kind, ..socket::template(family, 0) }
+            }
+            Verb::Poll(events) => poll::template(events),
+            _ => Sqe::new(self.facts().opcode),
+        }
+    }
+}

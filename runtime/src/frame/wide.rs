@@ -1,0 +1,129 @@
+//! From a template to the submission queue, for segments with members that need more than descriptor, address and
+//! length: positions in files, spans whose start is in a register or that lie among the constants, paths.
+
+use std::ops::Range;
+use std::ptr::NonNull;
+
+use super::emit::{NotSubmitted, nothing};
+use super::frames::Region;
+use super::memory::Record;
+use super::template::{Address, Member, Off, Template, Wide};
+use super::verb::Verb;
+use crate::driver::Key;
+use crate::ring::Sqe;
+use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
+
+/// The members of a segment that are submitted: all of them, or those from where it was interrupted.
+#[derive(Clone)]
+pub(super) struct Part<'t> {
+    pub(super) template: &'t Template,
+    pub(super) members: Range<u8>,
+    /// What the first of them has transferred already.
+    pub(super) done: u32,
+}
+
+impl<'t> Part<'t> {
+    pub(super) fn whole(template: &'t Template) -> Self {
+        Part { template, members: 0..template.last + 1, done: 0 }
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = (&'t Member, &'t Wide)> + use<'t> {
+        let range = usize::from(self.members.start)..usize::from(self.members.end);
+        self.template.members[range.clone()].iter().zip(&self.template.wide[range])
+    }
+}
+
+impl Region {
+    /// Writes the entries of a part to the places from `place` on. Gives the length of the last one; `None` if a span
+    /// does not fit ([`too_long`](Region::too_long) says which).
+    ///
+    /// # Safety
+    /// As many places as there are members must be valid for writes.
+    #[inline(never)]
+    pub(super) unsafe fn write_part(
+        &self,
+        record: Record,
+        index: usize,
+        part: &Part<'_>,
+        mut place: NonNull<Sqe>,
+    ) -> Option<u32> {
+        // SAFETY: a template's words were checked against the layout of this region.
+        let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
+        let buffer = self.memory.buffer(index).as_ptr() as u64;
+        let mut want = 0;
+        let mut done = part.done;
+        let mut user_data = record.header().key.get().with_step(part.members.start.into());
+        for (member, wide) in part.members() {
+            let (added, start) = (word(member.length), word(wide.start));
+            let end = start.saturating_add(added).saturating_add(member.plus().into());
+            if added > member.room || (member.verb.transfers() && end > u64::from(wide.room)) {
+                return None;
+            }
+            let (mut span, mut flags_len, mut before) = (member.offset + start, member.flags_len + added, 0);
+            if done > 0 && member.verb.transfers() {
+                before = u64::from(done).min(flags_len & 0xffff_ffff);
+                span += before;
+                flags_len -= before;
+            }
+            done = 0;
+            let address = match wide.address {
+                Address::Frame => buffer + span,
+                Address::Constants => self.constants.as_ptr() as u64 + span,
+                Address::Register(register) => word(register),
+                Address::Itself => c"".as_ptr() as u64,
+            };
+            let off = match wide.off {
+                Off::Template => member.off,
+                Off::Register(register) => word(register).wrapping_add(before),
+                Off::Span => buffer + span,
+                Off::Constants(at) => self.constants.as_ptr() as u64 + u64::from(at),
+            };
+            if member.verb == Verb::Open && !self.is_path(wide, index, member) {
+                return None;
+            }
+            let fd = word(member.descriptor);
+            let words = [member.head | fd, off, address, flags_len, user_data, member.index, 0, 0];
+            // SAFETY: the place is one of the caller's, and an entry is eight words. Every address in it is that of
+            // a checked span of the frame's bytes or of the constants, or a static one: start and length were just
+            // compared with the span's room, and what is done was a part of it. `Address::Register` is a number.
+            unsafe { place.cast::<[u64; 8]>().write(words) };
+            want = flags_len as u32;
+            if want == 0 && (member.verb.transfers() || !matches!(wide.address, Address::Register(_))) {
+                // SAFETY: the entry was just written.
+                unsafe { nothing(place.as_ptr(), member) };
+            }
+            user_data = Key::next_step(user_data);
+            // SAFETY: one past the last place at the most.
+            place = unsafe { place.add(1) };
+        }
+        // SAFETY: the place that was written last. The last entry of a list must not link to what comes next.
+        unsafe { (*place.as_ptr().sub(1)).flags &= !(IO_LINK | CQE_SKIP_SUCCESS) };
+        Some(want)
+    }
+
+    /// Why a part could not be written.
+    #[cold]
+    pub(super) fn too_long(&self, record: Record, part: &Part<'_>) -> NotSubmitted {
+        // SAFETY: a template's words were checked against the layout of this region.
+        let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
+        for (number, (member, wide)) in part.members.clone().zip(part.members()) {
+            let len = word(member.length).saturating_add(member.plus().into());
+            let end = word(wide.start).saturating_add(len);
+            if word(member.length) > member.room || (member.verb.transfers() && end > wide.room.into()) {
+                return NotSubmitted::TooLong { member: number, len: end, max: wide.room };
+            }
+        }
+        // What is left is a path without an end.
+        NotSubmitted::TooLong { member: part.members.start, len: 0, max: 0 }
+    }
+
+    /// Whether the kernel finds the end of a path inside of its span: the last byte is a NUL.
+    fn is_path(&self, wide: &Wide, index: usize, member: &Member) -> bool {
+        let last = (member.offset + u64::from(wide.room) - 1) as usize;
+        match wide.address {
+            Address::Constants => self.constants[last] == 0,
+            // SAFETY: the span was checked to lie inside the frame's bytes, and nothing of the frame is in flight.
+            _ => unsafe { self.memory.buffer(index).add(last).read() == 0 },
+        }
+    }
+}
