@@ -168,10 +168,12 @@ fn arguments(member: &Io) -> String {
         Moves::Nothing => "",
     };
     let spans: String = member.spans.iter().map(|span| format!(" {span}")).collect();
+    let outbox = member.outbox.map(|outbox| format!(" <- o{}", outbox.index)).unwrap_or_default();
+    let arrow = if outbox.is_empty() { arrow } else { "" };
     let at = member.position.map(|reg| format!(" at {reg}")).unwrap_or_default();
     let amount = member.amount.map(|reg| format!(" for {reg}")).unwrap_or_default();
     let into = member.into.map(|reg| format!(", count -> {reg}")).unwrap_or_default();
-    format!("{place}{arrow}{spans}{at}{amount}{into}")
+    format!("{place}{arrow}{outbox}{spans}{at}{amount}{into}")
 }
 
 fn computed(compute: &Compute) -> String {

@@ -74,7 +74,7 @@ fn plans() -> [Plan; 2] {
 
 fn frames(limit: u32) -> (Rc<Frames<Ends>>, Log) {
     let log = Log::default();
-    (Frames::new(LAYOUT, &plans(), limit, Ends(log.clone())).expect("frames"), log)
+    (Frames::new(LAYOUT, plans(), limit, Ends(log.clone())).expect("frames"), log)
 }
 
 fn pair() -> (OwnedFd, TcpStream) {
@@ -375,7 +375,7 @@ fn a_continuation_that_panics_ends_the_process() {
     if std::env::var_os(CHILD).is_some() {
         let runtime = Runtime::new().expect("a ring");
         runtime.block_on(async {
-            let frames = Frames::new(LAYOUT, &plans(), 1, Panics(Cell::new(false))).expect("frames");
+            let frames = Frames::new(LAYOUT, plans(), 1, Panics(Cell::new(false))).expect("frames");
             frames.allocate().expect("there is room").park();
             sleep(Duration::from_secs(5)).await;
         });

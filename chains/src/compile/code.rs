@@ -14,7 +14,7 @@
 //! What the region cannot do by itself leaves for the runner with the number of an [`Exit`]: native calls, sleeps, the
 //! end, and failed conditions, whose exits lie behind all other code.
 
-use chainring_runtime::frame::{Area, Bulk, Code, Len, Op, Then};
+use chainring_runtime::frame::{Area, Bulk, Code, Len, Op, Operator, Then};
 
 use super::flow::{Flow, Inst, Pc};
 use super::segment::Segments;
@@ -163,7 +163,8 @@ impl Generator<'_> {
 
     fn patch(&mut self, op: usize, target: u32) {
         match &mut self.made.code.ops[op] {
-            Op::Jump { to } | Op::Unless { to, .. } | Op::UnlessBy { to, .. } => *to = target,
+            Op::Jump { to } | Op::Unless { to, .. } => *to = target,
+            Op::UnlessWithin { to, .. } | Op::IfWithin { to, .. } => *to = target,
             other => unreachable!("only branches and jumps are patched, and not {other:?}"),
         }
     }
@@ -194,11 +195,13 @@ impl Generator<'_> {
     fn unless(&mut self, cond: &Cond) -> usize {
         if let Node::Binary(operator, operands) = &cond.0
             && let [left, Node::Const(value)] = &**operands
-            && let Ok(value) = u32::try_from(*value)
-            && operator.compares()
+            && let Some(range) = within(*operator, *value)
         {
             let a = self.operand(left, 0);
-            return self.op(Op::UnlessBy { operator: *operator, a, value, to: 0 });
+            return self.op(match range {
+                Within::Inside { low, span } => Op::UnlessWithin { a, low, span, to: 0 },
+                Within::Outside { low, span } => Op::IfWithin { a, low, span, to: 0 },
+            });
         }
         let condition = self.operand(&cond.0, 0);
         self.op(Op::Unless { condition, to: 0 })
@@ -249,6 +252,27 @@ impl Generator<'_> {
     }
 }
 
+/// A comparison with a constant, as a range that holds what compares so, or everything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Within {
+    Inside { low: u32, span: u32 },
+    Outside { low: u32, span: u32 },
+}
+
+/// `None` for what is no comparison, never or always holds, or compares with too large a number.
+fn within(operator: Operator, value: u64) -> Option<Within> {
+    let value = u32::try_from(value).ok()?;
+    Some(match operator {
+        Operator::Eq => Within::Inside { low: value, span: 0 },
+        Operator::Ne => Within::Outside { low: value, span: 0 },
+        Operator::Le => Within::Inside { low: 0, span: value },
+        Operator::Gt => Within::Outside { low: 0, span: value },
+        Operator::Lt => Within::Inside { low: 0, span: value.checked_sub(1)? },
+        Operator::Ge => Within::Outside { low: 0, span: value.checked_sub(1)? },
+        _ => return None,
+    })
+}
+
 fn area(span: &Span) -> Area {
     let len = match span.len {
         SpanLen::Fixed(len) => Len::Fixed(len),
@@ -260,5 +284,30 @@ fn area(span: &Span) -> Area {
         room: span.room(),
         len,
         constant: span.buf.constant,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Operator, Within, within};
+
+    #[test]
+    fn a_comparison_with_a_constant_is_a_range() {
+        use Operator::{Eq, Ge, Gt, Le, Lt, Ne};
+        for operator in [Eq, Ne, Lt, Le, Gt, Ge] {
+            for value in [0, 1, 2, 7, u64::from(u32::MAX), 1 << 32] {
+                let Some(range) = within(operator, value) else { continue };
+                for a in [0, 1, 2, 3, 6, 7, 8, u64::from(u32::MAX), 1 << 32, u64::MAX] {
+                    let inside = |low: u32, span: u32| a.wrapping_sub(low.into()) <= span.into();
+                    let holds = match range {
+                        Within::Inside { low, span } => inside(low, span),
+                        Within::Outside { low, span } => !inside(low, span),
+                    };
+                    assert_eq!(Some(u64::from(holds)), operator.apply(a, value), "{a} {operator:?} {value}");
+                }
+            }
+        }
+        assert_eq!(within(Lt, 0), None, "it never holds");
+        assert_eq!(within(Operator::Add, 1), None);
     }
 }

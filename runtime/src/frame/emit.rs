@@ -14,7 +14,7 @@ use std::ptr::NonNull;
 use super::code::{Outcome, Trap};
 use super::frames::Region;
 use super::memory::{PARTIAL, Record};
-use super::template::{Member, NO_CODE, NONE};
+use super::template::{Address, Member, NO_CODE, NONE, Template};
 use super::token::Frame;
 use super::verb::Moves;
 use super::wide::Part;
@@ -72,15 +72,26 @@ pub(super) struct Handover {
     pub(super) outcome: Outcome,
 }
 
-/// What became of a completion whose segment code follows.
-#[derive(PartialEq, Eq)]
-enum Advanced {
-    /// The next segment is submitted.
-    Further,
-    /// There is no code.
-    NotAtAll,
-    /// The frame's owner does the rest.
+/// Why one of the two loops that handle completions has stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stopped {
+    /// The next completion, if there is one, is not for it.
+    Else,
+    /// The next one is the success of a segment that code follows.
+    Code,
+    /// The next one is the success of a segment that another follows.
+    Segment,
+    /// A frame is handed over to the owner.
     HandedOver,
+}
+
+/// A segment whose success has been met.
+#[derive(Clone, Copy)]
+struct Met<'r> {
+    record: Record,
+    index: usize,
+    template: &'r Template,
+    count: u32,
 }
 
 impl Region {
@@ -88,45 +99,61 @@ impl Region {
     /// by running the code behind it, if there is any, and submitting the next one. This is all that happens between
     /// two requests of a connection whose chain has no native call. The first completion that wants more is left
     /// where it is; or, if its code has run, true says that its frame is left in `handover` for the owner.
+    pub(crate) fn advance(&self, queues: &Queues, until: u32) -> bool {
+        let before = queues.consumed();
+        let mut stopped = Stopped::Segment;
+        loop {
+            stopped = match stopped {
+                Stopped::Segment => self.advance_segments(queues, until),
+                Stopped::Code => self.advance_code(queues, until),
+                Stopped::Else | Stopped::HandedOver => break,
+            }
+        }
+        // Each completion that was consumed is that of a segment.
+        self.advanced.add(queues.consumed().wrapping_sub(before).into());
+        stopped == Stopped::HandedOver
+    }
+
+    /// The success of a whole segment, if that is what the next completion is.
+    #[inline(always)]
+    fn meet(&self, queues: &Queues, until: u32) -> Option<Met<'_>> {
+        let cqe = queues.peek(until)?;
+        let (user_data, result) = (cqe.user_data, cqe.res);
+        let index = Key::split(user_data).0.index() as usize;
+        if index >= self.memory.accessible() {
+            return None;
+        }
+        let record = self.memory.record(index);
+        let header = record.header();
+        if header.expect.get() != user_data || result <= 0 {
+            return None;
+        }
+        // SAFETY: the segment was submitted, so it is one of the templates.
+        let template = unsafe { self.templates.get_unchecked(usize::from(header.segment.get())) };
+        let count = result as u32;
+        let missing = header.want.get().wrapping_sub(count);
+        (missing <= template.slack).then_some(Met { record, index, template, count })
+    }
+
+    /// For segments that others follow by themselves.
     ///
     /// A function of its own, and its lines in this order, for the sake of registers: a third of the instructions
     /// went into spilling them before.
     #[inline(never)]
-    pub(crate) fn advance(&self, queues: &Queues, until: u32) -> bool {
-        while let Some(cqe) = queues.peek(until) {
-            let (user_data, result) = (cqe.user_data, cqe.res);
-            let index = Key::split(user_data).0.index() as usize;
-            if index >= self.memory.accessible() {
-                return false;
-            }
-            let record = self.memory.record(index);
-            let header = record.header();
-            if header.expect.get() != user_data || result <= 0 {
-                return false;
-            }
-            let segment = header.segment.get();
-            // SAFETY: the segment was submitted, so it is one of the templates.
-            let template = unsafe { self.templates.get_unchecked(usize::from(segment)) };
-            let missing = header.want.get().wrapping_sub(result as u32);
-            if missing > template.slack {
-                return false;
-            }
-            // SAFETY: a template's words were checked against the layout of this region.
-            unsafe { record.word(usize::from(template.into)) }.set(result as u64);
+    fn advance_segments(&self, queues: &Queues, until: u32) -> Stopped {
+        while let Some(Met { record, index, template, count }) = self.meet(queues, until) {
             let then = template.then;
             if then == NONE {
-                match self.advance_by_code(queues, record, index, template.code) {
-                    Advanced::Further => continue,
-                    Advanced::NotAtAll => return false,
-                    Advanced::HandedOver => return true,
-                }
+                return if template.code == NO_CODE { Stopped::Else } else { Stopped::Code };
             }
+            // SAFETY: a template's words were checked against the layout of this region.
+            unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
             // SAFETY: a template's successor was checked to be one of the templates.
             let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
-            let place = if next.is_hot() { queues.vacant(next.members.len() as u32) } else { None };
-            let Some(place) = place else {
+            let Some(place) = queues.vacant(next.members.len() as u32) else {
                 return self.hand_over(queues, record, Outcome::Submit(then));
             };
+            let header = record.header();
             let first = header.key.get().with_step(0);
             // SAFETY: the places are vacant, and ours until they are published: nothing below runs foreign code.
             let written = unsafe { self.write(record, index, first, &next.members, place) };
@@ -140,69 +167,59 @@ impl Region {
             // SAFETY: the entries were written in full; the spans are inside this frame's buffer, which is not
             // reused, unmapped or lent before the completion has come that is expected from here on.
             unsafe { queues.publish(next.members.len() as u32) };
-            self.advanced.add(1);
             queues.consume();
         }
-        false
+        Stopped::Else
     }
 
-    /// The same, for a segment that code follows.
+    /// For segments that code follows.
     #[inline(never)]
-    fn advance_by_code(&self, queues: &Queues, record: Record, index: usize, code: u32) -> Advanced {
-        if code == NO_CODE {
-            return Advanced::NotAtAll;
+    fn advance_code(&self, queues: &Queues, until: u32) -> Stopped {
+        while let Some(Met { record, index, template, count }) = self.meet(queues, until) {
+            if template.code == NO_CODE {
+                // A successor that is not hot is none of ours.
+                return if template.then == NONE { Stopped::Else } else { Stopped::Segment };
+            }
+            // SAFETY: a template's words were checked against the layout of this region.
+            unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
+            // SAFETY: a template's code was checked to be an op; the one completion of the frame has come, and no token
+            // of it is out.
+            let outcome = unsafe { self.execute(record, index, template.code) };
+            let Outcome::Submit(then) = outcome else { return self.hand_over(queues, record, outcome) };
+            // SAFETY: what code submits was checked to be one of the templates.
+            let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
+            let is_one = next.simple && next.completions == 1;
+            let place = if is_one { queues.vacant(next.members.len() as u32) } else { None };
+            let Some(place) = place else { return self.hand_over(queues, record, outcome) };
+            let header = record.header();
+            let first = header.key.get().with_step(0);
+            let hot = if next.is_hot() {
+                // SAFETY: as in `advance_segments`.
+                unsafe { self.write(record, index, first, &next.members, place) }
+            } else {
+                None
+            };
+            // SAFETY: the same.
+            let written =
+                hot.or_else(|| unsafe { self.write_part(record, index, &Part::whole(next), place) });
+            let Some(want) = written else { return self.hand_over(queues, record, outcome) };
+            header.expect.set(first | next.last_step);
+            header.segment.set(then);
+            header.want.set(want);
+            // SAFETY: the same.
+            unsafe { queues.publish(next.members.len() as u32) };
+            queues.consume();
         }
-        // SAFETY: a template's code was checked to be an op; the one completion of the frame has come, and no token of
-        // it is out.
-        let outcome = unsafe { self.execute(record, index, code) };
-        let Outcome::Submit(then) = outcome else {
-            self.hand_over(queues, record, outcome);
-            return Advanced::HandedOver;
-        };
-        // SAFETY: what code submits was checked to be one of the templates.
-        let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
-        let place = if next.simple && next.completions == 1 {
-            queues.vacant(next.members.len() as u32)
-        } else {
-            None
-        };
-        let Some(place) = place else {
-            self.hand_over(queues, record, outcome);
-            return Advanced::HandedOver;
-        };
-        let header = record.header();
-        let first = header.key.get().with_step(0);
-        // SAFETY: the places are vacant, and ours until they are published: nothing below runs foreign code.
-        let hot = if next.is_hot() {
-            // SAFETY: as in `advance`.
-            unsafe { self.write(record, index, first, &next.members, place) }
-        } else {
-            None
-        };
-        // SAFETY: the same.
-        let written = hot.or_else(|| unsafe { self.write_part(record, index, &Part::whole(next), place) });
-        let Some(want) = written else {
-            self.hand_over(queues, record, outcome);
-            return Advanced::HandedOver;
-        };
-        header.expect.set(first | next.last_step);
-        header.segment.set(then);
-        header.want.set(want);
-        // SAFETY: as in `advance`.
-        unsafe { queues.publish(next.members.len() as u32) };
-        self.advanced.add(1);
-        queues.consume();
-        Advanced::Further
+        Stopped::Else
     }
 
     /// The segment has succeeded, and its completion is accounted for; its owner does the rest.
     #[cold]
-    fn hand_over(&self, queues: &Queues, record: Record, outcome: Outcome) -> bool {
+    fn hand_over(&self, queues: &Queues, record: Record, outcome: Outcome) -> Stopped {
         record.header().expect.set(0);
-        self.advanced.add(1);
         queues.consume();
         self.handover.set(Some(Handover { index: record.header().key.get().index(), outcome }));
-        true
+        Stopped::HandedOver
     }
 
     /// Writes the entries of `members`, all of them plain, to the places from `place` on. Gives the length of the last
@@ -251,11 +268,13 @@ impl Region {
     /// The bytes that a member of the current segment transfers, as the registers say now. An over-long register
     /// counts as the most that it may be: only a submission of it is an error.
     pub(super) fn wanted(&self, record: Record, member: u8) -> u32 {
-        let (segment, member) = (usize::from(record.header().segment.get()), usize::from(member));
-        self.length(record, &self.templates[segment].members[member])
-    }
-
-    fn length(&self, record: Record, member: &Member) -> u32 {
+        let template = &self.templates[usize::from(record.header().segment.get())];
+        let (member, wide) = (&template.members[usize::from(member)], &template.wide[usize::from(member)]);
+        if let Address::Outbox(outbox) = wide.address {
+            let index = record.header().key.get().index() as usize;
+            // SAFETY: the kernel may read what the outbox names; its length is nobody's but ours.
+            return unsafe { &*self.outboxes.get(index, outbox) }.len() as u32;
+        }
         if !member.verb.transfers() {
             return 0;
         }
@@ -343,7 +362,8 @@ impl<'f> Frame<'f> {
         let header = record.header();
         header.from.set(from);
         header.to.set(to);
-        header.done.set(done.min(region.length(record, &members[0])));
+        header.segment.set(segment);
+        header.done.set(done.min(region.wanted(record, from)));
         header.raise(PARTIAL);
         region.await_counted(record, segment, template.completions.min(members.len() as u16));
         self.give_up();

@@ -3,18 +3,17 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::code::{self, Code, Outcome, Trap};
+use super::code::{self, Code, Trap};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
-use super::memory::{ASKED, BAD, CANCELLING, FREE, Header, Memory, PARKED, PARTIAL, Record, VACANT};
+use super::memory::{ASKED, CANCELLING, FREE, Header, Memory, PARKED, Record, VACANT};
+use super::outbox::Outboxes;
 use super::plan::{PlanError, Plans};
-use super::template::{Bounds, NO_CODE, NONE as NO_SEGMENT, Template};
+use super::template::{self, Bounds, Template};
 use super::token::{Frame, Stop};
-use super::verb::Success;
 use crate::driver::key::MAX_INDEX;
 use crate::driver::{Key, Owner};
 use crate::exec::Handle;
@@ -89,6 +88,7 @@ pub(crate) struct Region {
     pub(super) trap: Cell<Trap>,
     /// What the kernel may read for any of the frames.
     pub(super) constants: Arc<[u8]>,
+    pub(super) outboxes: Outboxes,
     /// Segments that have succeeded as a whole.
     pub(super) advanced: Counter,
     free: Cell<u32>,
@@ -102,7 +102,7 @@ const NONE: u32 = u32::MAX;
 /// The frames of one program on the core they were made on, together with what resumes them.
 pub struct Frames<R> {
     pub(super) region: Region,
-    runner: R,
+    pub(super) runner: R,
 }
 
 impl<R: Resume> Frames<R> {
@@ -116,7 +116,7 @@ impl<R: Resume> Frames<R> {
         limit: u32,
         runner: R,
     ) -> Result<Rc<Self>, FramesError> {
-        let Plans { segments, code, constants } = plans.into();
+        let Plans { segments, code, constants, outboxes } = plans.into();
         let core = Handle::current();
         let ring = &core.driver().ring;
         if !layout.is_nameable() {
@@ -126,6 +126,7 @@ impl<R: Resume> Frames<R> {
         let bounds = Bounds {
             layout: &layout,
             constants: constant_bytes,
+            outboxes,
             segments: segments.len(),
             ops: code.ops.len(),
             longest_list: ring.longest_list(),
@@ -134,7 +135,7 @@ impl<R: Resume> Frames<R> {
         let template = |(segment, plan)| {
             Template::check(plan, &bounds).map_err(|error| FramesError::Plan { segment, error })
         };
-        let templates = segments.iter().enumerate().map(template).collect::<Result<_, _>>()?;
+        let templates = template::join(segments.iter().enumerate().map(template).collect::<Result<_, _>>()?);
         let code = code::check(code, &layout, constant_bytes, segments.len()).map_err(FramesError::Code)?;
         let memory = Memory::reserve(&layout, limit.clamp(1, MAX_INDEX)).map_err(FramesError::Memory)?;
         let mut made = None;
@@ -154,6 +155,7 @@ impl<R: Resume> Frames<R> {
                     handover: Cell::new(None),
                     trap: Cell::new(Trap::Division),
                     constants,
+                    outboxes: Outboxes::new(outboxes),
                     advanced,
                     free,
                     live,
@@ -238,6 +240,7 @@ impl Region {
     #[cold]
     fn grow(&self) -> bool {
         let Ok(fresh) = self.memory.grow() else { return false };
+        self.outboxes.grow(fresh.end as usize);
         for index in fresh.rev() {
             let header = self.memory.record(index as usize).header();
             header.flags.set(FREE);
@@ -302,40 +305,6 @@ impl Region {
         }
     }
 
-    /// The result of a member may be a descriptor, which is the frame's from here on, or the end of one.
-    fn pass(&self, record: Record, template: &Template, first: u8, step: u8, result: i32) {
-        let member = &template.members[usize::from(step)];
-        if result >= 0 && member.verb.opens() {
-            self.close(record, member.place);
-            // SAFETY: a template's words were checked against the layout of this region.
-            unsafe { record.word(usize::from(member.place)) }.set((result as u64) << 32);
-        }
-        // A close that fails has closed all the same (close(2)), unless it was not made.
-        if member.verb.closes() && result < 0 && result != -libc::ECANCELED && step >= first {
-            self.vacate(record, template, step..step + 1);
-        }
-    }
-
-    /// The members of this range have succeeded: what they were to close is closed.
-    fn vacate(&self, record: Record, template: &Template, members: std::ops::Range<u8>) {
-        for member in &template.members[usize::from(members.start)..usize::from(members.end)] {
-            if member.verb.closes() {
-                // SAFETY: a template's words were checked against the layout of this region.
-                unsafe { record.word(usize::from(member.place)) }.set(VACANT);
-            }
-        }
-    }
-
-    /// Closes what is in the place of a descriptor, if anything is.
-    fn close(&self, record: Record, place: u16) {
-        // SAFETY: a template's words were checked against the layout of this region.
-        let word = unsafe { record.word(usize::from(place)) }.replace(VACANT);
-        if word != VACANT {
-            // SAFETY: the frame owned it until a moment ago.
-            self.core.driver().close(unsafe { OwnedFd::from_raw_fd((word >> 32) as i32) });
-        }
-    }
-
     /// Gives a frame back. Its descriptors have been taken out.
     pub(super) fn free(&self, record: Record, index: usize) {
         let header = record.header();
@@ -347,6 +316,7 @@ impl Region {
         self.free.set(index as u32);
         self.live.set(self.live.get() - 1);
         self.memory.discard(index);
+        self.empty_all(index);
         self.forget_if_unused();
     }
 
@@ -429,99 +399,13 @@ impl<R: Resume> Owner for Frames<R> {
     }
 }
 
-impl<R: Resume> Frames<R> {
-    /// Everything that [`Region::advance`] leaves: a success that a computation follows, a failure, a short
-    /// transfer, a cancellation, a submission that was not the whole segment, and rings on which every member posts
-    /// a completion.
-    fn settle(&self, record: Record, step: u32, result: i32) {
-        let header = record.header();
-        let segment = header.segment.get();
-        let template = &self.region.templates[usize::from(segment)];
-        let partial = header.has(PARTIAL);
-        let first = if partial { header.from.get() } else { 0 };
-        let last = if partial { header.to.get() - 1 } else { template.last };
-        if step < u32::from(first) || step > u32::from(last) {
-            return self.region.core.driver().ring.counters.strays.add(1);
-        }
-        let step = step as u8;
-        if step == last {
-            header.last_result.set(result);
-        }
-        let member = &template.members[usize::from(step)];
-        let before = |member: u8| if member == first { header.done.get() } else { 0 };
-        // `advance` may have put the count into the register of the length already.
-        let want = match header.expect.get() {
-            0 => self.region.wanted(record, step) - before(step),
-            _ if step < last => self.region.wanted(record, step),
-            _ => header.want.get(),
-        };
-        let success = match member.verb.success() {
-            Success::Whole => result >= 0 && result as u32 == want,
-            Success::Some => result > 0 || (result == 0 && want == 0 && member.verb.transfers()),
-            Success::Any | Success::Unit | Success::Descriptor => result >= 0,
-        };
-        self.region.pass(record, template, first, step, result);
-        // Members complete in any order; what severed the link is the first of them that failed.
-        if !success && (!header.has(BAD) || step < header.bad_member.get()) {
-            header.raise(BAD);
-            header.bad_member.set(step);
-            header.bad_result.set(result);
-        }
-        if header.expect.replace(0) == 0 {
-            header.counted.set(header.counted.get() - 1);
-            if header.counted.get() > 0 {
-                return;
-            }
-        }
-
-        let succeeded = !header.has(BAD);
-        let ended = if succeeded { last + 1 } else { header.bad_member.get() };
-        self.region.vacate(record, template, first..ended);
-        let cancelling = header.has(CANCELLING);
-        let (member, result) = if succeeded {
-            (last, header.last_result.get())
-        } else {
-            (header.bad_member.get(), header.bad_result.get())
-        };
-        let done = before(member) + result.max(0) as u32;
-        header.done.set(0);
-        header.flags.set(header.flags.get() & CANCELLING);
-        let frame = Frame::new(&self.region, record, header.key.get().index() as usize);
-        if succeeded && last == template.last && !cancelling {
-            return self.follow(frame, segment, done);
-        }
-        let want = self.region.wanted(record, member);
-        let alone = first == last;
-        self.runner
-            .stopped(frame, Stop { segment, member, result, done, want, succeeded, alone, cancelling });
-    }
-
-    /// The segment has succeeded: on to what follows it.
-    fn follow(&self, frame: Frame<'_>, segment: u16, count: u32) {
-        self.region.advanced.add(1);
-        let template = &self.region.templates[usize::from(segment)];
-        // SAFETY: a template's words were checked against the layout of this region.
-        unsafe { frame.record.word(usize::from(template.into)) }.set(u64::from(count));
-        match (template.then, template.code) {
-            (NO_SEGMENT, NO_CODE) => self.runner.advanced(frame, segment),
-            (NO_SEGMENT, code) => self.go_on(frame.run(code)),
-            (then, _) => self.go_on(frame.conclude(Outcome::Submit(then))),
-        }
-    }
-
-    fn go_on(&self, went: Result<(), (Frame<'_>, Interrupt)>) {
-        if let Err((frame, interrupt)) = went {
-            self.runner.interrupted(frame, interrupt);
-        }
-    }
-}
-
 impl<R> Drop for Frames<R> {
     fn drop(&mut self) {
         // The runtime holds the frames' owner until nothing of them is in flight; only a ring that failed lets
         // go earlier, and then nobody knows what the kernel still writes: keep the mappings.
         if self.region.any(Header::in_flight) {
             std::mem::forget(self.region.constants.clone());
+            self.region.outboxes.leak();
             return self.region.memory.leak();
         }
         // Frames are still in use if their tokens were leaked.

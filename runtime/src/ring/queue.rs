@@ -236,6 +236,12 @@ impl Queues {
         self.cq_tail().wrapping_sub(self.head.get())
     }
 
+    /// How many completions were consumed since the ring was made, modulo 2^32.
+    #[inline]
+    pub(crate) fn consumed(&self) -> u32 {
+        self.head.get()
+    }
+
     /// Gives the entries of all completions that were taken back to the kernel. Done before every enter: whoever
     /// handles a completion may have to flush the submission queue, and the kernel then needs the room.
     #[inline]

@@ -51,7 +51,7 @@ impl Check<'_> {
                 self.register(condition)?;
                 self.target(*to)
             }
-            Op::UnlessBy { a, to, .. } => {
+            Op::UnlessWithin { a, to, .. } | Op::IfWithin { a, to, .. } => {
                 self.register(a)?;
                 self.target(*to)
             }

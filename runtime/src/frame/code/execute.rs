@@ -15,7 +15,7 @@ impl Region {
     /// # Safety
     /// `pc` must be the place of an op, and `record` the record of the accessible frame `index`, of which nothing is in
     /// flight and no view lent.
-    #[inline(never)]
+    #[inline(always)]
     pub(in crate::frame) unsafe fn execute(&self, record: Record, index: usize, mut pc: u32) -> Outcome {
         let bytes = self.memory.buffer(index).as_ptr();
         let ops = self.code.ops.as_ptr();
@@ -79,8 +79,17 @@ impl Region {
                         continue;
                     }
                 }
-                Op::UnlessBy { operator, a, value, to } => {
-                    if operator.apply(register(a).get(), value.into()) == Some(0) {
+                Op::UnlessWithin { a, low, span, to } => {
+                    if register(a).get().wrapping_sub(low.into()) > span.into() {
+                        match go(pc, to, &mut fuel) {
+                            Some(to) => pc = to,
+                            None => return Outcome::Spent(to),
+                        }
+                        continue;
+                    }
+                }
+                Op::IfWithin { a, low, span, to } => {
+                    if register(a).get().wrapping_sub(low.into()) <= span.into() {
                         match go(pc, to, &mut fuel) {
                             Some(to) => pc = to,
                             None => return Outcome::Spent(to),

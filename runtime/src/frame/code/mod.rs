@@ -51,8 +51,10 @@ pub enum Op {
     Bulk(u16),
     /// Goes on at `to` if the register is zero.
     Unless { condition: u16, to: u32 },
-    /// Goes on at `to` unless `a operator value`.
-    UnlessBy { operator: Operator, a: u16, value: u32, to: u32 },
+    /// Goes on at `to` unless `low <= a <= low + span`.
+    UnlessWithin { a: u16, low: u32, span: u32, to: u32 },
+    /// Goes on at `to` if `low <= a <= low + span`.
+    IfWithin { a: u16, low: u32, span: u32, to: u32 },
     /// Goes on at `to`.
     Jump { to: u32 },
     /// Submits a segment. Its completion goes on where its plan says.

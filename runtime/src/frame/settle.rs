@@ -1,0 +1,154 @@
+//! From a completion that is not plainly the success of a whole segment to what its frame does next.
+
+use std::ops::Range;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+use super::code::Outcome;
+use super::emit::Interrupt;
+use super::frames::{Frames, Region, Resume};
+use super::memory::{BAD, CANCELLING, PARTIAL, Record, VACANT};
+use super::template::{Address, NO_CODE, NONE, Template};
+use super::token::{Frame, Stop};
+use super::verb::Success;
+
+impl<R: Resume> Frames<R> {
+    /// Everything that [`Region::advance`] leaves: a success that a computation follows, a failure, a short
+    /// transfer, a cancellation, a submission that was not the whole segment, and rings on which every member posts
+    /// a completion.
+    pub(super) fn settle(&self, record: Record, step: u32, result: i32) {
+        let header = record.header();
+        let segment = header.segment.get();
+        let template = &self.region.templates[usize::from(segment)];
+        let partial = header.has(PARTIAL);
+        let first = if partial { header.from.get() } else { 0 };
+        let last = if partial { header.to.get() - 1 } else { template.last };
+        if step < u32::from(first) || step > u32::from(last) {
+            return self.region.core.driver().ring.counters.strays.add(1);
+        }
+        let step = step as u8;
+        if step == last {
+            header.last_result.set(result);
+        }
+        let member = &template.members[usize::from(step)];
+        let before = |member: u8| if member == first { header.done.get() } else { 0 };
+        // `advance` may have put the count into the register of the length already.
+        let want = match header.expect.get() {
+            0 => self.region.wanted(record, step) - before(step),
+            _ if step < last => self.region.wanted(record, step),
+            _ => header.want.get(),
+        };
+        let success = match member.verb.success() {
+            Success::Whole => result >= 0 && result as u32 == want,
+            Success::Some => result > 0 || (result == 0 && want == 0 && member.verb.transfers()),
+            Success::Any | Success::Unit | Success::Descriptor => result >= 0,
+        };
+        self.region.pass(record, template, first, step, result);
+        // Members complete in any order; what severed the link is the first of them that failed.
+        if !success && (!header.has(BAD) || step < header.bad_member.get()) {
+            header.raise(BAD);
+            header.bad_member.set(step);
+            header.bad_result.set(result);
+        }
+        if header.expect.replace(0) == 0 {
+            header.counted.set(header.counted.get() - 1);
+            if header.counted.get() > 0 {
+                return;
+            }
+        }
+
+        let succeeded = !header.has(BAD);
+        let ended = if succeeded { last + 1 } else { header.bad_member.get() };
+        self.region.passed(record, template, first..ended);
+        let cancelling = header.has(CANCELLING);
+        let (member, result) = if succeeded {
+            (last, header.last_result.get())
+        } else {
+            (header.bad_member.get(), header.bad_result.get())
+        };
+        let done = before(member) + result.max(0) as u32;
+        header.done.set(0);
+        header.flags.set(header.flags.get() & CANCELLING);
+        let frame = Frame::new(&self.region, record, header.key.get().index() as usize);
+        if succeeded && last == template.last && !cancelling {
+            return self.follow(frame, segment, done);
+        }
+        let want = self.region.wanted(record, member);
+        let alone = first == last;
+        self.runner
+            .stopped(frame, Stop { segment, member, result, done, want, succeeded, alone, cancelling });
+    }
+
+    /// The segment has succeeded: on to what follows it.
+    fn follow(&self, frame: Frame<'_>, segment: u16, count: u32) {
+        self.region.advanced.add(1);
+        let template = &self.region.templates[usize::from(segment)];
+        // SAFETY: a template's words were checked against the layout of this region.
+        unsafe { frame.record.word(usize::from(template.into)) }.set(u64::from(count));
+        match (template.successor, template.code) {
+            (NONE, NO_CODE) => self.runner.advanced(frame, segment),
+            (NONE, code) => self.go_on(frame.run(code)),
+            (then, _) => self.go_on(frame.conclude(Outcome::Submit(then))),
+        }
+    }
+
+    pub(super) fn go_on(&self, went: Result<(), (Frame<'_>, Interrupt)>) {
+        if let Err((frame, interrupt)) = went {
+            self.runner.interrupted(frame, interrupt);
+        }
+    }
+}
+
+impl Region {
+    /// The result of a member may be a descriptor, which is the frame's from here on, or the end of one.
+    fn pass(&self, record: Record, template: &Template, first: u8, step: u8, result: i32) {
+        let member = &template.members[usize::from(step)];
+        if result >= 0 && member.verb.opens() {
+            self.close(record, member.place);
+            // SAFETY: a template's words were checked against the layout of this region.
+            unsafe { record.word(usize::from(member.place)) }.set((result as u64) << 32);
+        }
+        // A close that fails has closed all the same (close(2)), unless it was not made.
+        if member.verb.closes() && result < 0 && result != -libc::ECANCELED && step >= first {
+            self.passed(record, template, step..step + 1);
+        }
+    }
+
+    /// The members of this range have succeeded: what they were to close is closed, what they were to send is sent.
+    fn passed(&self, record: Record, template: &Template, members: Range<u8>) {
+        if template.is_hot() {
+            return;
+        }
+        let range = usize::from(members.start)..usize::from(members.end);
+        for (member, wide) in template.members[range.clone()].iter().zip(&template.wide[range]) {
+            if member.verb.closes() {
+                // SAFETY: a template's words were checked against the layout of this region.
+                unsafe { record.word(usize::from(member.place)) }.set(VACANT);
+            }
+            if let Address::Outbox(outbox) = wide.address {
+                self.empty(record.header().key.get().index() as usize, outbox);
+            }
+        }
+    }
+
+    /// Empties an outbox of a frame of which nothing is in flight.
+    fn empty(&self, index: usize, outbox: u16) {
+        // SAFETY: nothing of the frame is in flight, and no token of it is out that could have lent the outbox. What
+        // is dropped runs no foreign code.
+        unsafe { &mut *self.outboxes.get(index, outbox) }.clear();
+    }
+
+    /// Empties all outboxes of a frame that ends.
+    pub(super) fn empty_all(&self, index: usize) {
+        (0..self.outboxes.each() as u16).for_each(|outbox| self.empty(index, outbox));
+    }
+
+    /// Closes what is in the place of a descriptor, if anything is.
+    fn close(&self, record: Record, place: u16) {
+        // SAFETY: a template's words were checked against the layout of this region.
+        let word = unsafe { record.word(usize::from(place)) }.replace(VACANT);
+        if word != VACANT {
+            // SAFETY: the frame owned it until a moment ago.
+            self.core.driver().close(unsafe { OwnedFd::from_raw_fd((word >> 32) as i32) });
+        }
+    }
+}
