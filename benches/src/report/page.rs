@@ -80,7 +80,7 @@ fn section(page: &mut String, case: &Case) -> Result<()> {
         "p50 us",
         "p99 us",
         "p99.9 us",
-        "CPU ns each",
+        "CPU ns each (spread)",
         "system calls each",
         "enters each",
         "instructions each",
