@@ -59,7 +59,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let (workers, begun, ended) = timed(&work, run)?;
     (job.check)(&work, &workers)?;
     let latencies = worker::latencies(&workers)?;
-    let mut report = Report::between(begun, ended, &latencies)?;
+    let requests = match schedule {
+        Schedule::Time { .. } => latencies.len(),
+        Schedule::Pieces(_) => workers.iter().map(|worker| worker.done).sum(),
+    };
+    let mut report = Report::between(begun, ended, &latencies, requests)?;
     // It is the competitor itself that this process runs, and not its load.
     report.server_cpu_nanos = Some((report.load_cpu_share * report.seconds * 1e9) as u64);
     report.load_cpu_share = 0.0;
@@ -86,7 +90,7 @@ fn timed(work: &Work, run: super::Run) -> Result<(Vec<Worker>, Mark, Mark)> {
     Ok((workers, begun, ended))
 }
 
-/// Does so many pieces, looks at what is left behind, and says how many were counted.
+/// Does so many pieces, looks at what is left behind, and says how many there were.
 #[cfg(test)]
 pub(crate) fn pieces(
     job: &super::Job,
@@ -99,5 +103,5 @@ pub(crate) fn pieces(
     let work = Work::of_pieces(dir, workers, size, pieces);
     let workers = run(&work)?;
     (job.check)(&work, &workers)?;
-    Ok(worker::latencies(&workers)?.len())
+    Ok(workers.iter().map(|worker| worker.done).sum())
 }

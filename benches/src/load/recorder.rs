@@ -48,8 +48,13 @@ impl Report {
     }
 
     /// What happened between two moments, as far as anything did.
-    pub(crate) fn between(begun: Mark, ended: Mark, latencies: &Histogram<u64>) -> Result<Report> {
-        if latencies.is_empty() {
+    pub(crate) fn between(
+        begun: Mark,
+        ended: Mark,
+        latencies: &Histogram<u64>,
+        requests: u64,
+    ) -> Result<Report> {
+        if requests == 0 {
             return Err("not one request has ended within the time".into());
         }
         let seconds = (ended.time - begun.time).as_secs_f64();
@@ -57,7 +62,7 @@ impl Report {
         let server = ended.server.zip(begun.server).map(|(ended, begun)| ended.since(begun));
         let waited = server.map_or(load.waited, |server| server.waited.max(load.waited));
         Ok(Report {
-            requests: latencies.len(),
+            requests,
             seconds,
             latency: Latency::of(latencies),
             load_cpu_share: load.used.as_secs_f64() / seconds,
@@ -155,6 +160,6 @@ impl Recorder {
     }
 
     pub(super) fn report(&self) -> Result<Report> {
-        Report::between(self.begun, self.ended, &self.histogram)
+        Report::between(self.begun, self.ended, &self.histogram, self.histogram.len())
     }
 }

@@ -18,7 +18,7 @@ use crate::load::Report;
 use child::Guarded;
 
 /// The path of this program, which is also its own load generator and most of the servers.
-fn own_program() -> Result<std::path::PathBuf> {
+pub(crate) fn own_program() -> Result<std::path::PathBuf> {
     Ok(std::env::current_exe().map_err(|error| format!("cannot find this program's file: {error}"))?)
 }
 

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::header::{DONE, JOINED, TaskRef};
+use super::header::{DONE, TaskRef};
 use crate::exec::packet::{Abort, Packet};
 
 /// The result of a task, of a blocking closure, or of a future that was sent to another core; to be awaited.
@@ -95,7 +95,7 @@ pub(in crate::exec) struct Joined<T> {
 
 impl<T> Joined<T> {
     /// # Safety
-    /// The reference is the only one with `JOINED`, used on the core's thread, to a task whose output is a `T`.
+    /// The reference is the one of the handle, used on the core's thread, to a task whose output is a `T`.
     pub(super) unsafe fn new(task: TaskRef) -> Self {
         Joined { task, output: PhantomData }
     }
@@ -126,7 +126,7 @@ impl<T> Joined<T> {
 impl<T> Drop for Joined<T> {
     fn drop(&mut self) {
         let header = self.task.header();
-        header.clear(JOINED);
+        header.joined.set(false);
         drop(header.joiner.take());
         if header.has(DONE) {
             // SAFETY: the task is done and this is the core's thread.
