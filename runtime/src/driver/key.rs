@@ -59,6 +59,8 @@ impl Key {
     pub(crate) const CANCEL: Key = Key(2 << KIND_SHIFT);
     pub(crate) const BELL: Key = Key(3 << KIND_SHIFT);
     pub(crate) const HEARD: Key = Key(4 << KIND_SHIFT);
+    /// Not 0, which no key is: a frame that expects nothing has it in place of a key.
+    const SLOT: u64 = 8;
     const UNHEARD: u64 = 5;
     const LIST: u64 = 6;
     const DIRECT: u64 = 7;
@@ -71,7 +73,7 @@ impl Key {
 
     #[inline]
     pub(crate) fn slot(index: u32, generation: u32) -> Key {
-        Key::new(0, 0, index, generation)
+        Key::new(Key::SLOT, 0, index, generation)
     }
 
     pub(crate) fn list(index: u32, generation: u32) -> Key {
@@ -136,7 +138,7 @@ impl Key {
     #[inline]
     pub(crate) fn kind(self) -> Kind {
         match self.0 >> KIND_SHIFT {
-            0 => Kind::Slot,
+            Key::SLOT => Kind::Slot,
             1 => Kind::Frame,
             2 => Kind::Cancel,
             3 => Kind::Bell,
@@ -174,6 +176,13 @@ impl std::fmt::Debug for Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_key_is_nothing() {
+        for key in [Key::slot(0, 0), Key::frame(0, 0, 0), Key::list(0, 0), Key::direct(0), Key::CANCEL] {
+            assert_ne!(key.with_step(0), 0, "{key:?}");
+        }
+    }
 
     #[test]
     fn a_key_survives_the_round_trip_through_user_data() {
