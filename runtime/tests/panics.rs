@@ -200,3 +200,13 @@ fn a_buffer_drops_its_own_operation_and_starts_others_when_it_is_asked() {
         }
     });
 }
+
+#[test]
+fn a_join_error_is_passed_on_as_any_error_is() {
+    async fn fails() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        spawn(async { panic!("a task's own trouble") }).await?;
+        Ok(())
+    }
+    let error = Runtime::new().expect("a ring").block_on(fails()).expect_err("the task panicked");
+    assert_eq!(error.to_string(), "the task panicked: a task's own trouble");
+}
