@@ -203,6 +203,7 @@ fn a_buffer_drops_its_own_operation_and_starts_others_when_it_is_asked() {
 
 #[test]
 fn a_join_error_is_passed_on_as_any_error_is() {
+    let _alone = alone();
     async fn fails() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         spawn(async { panic!("a task's own trouble") }).await?;
         Ok(())
