@@ -25,7 +25,7 @@ use crate::op::{Completion, cancel};
 /// Each method is given the frame, with nothing of it in flight, and ends by submitting, parking or freeing it. A
 /// panic in one of them aborts the process: whoever runs foreign code in them catches its panics.
 pub trait Resume: 'static {
-    /// The whole segment has succeeded, and its plan says [`Then::Resume`].
+    /// The whole segment has succeeded, and its plan says [`Then::Resume`](super::Then::Resume).
     fn advanced(&self, frame: Frame<'_>, segment: u16);
 
     /// What was to follow a segment that has succeeded did not end with a submission.
