@@ -13,6 +13,8 @@ use std::sync::Arc;
 const PARTS: usize = 1024;
 /// What an empty outbox keeps for its next copies.
 const KEPT: usize = 4096;
+/// And for its next parts.
+const KEPT_PARTS: usize = 64;
 /// Outboxes allocated together.
 const CHUNK: usize = 64;
 
@@ -131,6 +133,9 @@ impl Outbox {
         self.parts.clear();
         self.copied.clear();
         self.copied.shrink_to(KEPT);
+        self.parts.shrink_to(KEPT_PARTS);
+        self.iovecs.clear();
+        self.iovecs.shrink_to(KEPT_PARTS);
         self.len = 0;
     }
 
@@ -239,7 +244,7 @@ impl Outboxes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Message, Outbox, PARTS};
+    use super::{KEPT, KEPT_PARTS, Message, Outbox, PARTS};
     use std::rc::Rc;
 
     /// What the kernel would read.
@@ -283,5 +288,8 @@ mod tests {
         }
         assert_eq!(outbox.parts.len(), PARTS);
         assert_eq!(read(&mut outbox, 1), &b"ab".repeat(3 * PARTS)[1..]);
+        outbox.clear();
+        let kept = outbox.parts.capacity().max(outbox.iovecs.capacity());
+        assert!(kept <= KEPT_PARTS && outbox.copied.capacity() <= KEPT, "a large reply is kept: {outbox:?}");
     }
 }
