@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use chainring_chains::{Chain, ChainError, ErrorKind, Exit, File, Flow, Program, Socket, outbox, reg};
+use chainring_net::TcpStream;
 use chainring_runtime::op::openat2::OpenHow;
 use chainring_runtime::{Runtime, time};
 use common::{PATIENCE, pair, soon, watchdog};
@@ -327,4 +328,35 @@ fn a_sleep_as_long_as_can_be_ends_when_it_is_cancelled() {
             assert!(matches!(error.kind(), ErrorKind::Cancelled { .. }), "{error}");
         });
     }
+}
+
+#[test]
+fn who_shares_a_socket_with_a_cancelled_frame_goes_on() {
+    let _guard = watchdog(PATIENCE);
+    let mut c = Chain::<()>::new("halves");
+    let (sock, data) = (c.accepted(), c.buffer(4));
+    c.recv_exact(sock, data.all());
+    let program = c.build().expect("the chain is right");
+    let runtime = Runtime::new().expect("a ring");
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("bind");
+    let mut peer = common::connect(listener.local_addr().expect("local address"));
+    let (one, _) = listener.accept().expect("accept");
+    let other = one.try_clone().expect("a second descriptor");
+    runtime.block_on(async {
+        let spawner = program.start(2).expect("it starts");
+        let spawn = |stream| {
+            let stream = TcpStream::from_std(stream);
+            let handle = spawner.spawn((), |frame| {
+                frame.socket(sock, stream);
+            });
+            handle.expect("there is room")
+        };
+        let (cancelled, stays) = (spawn(one), spawn(other));
+        time::sleep(Duration::from_millis(5)).await;
+        cancelled.cancel();
+        let error = soon("the frame to end", cancelled).await.result.expect_err("it was cancelled");
+        assert!(matches!(error.kind(), ErrorKind::Cancelled { .. }), "{error}");
+        peer.write_all(b"data").expect("send");
+        soon("the other to end", stays).await.result.expect("nobody cancelled it");
+    });
 }

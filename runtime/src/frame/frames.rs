@@ -368,21 +368,10 @@ impl<R: Resume> Owner for Frames<R> {
         let Some(record) = self.region.find(key) else { return true };
         let template = &self.region.templates[usize::from(record.header().segment.get())];
         let driver = self.region.core.driver();
-        if !template.is_hot() {
-            // Descriptors may come and go in it, or be another's as well: each member by its own name.
-            let members = 0..=u32::from(template.last);
-            return members.rev().all(|step| driver.push(cancel::by_user_data(key.with_step(step))));
-        }
-        let mut asked = None;
-        template.members.iter().all(|member| {
-            // SAFETY: a template's words were checked against the layout.
-            let fd = (unsafe { record.word(usize::from(member.descriptor)) }.get() >> 32) as i32;
-            // One request finds every member on the descriptor, which is this frame's alone.
-            asked == Some(fd) || {
-                asked = Some(fd);
-                driver.push(cancel::by_descriptor(fd))
-            }
-        })
+        // Each member by its own name: its descriptor may be open elsewhere too, and whoever works on it there has not
+        // asked. In order, so that one that starts meanwhile is met.
+        let mut members = 0..=u32::from(template.last);
+        members.all(|step| driver.push(cancel::by_user_data(key.with_step(step))))
     }
 
     fn shut_down(&self) {
