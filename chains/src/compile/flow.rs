@@ -254,9 +254,14 @@ impl<'c> Flattener<'c> {
         // All before the first of them, so that they are one segment.
         let positions = self.positions(step, io, &runs)?;
         let amount = io.amount.as_ref().map(|amount| self.register(step, amount)).transpose()?;
+        let verb = match (io.verb, io.on_end) {
+            // Nothing read is the end of the file, and that is what the frame is to finish with.
+            (Verb::ReadAt, OnEnd::Finish) => Verb::ReadSomeAt,
+            (verb, _) => verb,
+        };
         for i in 0..runs.len().max(1) {
             let member = Io {
-                verb: io.verb,
+                verb,
                 place: io.place,
                 spans: runs.get(i).cloned().unwrap_or_default(),
                 position: positions.get(i).copied(),
