@@ -12,7 +12,7 @@ use crate::tree::{Compute, OnEnd};
 /// A report that prints as text: each segment with its members, its submissions and completions, why it ends
 /// where it does, and what runs before the next one.
 ///
-/// `s0` is a socket or file, `r0` a register, `b0` a buffer, `k0` a constant, `#1` the number of a step.
+/// `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `k0` a constant, `#1` the number of a step.
 pub struct Explain<'p> {
     name: &'p str,
     flow: &'p Flow,
@@ -161,7 +161,7 @@ fn amount(n: usize, what: &str) -> String {
 }
 
 fn arguments(member: &Io) -> String {
-    let place = format!("s{}", member.place.index);
+    let place = member.place.to_string();
     let arrow = match member.verb.moves() {
         Moves::In => " ->",
         Moves::Out => " <-",
@@ -189,10 +189,19 @@ impl fmt::Display for Explain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Layout { descriptors, bytes, .. } = self.layout;
         writeln!(f, "chain {}: {}", self.name, amount(self.segments.all.len(), "segment"))?;
+        let places = self.flow.lines.iter().filter_map(|line| match &line.inst {
+            Inst::Io(io) if io.place.file => Some(io.place.index),
+            _ => None,
+        });
+        let files = places.collect::<std::collections::BTreeSet<_>>().len();
+        let mut sockets_and_files = amount(usize::from(descriptors) - files, "socket");
+        if files > 0 {
+            sockets_and_files += &format!(", {}", amount(files, "file"));
+        }
         writeln!(
             f,
             "  each frame has {}, {} and {} of buffers",
-            amount(descriptors.into(), "socket"),
+            sockets_and_files,
             amount(self.registers.into(), "register"),
             amount(bytes as usize, "byte"),
         )?;

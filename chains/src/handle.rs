@@ -16,6 +16,8 @@ pub(crate) struct BuilderId(pub(crate) u32);
 pub(crate) struct Place {
     pub(crate) builder: BuilderId,
     pub(crate) index: u16,
+    /// It is for a file.
+    pub(crate) file: bool,
 }
 
 /// A socket that each frame owns.

@@ -93,18 +93,18 @@ impl<S: 'static> Chain<S> {
     /// A further socket of each frame, to be given when the frame is spawned, or made by
     /// [`connect`](Chain::connect).
     pub fn socket(&mut self) -> Socket {
-        Socket(self.place())
+        Socket(self.place(false))
     }
 
     /// A file of each frame, to be given when the frame is spawned, or opened by [`open`](Chain::open).
     pub fn file(&mut self) -> File {
-        File(self.place())
+        File(self.place(true))
     }
 
-    fn place(&mut self) -> Place {
+    fn place(&mut self, file: bool) -> Place {
         let index = self.places;
         self.places = self.places.saturating_add(1);
-        Place { builder: self.id, index }
+        Place { builder: self.id, index, file }
     }
 
     /// A register of each frame. It must be written before it is read.
