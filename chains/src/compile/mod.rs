@@ -23,7 +23,7 @@ pub(crate) mod effects;
 pub(crate) mod flow;
 mod hoist;
 mod live;
-mod paths;
+pub(crate) mod paths;
 pub(crate) mod segment;
 
 use std::sync::Arc;
