@@ -6,6 +6,7 @@ use chainring_runtime::frame::{Layout, Moves, Success};
 
 use crate::compile::flow::{Flow, Inst, Io, Pc, io};
 use crate::compile::segment::{Segment, Segments};
+use crate::dot::dot;
 use crate::expr::name;
 use crate::tree::{Compute, OnEnd};
 
@@ -38,6 +39,12 @@ impl<'p> Explain<'p> {
     /// How many segments there are.
     pub fn segments(&self) -> usize {
         self.segments.all.len()
+    }
+
+    /// The same as a graph in the language of graphviz: `dot -Tsvg`. Segments are boxes, solid edges lead to what follows,
+    /// dashed ones to where an error is handled.
+    pub fn dot(&self) -> String {
+        dot(self.name, self.flow, &self.segments)
     }
 
     fn segment(&self, f: &mut fmt::Formatter<'_>, number: usize, segment: &Segment) -> fmt::Result {
@@ -160,7 +167,7 @@ fn amount(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-fn arguments(member: &Io) -> String {
+pub(crate) fn arguments(member: &Io) -> String {
     let place = member.place.to_string();
     let arrow = match member.verb.moves() {
         Moves::In => " ->",

@@ -33,7 +33,7 @@
 //! | `handle`, `expr`, `access` | what a chain is written with: registers, buffers, numbers, views |
 //! | `build` | the builder, which records a tree of steps: `steps/` has a file for each thing that they are about |
 //! | `compile` | tree, flow, effects, checks, hoisting, segments, code |
-//! | `program`, `explain` | the result, and how it reads |
+//! | `program`, `explain`, `dot` | the result, how it reads, and its graph |
 //! | `run` | frames at work: the runner, exits, `spawn`, `serve` |
 
 //! # To add a step
@@ -52,6 +52,7 @@
 mod access;
 mod build;
 mod compile;
+mod dot;
 mod error;
 mod explain;
 mod expr;

@@ -354,19 +354,6 @@ fn nothing_and_too_much() {
 }
 
 #[test]
-fn paths_of_a_start_or_length_that_is_not_known() {
-    let path = "chain test, step 1 (open): a path is a span whose start and length are known now";
-    for unknown in [0, 1, 2] {
-        let text = refused(|c| {
-            let (file, name, n) = (c.file(), c.buffer(8), c.param());
-            let span = [name.to(n), name.part(n, 4), name.to(0)][unknown];
-            c.open(file, span, chainring_runtime::op::openat2::OpenHow::default());
-        });
-        assert_eq!(text, path);
-    }
-}
-
-#[test]
 fn more_searches_than_code_can_tell_apart() {
     // A tree: as deep as a list of them would be, no stack is.
     fn hashes(data: chainring_chains::Buf, doubled: u32) -> chainring_chains::Expr {

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use chainring_runtime::frame::Moves;
+use chainring_runtime::frame::{Moves, Verb};
 
 use super::effects::may_overlap;
 use crate::access::Touch;
@@ -78,12 +78,12 @@ impl Own {
         if io.verb.moves() == Moves::In {
             io.spans.iter().try_for_each(|span| writable(&span.buf))?;
         }
-        io.outbox.iter().try_for_each(|outbox| self.id(outbox.builder))?;
-        let is_path = |span: &Span| span.start.is_none() && matches!(span.len, SpanLen::Fixed(1..));
-        if io.open.is_some() && !io.spans.iter().all(is_path) {
-            return Err(Reason::NoPath);
+        let fixed = |span: &Span| span.start.is_none() && matches!(span.len, SpanLen::Fixed(1..));
+        if io.verb == Verb::Open && !io.spans.iter().all(fixed) {
+            return Err(Reason::Path);
         }
         // What can never transfer a byte.
+        io.outbox.iter().try_for_each(|outbox| self.id(outbox.builder))?;
         let empty = |span: &Span| span.len == SpanLen::Fixed(0) || span.room() == 0;
         if io.verb.transfers() && io.outbox.is_none() && io.spans.iter().all(empty) {
             return Err(Reason::EmptySpan);

@@ -254,21 +254,21 @@ impl<'c> Flattener<'c> {
         // All before the first of them, so that they are one segment.
         let positions = self.positions(step, io, &runs)?;
         let amount = io.amount.as_ref().map(|amount| self.register(step, amount)).transpose()?;
-        let counted = io.verb.success() == Success::Any && io.on_end == OnEnd::Finish;
-        let into = match io.into.filter(|_| !whole) {
-            None if counted => Some(self.fresh(step)?),
-            into => into,
+        let verb = match (io.verb, io.on_end) {
+            // Nothing read is the end of the file, and that is what the frame is to finish with.
+            (Verb::ReadAt, OnEnd::Finish) => Verb::ReadSomeAt,
+            (verb, _) => verb,
         };
         for i in 0..runs.len().max(1) {
             let member = Io {
-                verb: io.verb,
+                verb,
                 place: io.place,
                 spans: runs.get(i).cloned().unwrap_or_default(),
                 position: positions.get(i).copied(),
                 amount,
                 open,
                 outbox: io.outbox,
-                into,
+                into: io.into.filter(|_| !whole),
                 on_end: if i == 0 { io.on_end } else { OnEnd::Error },
             };
             self.push(step, Inst::Io(member), true);
@@ -276,22 +276,7 @@ impl<'c> Flattener<'c> {
         if let Some(reg) = io.into.filter(|_| whole) {
             self.push(step, Inst::Compute(Compute::Set(reg, total(io.spans.iter()))), false);
         }
-        if let Some(count) = into.filter(|_| counted) {
-            self.finish_at_end(step, count, io.spans.first());
-        }
         Ok(())
-    }
-
-    /// For a transfer that may be of no bytes: the end if it was, unless no more was asked for.
-    fn finish_at_end(&mut self, step: &Step, count: Reg, span: Option<&Span>) {
-        let nothing = Expr::from(count).eq(0);
-        let ended = match span.map(|span| span.len) {
-            Some(SpanLen::Reg(len)) if len != count => nothing & Expr::from(len).ne(0),
-            _ => nothing,
-        };
-        let branch = self.push(step, Inst::Unless(ended, 0), false);
-        self.push(step, Inst::Finish, false);
-        self.patch(branch, self.lines.len());
     }
 
     /// The registers with the positions of the members of a step.
@@ -310,16 +295,10 @@ impl<'c> Flattener<'c> {
         if let Node::Reg(reg) = value.0 {
             return Ok(reg);
         }
-        let reg = self.fresh(step)?;
-        self.push(step, Inst::Compute(Compute::Set(reg, value.clone())), false);
-        Ok(reg)
-    }
-
-    /// A register that nobody else has.
-    fn fresh(&mut self, step: &Step) -> Result<Reg, BuildError> {
         let reg = Reg { builder: self.builder, index: self.regs };
         self.regs =
             self.regs.checked_add(1).ok_or_else(|| self.refuse(step, Reason::TooMuch("registers")))?;
+        self.push(step, Inst::Compute(Compute::Set(reg, value.clone())), false);
         Ok(reg)
     }
 }

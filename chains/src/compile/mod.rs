@@ -23,7 +23,7 @@ pub(crate) mod effects;
 pub(crate) mod flow;
 mod hoist;
 mod live;
-mod paths;
+pub(crate) mod paths;
 pub(crate) mod segment;
 
 use std::sync::Arc;
@@ -108,7 +108,7 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     hoist::hoist(&mut flow, registers);
     // What expressions compute on the way does not depend on how the flow is cut.
     let generated = lower(&flow, registers, chain.lowering, LONGEST).generated;
-    // So have an op on many bytes, and a register for what expressions compute.
+    // So has an op on many bytes.
     if generated.code.bulk.len() > usize::from(u16::MAX) {
         return Err(refuse(Reason::TooMuch("comparisons, searches and copies of bytes")));
     }

@@ -155,7 +155,8 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
 fn is_behind(flow: &Flow, member: Pc, next: Pc) -> bool {
     let (Some(before), Some(after)) = (io(flow, member), io(flow, next)) else { return false };
     let directory = after.open.and_then(|(directory, _)| directory);
-    let is_vacated = before.verb.closes() && (before.place == after.place || directory == Some(before.place));
+    let uses = !after.verb.opens() && after.place == before.place || directory == Some(before.place);
+    let is_vacated = before.verb.closes() && uses;
     let is_emptied = before.outbox.is_some() && before.outbox == after.outbox;
     let is_written = after.verb == Verb::Open
         && before.verb.moves() == Moves::In

@@ -18,9 +18,8 @@ use crate::error::{ChainError, ErrorKind};
 use crate::native::Flow;
 use crate::program::Program;
 
-/// Times that code may leave for the runner, by a call or an error, before other frames have their turn: the region's own
-/// fuel is as good as new each time.
-const LEAVES: u32 = 256;
+/// How often a frame comes back from its code before others have their turn.
+const RUNS: u32 = 1024;
 
 pub(super) struct Runner<S> {
     pub(super) program: Program<S>,
@@ -64,7 +63,9 @@ impl<S: 'static> Resume for Runner<S> {
     }
 
     fn interrupted(&self, frame: Frame<'_>, interrupt: Interrupt) {
-        self.go_on(self.interrupt(frame, interrupt));
+        if let Some((frame, next)) = self.interrupt(frame, interrupt) {
+            self.run(frame, next);
+        }
     }
 
     fn stopped(&self, frame: Frame<'_>, stop: Stop) {
@@ -74,49 +75,40 @@ impl<S: 'static> Resume for Runner<S> {
     fn unparked(&self, frame: Frame<'_>) {
         let [a, b, alarm] = [0, 1, 2].map(|i| frame.registers().get(self.hidden() + i));
         let place = Place::decode([a, b]);
+        let mut line = self.line_of(place);
         if alarm != 0 {
             frame.registers().set(self.hidden() + 2, 0);
             Handle::current().stop_alarm(Alarm::from_bits(alarm));
+            // It goes on behind the sleep, and has come no further.
+            if let Place::Op(behind) = place {
+                line = self.line(behind - 1);
+            }
         }
         if frame.is_cancelled() {
-            return self.fail(frame, self.line_of(place), ErrorKind::Cancelled { done: 0 });
+            return self.fail(frame, line, ErrorKind::Cancelled { done: 0 });
         }
         match place {
             Place::Op(op) => self.run(frame, op),
             Place::Segment(segment) => {
                 if let Err((frame, refused)) = frame.submit(segment) {
-                    self.go_on(self.not_submitted(frame, segment, place, refused));
+                    self.refused(frame, segment, place, refused);
                 }
             }
-            Place::Member { segment, from, done, alone } => {
-                self.go_on(self.take_up(frame, segment, from, done, alone));
-            }
+            Place::Member { segment, from, done, alone } => self.take_up(frame, segment, from, done, alone),
         }
     }
 }
 
 impl<S: 'static> Runner<S> {
-    /// Runs code from an op on until the frame submits, parks or ends. What leads on by itself, a handler of an error
-    /// for one, comes back here by a return, so that no loop of a chain uses up the stack.
-    pub(super) fn run(&self, frame: Frame<'_>, op: u32) {
-        let mut at = Some((frame, op));
-        for _ in 0..LEAVES {
-            let Some((frame, op)) = at else { return };
-            at = match frame.run(op) {
-                Ok(()) => None,
-                Err((frame, interrupt)) => self.interrupt(frame, interrupt),
-            };
+    /// Runs code from an op on until the frame submits, parks or ends.
+    pub(super) fn run(&self, mut frame: Frame<'_>, mut op: u32) {
+        // The region counts the jumps of one run; a loop through calls and handlers consists of many.
+        for _ in 0..RUNS {
+            let Err((back, interrupt)) = frame.run(op) else { return };
+            let Some(next) = self.interrupt(back, interrupt) else { return };
+            (frame, op) = next;
         }
-        if let Some((frame, op)) = at {
-            self.park(frame, Place::Op(op));
-        }
-    }
-
-    /// Goes on with a frame that was given back, if one was.
-    pub(super) fn go_on(&self, at: Option<(Frame<'_>, u32)>) {
-        if let Some((frame, op)) = at {
-            self.run(frame, op);
-        }
+        self.park(frame, Place::Op(op));
     }
 
     /// Does what code has left to the runner. Gives the frame back if it goes on, and with which op.
@@ -155,9 +147,17 @@ impl<S: 'static> Runner<S> {
         None
     }
 
-    /// Gives the frame back if it goes on at a handler, and with which op.
+    /// Does what is left to do where a segment could not be submitted that no code has come to.
     #[cold]
-    pub(super) fn not_submitted<'f>(
+    pub(super) fn refused(&self, frame: Frame<'_>, segment: u16, place: Place, refused: NotSubmitted) {
+        if let Some((frame, op)) = self.not_submitted(frame, segment, place, refused) {
+            self.run(frame, op);
+        }
+    }
+
+    /// Gives the frame back if it goes on at a handler. Not run from here: a handler may lead to the same segment.
+    #[cold]
+    fn not_submitted<'f>(
         &self,
         frame: Frame<'f>,
         segment: u16,
@@ -165,24 +165,24 @@ impl<S: 'static> Runner<S> {
         refused: NotSubmitted,
     ) -> Option<(Frame<'f>, u32)> {
         match refused {
-            NotSubmitted::Busy => {
-                self.park(frame, place);
-                None
-            }
+            NotSubmitted::Busy => self.park(frame, place),
             // The steps before it are due all the same: one by one, up to where it is.
             NotSubmitted::TooLong { member, .. } if member > place.member() => {
-                self.take_up(frame, segment, place.member(), place.done(), true)
+                self.take_up(frame, segment, place.member(), place.done(), true);
             }
             NotSubmitted::TooLong { member, len, max } => {
                 let pc = self.segment(segment).members[usize::from(member)];
-                self.route(frame, pc, ErrorKind::Bounds { len, max })
+                return self.route(frame, pc, ErrorKind::Bounds { len, max });
             }
         }
+        None
     }
 
     /// The frame fails at a line: it goes on at the handler, or ends.
     pub(super) fn fail(&self, frame: Frame<'_>, line: Pc, kind: ErrorKind) {
-        self.go_on(self.route(frame, line, kind));
+        if let Some((frame, op)) = self.route(frame, line, kind) {
+            self.run(frame, op);
+        }
     }
 
     /// Where an error of a line leads: to its handler, if it has one and the error can be handled; else the frame ends.

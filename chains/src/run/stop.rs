@@ -29,7 +29,7 @@ impl<S: 'static> Runner<S> {
             return self.fail(frame, pc, ErrorKind::Cancelled { done });
         }
         if stop.succeeded {
-            return self.go_on(self.take_up(frame, segment, member + 1, 0, true));
+            return self.take_up(frame, segment, member + 1, 0, true);
         }
         let io = flow::io(&self.program.0.flow, pc).expect("members are operations");
         match stop.result {
@@ -37,7 +37,7 @@ impl<S: 'static> Runner<S> {
                 let errno = if -error == ERESTARTSYS { libc::ECANCELED } else { error.wrapping_neg() };
                 if errno == libc::ECANCELED && !stop.alone {
                     count(&self.counted.one_by_one);
-                    return self.go_on(self.take_up(frame, segment, member, done, true));
+                    return self.take_up(frame, segment, member, done, true);
                 }
                 self.fail(frame, pc, ErrorKind::Errno(errno));
             }
@@ -45,21 +45,15 @@ impl<S: 'static> Runner<S> {
             0 => self.fail(frame, pc, ErrorKind::Short { done, want }),
             _ => {
                 count(&self.counted.short);
-                self.go_on(self.take_up(frame, segment, member, done, false));
+                self.take_up(frame, segment, member, done, false);
             }
         }
     }
 
-    /// Submits a segment from one of its members on. Gives the frame back if it goes on at a handler, and with which op.
-    pub(super) fn take_up<'f>(
-        &self,
-        frame: Frame<'f>,
-        segment: u16,
-        from: u8,
-        done: u32,
-        alone: bool,
-    ) -> Option<(Frame<'f>, u32)> {
-        let (frame, refused) = frame.submit_from(segment, from, done, alone).err()?;
-        self.not_submitted(frame, segment, Place::Member { segment, from, done, alone }, refused)
+    /// Submits a segment from one of its members on.
+    pub(super) fn take_up(&self, frame: Frame<'_>, segment: u16, from: u8, done: u32, alone: bool) {
+        if let Err((frame, refused)) = frame.submit_from(segment, from, done, alone) {
+            self.refused(frame, segment, Place::Member { segment, from, done, alone }, refused);
+        }
     }
 }

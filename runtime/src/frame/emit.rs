@@ -248,7 +248,6 @@ impl Region {
                     record.word(usize::from(member.length)).get(),
                 )
             };
-            // It may overflow, and is not used then.
             let flags_len = member.flags_len.wrapping_add(added);
             if added > member.room || flags_len as u32 == 0 {
                 return None;

@@ -103,7 +103,11 @@ impl Region {
     fn pass(&self, record: Record, template: &Template, first: u8, step: u8, result: i32) {
         let member = &template.members[usize::from(step)];
         if result >= 0 && member.verb.opens() {
-            self.close(record, member.place);
+            let before = &template.members[usize::from(first)..usize::from(step)];
+            // What a member before it has closed is nobody's any more: its number may be the one that has just come.
+            if !before.iter().any(|before| before.verb.closes() && before.place == member.place) {
+                self.close(record, member.place);
+            }
             // SAFETY: a template's words were checked against the layout of this region.
             unsafe { record.word(usize::from(member.place)) }.set((result as u64) << 32);
         }
@@ -119,8 +123,13 @@ impl Region {
             return;
         }
         let range = usize::from(members.start)..usize::from(members.end);
-        for (member, wide) in template.members[range.clone()].iter().zip(&template.wide[range]) {
-            if member.verb.closes() {
+        let opened_behind = |i: usize, place: u16| {
+            let behind = &template.members[range.start + i + 1..range.end];
+            behind.iter().any(|member| member.verb.opens() && member.place == place)
+        };
+        let (members, wide) = (&template.members[range.clone()], &template.wide[range.clone()]);
+        for (i, (member, wide)) in members.iter().zip(wide).enumerate() {
+            if member.verb.closes() && !opened_behind(i, member.place) {
                 // SAFETY: a template's words were checked against the layout of this region.
                 unsafe { record.word(usize::from(member.place)) }.set(VACANT);
             }

@@ -34,19 +34,15 @@ impl<S: 'static> Chain<S> {
         let mut taken = len.into();
         self.steps += 1;
         let number = self.steps;
-        // Computed once: what it looks at may be the very bytes that are consumed.
+        // Computed once, because it may look at the bytes that are then taken. A number or register says the same.
         if !matches!(taken.0, Node::Const(_) | Node::Reg(_)) {
-            let once = self.reg();
-            self.push_part(number, "consume", Kind::Compute(Compute::Set(once, taken)));
-            taken = once.into();
+            self.push_part(number, "consume", Kind::Compute(Compute::Set(stream.end, taken)));
+            taken = stream.end.into();
         }
-        let enough = taken.clone().le(stream.len);
-        self.push_part(number, "consume", Kind::Ensure(enough, libc::EMSGSIZE));
-        self.push_part(
-            number,
-            "consume",
-            Kind::Compute(Compute::Set(stream.from, stream.from + taken.clone())),
-        );
+        let left = Kind::Ensure(taken.clone().le(stream.len), libc::EMSGSIZE);
+        self.push_part(number, "consume", left);
+        let from = Compute::Set(stream.from, stream.from + taken.clone());
+        self.push_part(number, "consume", Kind::Compute(from));
         self.push_part(number, "consume", Kind::Compute(Compute::Set(stream.len, stream.len - taken)));
     }
 
