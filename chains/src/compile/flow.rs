@@ -252,6 +252,12 @@ impl<'c> Flattener<'c> {
         // All before the first of them, so that they are one segment.
         let positions = self.positions(step, io, &runs)?;
         let amount = io.amount.as_ref().map(|amount| self.register(step, amount)).transpose()?;
+        // That there is nothing is no failure of a read, so what it means is decided behind it.
+        let count = if io.verb == Verb::ReadAt && io.on_end == OnEnd::Finish {
+            Some(self.fresh(step)?)
+        } else {
+            None
+        };
         for i in 0..runs.len().max(1) {
             let member = Io {
                 verb: io.verb,
@@ -260,10 +266,19 @@ impl<'c> Flattener<'c> {
                 position: positions.get(i).copied(),
                 amount,
                 open,
-                into: io.into.filter(|_| !whole),
+                into: count.or(io.into.filter(|_| !whole)),
                 on_end: if i == 0 { io.on_end } else { OnEnd::Error },
             };
             self.push(step, Inst::Io(member), true);
+        }
+        if let Some(count) = count {
+            let cond = count.eq(0) & total(io.spans.iter()).ne(0);
+            let branch = self.push(step, Inst::Unless(cond, 0), false);
+            self.push(step, Inst::Finish, false);
+            self.patch(branch, self.lines.len());
+            if let Some(reg) = io.into {
+                self.push(step, Inst::Compute(Compute::Set(reg, count.into())), false);
+            }
         }
         if let Some(reg) = io.into.filter(|_| whole) {
             self.push(step, Inst::Compute(Compute::Set(reg, total(io.spans.iter()))), false);
@@ -282,14 +297,20 @@ impl<'c> Flattener<'c> {
         Ok(positions)
     }
 
+    /// A register that nobody else has.
+    fn fresh(&mut self, step: &Step) -> Result<Reg, BuildError> {
+        let reg = Reg { builder: self.builder, index: self.regs };
+        self.regs =
+            self.regs.checked_add(1).ok_or_else(|| self.refuse(step, Reason::TooMuch("registers")))?;
+        Ok(reg)
+    }
+
     /// A register with the value of an expression: the one that it is, or a fresh one that is set here.
     fn register(&mut self, step: &Step, value: &Expr) -> Result<Reg, BuildError> {
         if let Node::Reg(reg) = value.0 {
             return Ok(reg);
         }
-        let reg = Reg { builder: self.builder, index: self.regs };
-        self.regs =
-            self.regs.checked_add(1).ok_or_else(|| self.refuse(step, Reason::TooMuch("registers")))?;
+        let reg = self.fresh(step)?;
         self.push(step, Inst::Compute(Compute::Set(reg, value.clone())), false);
         Ok(reg)
     }

@@ -275,9 +275,15 @@ impl<'p> Twin<'p> {
 
     /// What the call behind the step has noted there, if what comes next was noted there. Something can only come of
     /// a span that is not empty.
-    pub(super) fn logged(&mut self, step: u32, want: usize) -> Option<u64> {
+    fn logged(&mut self, step: u32, want: usize) -> Option<u64> {
+        let fits = self.counts.front().is_some_and(|(_, count)| (*count == 0) == (want == 0));
+        if fits { self.noted(step) } else { None }
+    }
+
+    /// The same for what has succeeded here, and so there.
+    pub(super) fn noted(&mut self, step: u32) -> Option<u64> {
         let (noted, count) = *self.counts.front()?;
-        let here = (step + 1..=step + 2).contains(&noted) && (count == 0) == (want == 0);
+        let here = (step + 1..=step + 2).contains(&noted);
         here.then(|| self.counts.pop_front()).map(|_| count)
     }
 

@@ -110,8 +110,10 @@ impl Twin<'_> {
         let position = self.value(position)?;
         let range = self.range(span)?;
         let want = range.len();
-        let logged = if exact { None } else { self.logged(step, want).map(|brought| brought as usize) };
         if want == 0 {
+            if !exact {
+                self.noted(step);
+            }
             return Ok((0, 0));
         }
         self.strike("read")?;
@@ -134,7 +136,8 @@ impl Twin<'_> {
             }
         }
         // Shortened there, it brings as little here.
-        let got = logged.filter(|logged| self.shortened && (1..got).contains(logged)).unwrap_or(got);
+        let noted = if exact { None } else { self.noted(step).map(|noted| noted as usize) };
+        let got = noted.filter(|noted| self.shortened && (1..got).contains(noted)).unwrap_or(got);
         self.bufs[span.buf][range][..got].copy_from_slice(&bytes[..got]);
         struck?;
         Ok((got, want))

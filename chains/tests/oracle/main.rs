@@ -60,6 +60,7 @@ use disk::Disk;
 use judge::{Known, Verdict};
 use lower::Built;
 use peer::{Peer, connect};
+use proptest::strategy::{BoxedStrategy, Strategy};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use report::{Ended, Failure, Report, Strike};
 use runner::{Fault, Outcome, Variant};
@@ -224,15 +225,26 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
     Ok(())
 }
 
+/// Strategies are deep, and in a debug build their frames are large.
+const STACK: usize = 32 << 20;
+
 /// Runs as many programs as asked for, each from a seed of its own.
 fn programs(trouble: Trouble, count: usize) -> Tally {
+    let thread = std::thread::Builder::new().stack_size(STACK);
+    let tally = thread.spawn(move || run_programs(trouble, count)).expect("a thread").join();
+    tally.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn run_programs(trouble: Trouble, count: usize) -> Tally {
     let tally = Tally::default();
+    // It takes as long to make as many programs do.
+    let cases = case(trouble).boxed();
     if let Ok(seed) = std::env::var("CHAINRING_SEED") {
-        program(trouble, seed.parse().expect("CHAINRING_SEED is a number"), &tally);
+        program(trouble, &cases, seed.parse().expect("CHAINRING_SEED is a number"), &tally);
         return tally;
     }
     for seed in 1.. {
-        program(trouble, seed, &tally);
+        program(trouble, &cases, seed, &tally);
         if tally.of("programs") == count {
             break;
         }
@@ -247,7 +259,7 @@ fn programs(trouble: Trouble, count: usize) -> Tally {
     tally
 }
 
-fn program(trouble: Trouble, seed: u64, tally: &Tally) {
+fn program(trouble: Trouble, cases: &BoxedStrategy<Case>, seed: u64, tally: &Tally) {
     let mut bytes = [trouble as u8; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
@@ -258,7 +270,7 @@ fn program(trouble: Trouble, seed: u64, tally: &Tally) {
         ..Config::default()
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let result = runner.run(&case(trouble), |case| run(&case, tally).map_err(TestCaseError::fail));
+    let result = runner.run(cases, |case| run(&case, tally).map_err(TestCaseError::fail));
     if let Err(failed) = result {
         panic!("CHAINRING_SEED={seed}: {failed}");
     }

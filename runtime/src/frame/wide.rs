@@ -74,7 +74,8 @@ impl Region {
             };
             let off = match wide.off {
                 Off::Template => member.off,
-                Off::Register(register) => word(register).wrapping_add(before),
+                // The kernel takes -1 for the position that the file has; the neighbour is as negative, and fails.
+                Off::Register(register) => word(register).wrapping_add(before).min(u64::MAX - 1),
                 Off::Span => buffer + span,
                 Off::Constants(at) => self.constants.as_ptr() as u64 + u64::from(at),
             };
