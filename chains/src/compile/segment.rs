@@ -13,6 +13,7 @@
 //!         stop if the last member does not sever when it fails (a shutdown, an fsync): its successor would run all
 //!             the same
 //!         stop if the segment has that operation already (a loop has closed)
+//!         stop if that opens a path whose bytes a member brings: whether it ends is looked at before
 //!         stop if there are as many members as the ring or the compiler allows
 //!         members += operation at pc
 //! ```
@@ -26,9 +27,10 @@
 
 use std::fmt;
 
-use chainring_runtime::frame::{Plan, Then};
+use chainring_runtime::frame::{Moves, Plan, Then, Verb};
 
-use super::flow::{Flow, Inst, Pc, follow, io};
+use super::effects::may_overlap;
+use super::flow::{Flow, Inst, Io, Pc, follow, io};
 use crate::build::Lowering;
 
 /// Members a segment, at most, whatever the ring allows.
@@ -67,6 +69,8 @@ pub(crate) enum Boundary {
     Limit(usize),
     /// What follows is a computation.
     Compute(&'static str),
+    /// The next operation opens a path that is not yet there.
+    Path(&'static str),
     /// The next operation is already in the segment.
     Closed,
     /// The chain ends.
@@ -129,6 +133,9 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
         if members.contains(&next) {
             break Boundary::Closed;
         }
+        if opens_what_comes(flow, &members, next) {
+            break Boundary::Path(flow.lines[pc].name);
+        }
         if members.len() >= limit {
             break Boundary::Limit(limit);
         }
@@ -137,6 +144,16 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
     };
     let into = io(flow, members[members.len() - 1]).and_then(|last| last.into).map(|reg| reg.index);
     Segment { members, into, next, boundary }
+}
+
+/// Whether the operation at `next` opens a path whose bytes one of the members writes.
+fn opens_what_comes(flow: &Flow, members: &[Pc], next: Pc) -> bool {
+    let Some(path) = io(flow, next).filter(|io| io.verb == Verb::Open).and_then(|io| io.spans.first()) else {
+        return false;
+    };
+    let comes = |member: &&Io| member.verb.moves() == Moves::In;
+    let incoming = members.iter().filter_map(|member| io(flow, *member)).filter(comes);
+    incoming.flat_map(|io| &io.spans).any(|span| may_overlap(span, path))
 }
 
 impl Segment {
@@ -158,6 +175,7 @@ impl fmt::Display for Boundary {
             }
             Boundary::Limit(limit) => write!(f, "cut at {limit} members"),
             Boundary::Compute(name) => write!(f, "`{name}` follows, which runs between submissions"),
+            Boundary::Path(name) => write!(f, "the path that is opened next comes with `{name}`"),
             Boundary::Closed => write!(f, "the loop has closed: the next step begins this segment again"),
             Boundary::End => write!(f, "the chain ends"),
             Boundary::Forced => write!(f, "single lowering was asked for"),

@@ -109,12 +109,25 @@ fn shape() -> Fragment {
 fn open() -> Fragment {
     let path = prop_oneof![
         6 => prop_oneof![3 => Just(0), 1 => 0..NAMES.len()].prop_map(Path::Name),
-        1 => fixed(0..2usize).prop_map(Path::Bytes),
+        2 => fixed(0..2usize).prop_map(Path::Bytes),
     ];
+    // A path that comes over the wire, or out of a file.
+    let comes = option::weighted(0.5, prop_oneof![exact(fixed(0..2usize)).prop_map(step), read_exact()]);
     let access = prop_oneof![6 => Just(libc::O_RDWR), 1 => Just(libc::O_RDONLY), 1 => Just(libc::O_WRONLY)];
     let more = select(vec![0, 0, libc::O_CREAT, libc::O_CREAT | libc::O_EXCL, libc::O_TRUNC]);
-    let open = (prop_oneof![1 => Just(0), 4 => Just(1)], path, access, more)
-        .prop_map(|(file, path, access, more)| step(Kind::Open { file, path, flags: access | more }));
+    let open = (prop_oneof![1 => Just(0), 4 => Just(1)], path, access, more, comes).prop_map(
+        |(file, mut path, access, more, comes)| {
+            let mut steps = comes.unwrap_or_default();
+            if let (Path::Bytes(path), Some(Kind::RecvExact { span, .. } | Kind::Read { span, .. })) =
+                (&mut path, steps.last().map(|step| &step.kind))
+                && span.is_fixed()
+            {
+                *path = *span;
+            }
+            steps.push(Kind::Open { file, path, flags: access | more }.step());
+            steps
+        },
+    );
     (open, option::weighted(0.5, write()))
         .prop_map(|(open, write)| [open, write.unwrap_or_default()].concat())
         .boxed()

@@ -104,7 +104,7 @@ impl Region {
 
     /// Why a part could not be written.
     #[cold]
-    pub(super) fn too_long(&self, record: Record, part: &Part<'_>) -> NotSubmitted {
+    pub(super) fn too_long(&self, record: Record, index: usize, part: &Part<'_>) -> NotSubmitted {
         // SAFETY: a template's words were checked against the layout of this region.
         let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
         for (number, (member, wide)) in part.members.clone().zip(part.members()) {
@@ -113,9 +113,11 @@ impl Region {
             if word(member.length) > member.room || (member.verb.transfers() && end > wide.room.into()) {
                 return NotSubmitted::TooLong { member: number, len: end, max: wide.room };
             }
+            if member.verb == Verb::Open && !self.is_path(wide, index, member) {
+                return NotSubmitted::TooLong { member: number, len: 0, max: 0 };
+            }
         }
-        // What is left is a path without an end.
-        NotSubmitted::TooLong { member: part.members.start, len: 0, max: 0 }
+        unreachable!("all members of the part fit")
     }
 
     /// Whether the kernel finds the end of a path inside of its span: the last byte is a NUL.
