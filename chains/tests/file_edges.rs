@@ -178,3 +178,29 @@ fn a_part_that_a_call_cannot_be_lent_says_where_it_would_have_ended() {
     });
     assert!(matches!(error.kind(), ErrorKind::Bounds { len: 18, max: 16 }), "{error}");
 }
+
+#[test]
+fn a_file_that_is_closed_and_opened_again_at_once_is_the_new_one_and_closed_once() {
+    let folder = Folder::new("again");
+    let mut c = Chain::<Vec<u8>>::new("closed and opened");
+    let (file, directory, bytes) = (c.file(), c.file(), c.buffer(5));
+    let path = c.path("five");
+    c.close_file(file);
+    c.open(file, path, OpenHow::default()).beneath(directory);
+    c.read_exact_at(file, bytes.all(), 0);
+    c.call((read(bytes.all()),), |seen, (bytes,)| {
+        seen.extend_from_slice(bytes);
+        Flow::Next
+    });
+    let program = c.build().expect("the chain is right");
+    let mut exit = Runtime::new().expect("a ring").block_on(async {
+        let spawner = program.start(1).expect("it starts");
+        let handle = spawner.spawn(Vec::new(), |frame| {
+            frame.file(file, folder.five()).file(directory, folder.directory());
+        });
+        soon("the frame to end", handle.expect("there is room")).await
+    });
+    assert!(exit.result.is_ok(), "{:?}", exit.result);
+    assert_eq!(exit.session, b"hello");
+    assert!(exit.sockets.take_file(file).is_some(), "it is the frame's");
+}

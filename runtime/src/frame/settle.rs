@@ -103,6 +103,8 @@ impl Region {
     fn pass(&self, record: Record, template: &Template, first: u8, step: u8, result: i32) {
         let member = &template.members[usize::from(step)];
         if result >= 0 && member.verb.opens() {
+            // What a member before it has closed must not be closed again.
+            self.vacate(record, template, first..step);
             self.close(record, member.place);
             // SAFETY: a template's words were checked against the layout of this region.
             unsafe { record.word(usize::from(member.place)) }.set((result as u64) << 32);
@@ -113,10 +115,14 @@ impl Region {
         }
     }
 
-    /// The members of this range have succeeded: what they were to close is closed.
+    /// The members of this range have succeeded: what they were to close is closed, unless one behind has opened
+    /// something in its place.
     fn vacate(&self, record: Record, template: &Template, members: Range<u8>) {
-        for member in &template.members[usize::from(members.start)..usize::from(members.end)] {
-            if member.verb.closes() {
+        let members = &template.members[usize::from(members.start)..usize::from(members.end)];
+        for (i, member) in members.iter().enumerate() {
+            let opened =
+                || members[i..].iter().any(|later| later.verb.opens() && later.place == member.place);
+            if member.verb.closes() && !opened() {
                 // SAFETY: a template's words were checked against the layout of this region.
                 unsafe { record.word(usize::from(member.place)) }.set(VACANT);
             }
