@@ -451,7 +451,13 @@ impl<'p> Twin<'p> {
 
     fn call(&mut self, step: u32, call: &Call) -> Way {
         let event = match call {
-            Call::Log(reg) => native::log(step, self.regs[*reg]),
+            Call::Log(reg) => {
+                // What nothing in front of it has brought.
+                if self.counts.front().is_some_and(|(noted, _)| *noted == step) {
+                    self.counts.pop_front();
+                }
+                native::log(step, self.regs[*reg])
+            }
             Call::Observe => native::observe(step, &self.regs[..REGS]),
             Call::Look(span, reg) => match self.range(span) {
                 Ok(range) => native::look(step, &self.bufs[span.buf][range], self.regs[*reg]),

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::peer::{Ending, Reader, Script};
-use super::program::{Kind, Program, SOCKETS, Step};
+use super::program::{Count, Kind, Program, SOCKETS, Step};
 use super::runner::{Fault, Masked, Variant};
 use super::strategy;
 
@@ -64,6 +64,12 @@ impl Case {
     pub(crate) fn resets(&self) -> bool {
         let used = &self.scripts[..sockets(&self.program)];
         used.iter().any(|script| matches!(script.ending, Ending::Reset(_)))
+    }
+
+    /// Whether the program ends with an echo of whatever comes: how many operations that takes is not the same on both
+    /// sides.
+    pub(crate) fn is_loose(&self) -> bool {
+        self.program.any(&mut |step| matches!(step.kind, Kind::Recv { count: Count::Free, .. }))
     }
 
     /// Leaves out what nothing can be said of: see `judge.rs`.

@@ -208,17 +208,26 @@ pub(crate) fn hoistable() -> Fragment {
     let between = prop_oneof![8 => movable(), 1 => set(), 1 => compute()];
     let transfer = transfer.boxed();
     let pairs = vec((transfer.clone(), vec(between, 1..3)), 1..4);
-    let handled = option::weighted(0.7, (general(), vec(shown(), 1..3)));
-    (pairs, transfer, handled, vec(shown(), 1..3))
-        .prop_map(|(pairs, last, handled, behind)| {
+    let handler = (option::weighted(0.5, transfer.clone()), vec(shown(), 1..3));
+    let handled = option::weighted(0.7, (general(), handler));
+    // What fails in the handler, or is not handled, may have another one around it.
+    let outer = option::weighted(0.3, (general(), vec(shown(), 1..3)));
+    (pairs, transfer, handled, outer, vec(shown(), 1..3))
+        .prop_map(|(pairs, last, handled, outer, behind)| {
             let pair =
                 |(transfer, between): (Vec<Step>, Vec<Vec<Step>>)| [transfer, between.concat()].concat();
+            let attempt = |body, errno, handler| step(Kind::Attempt { body, errno: Some(errno), handler });
             let body = [pairs.into_iter().flat_map(pair).collect(), last].concat();
             let steps = match handled {
-                Some((errno, handler)) => {
-                    step(Kind::Attempt { body, errno: Some(errno), handler: handler.concat() })
+                Some((errno, (transfer, shown))) => {
+                    let handler = [transfer.unwrap_or_default(), shown.concat()].concat();
+                    attempt(body, errno, handler)
                 }
                 None => body,
+            };
+            let steps = match outer {
+                Some((errno, shown)) => attempt(steps, errno, shown.concat()),
+                None => steps,
             };
             [steps, behind.concat()].concat()
         })

@@ -10,6 +10,9 @@
 //! ([`Strike`](super::report::Strike)), and the frame must be equal to one of those runs, or to the one in which none
 //! fails if an entry that was never done can have taken the failure with it.
 //!
+//! In an endless echo at the end of a program the number of operations is not the same on both sides, so such a frame
+//! may also have been struck in the way of the next paragraph.
+//!
 //! A reset arrives when it arrives, so programs with error handlers have no peers that reset. Another frame may have been
 //! *struck* by a reset, or there by an injected failure. That is right if
 //!

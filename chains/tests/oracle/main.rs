@@ -116,7 +116,7 @@ fn twin(case: &Case, ours: &Outcome, whole: bool, shortened: bool, strike: Optio
     let noted = ours.trace.iter().filter(|event| event.is_count);
     let counts = noted.map(|event| (event.step, event.values[0])).collect();
     let disk = files(&case.program).then(Disk::new);
-    let hints = Hints { counts, strike, shortened, snapshots: case.resets() };
+    let hints = Hints { counts, strike, shortened, snapshots: case.resets() || case.is_loose() };
     let (ended, mut report) = Twin::run(&case.program, &ends, disk.as_ref(), hints);
     let (received, left) = runner::settle(&ends, peers);
     let trace = if whole { Vec::new() } else { std::mem::take(&mut report.trace) };
@@ -198,7 +198,7 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
                 return Err(format!("the twin has not sent on s{socket} what it says"));
             }
         }
-        let verdict = if case.resets() {
+        let verdict = if case.resets() || case.is_loose() {
             twin.known(case).judge(ours, variant.fault, run.spent)
         } else {
             twin.known(case).equal(ours, variant.fault, run.spent).map(|()| Verdict::Equal)
@@ -244,15 +244,15 @@ fn run_programs(trouble: Trouble, count: usize) -> Tally {
         return tally;
     }
     for seed in 1.. {
+            std::fs::write(format!("/tmp/seed{}", trouble as u8), seed.to_string()).unwrap();
+        }
         program(trouble, &cases, seed, &tally);
         if tally.of("programs") == count {
             break;
         }
     }
     println!("{:?}", tally.0.borrow());
-    for seen in
-        ["refused", "resumed", "ended well", "short", "bounds", "ensure", "call", "division", "handled"]
-    {
+    for seen in ["refused", "resumed", "ended well", "short", "bounds", "ensure", "errno", "handled"] {
         assert!(tally.of(seen) > 0, "not one `{seen}`: the strategies are off");
     }
     assert!(tally.of("discarded") <= 1 + count / 50, "too many programs are of no use");

@@ -264,9 +264,20 @@ pub(crate) fn set() -> BoxedStrategy<Vec<Step>> {
     (general(), value).prop_map(|(reg, value)| step(Kind::Set { reg, value })).boxed()
 }
 
+/// A small number compared with another one, which often is the same.
+fn compared() -> BoxedStrategy<Expr> {
+    let op = select(vec![Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge]);
+    (op, leaf(), 0..4u64)
+        .prop_map(|(op, value, number)| {
+            let small = Expr::binary(Op::And, value, Expr::Const(3));
+            Expr::binary(op, small, Expr::Const(number))
+        })
+        .boxed()
+}
+
 fn ensure() -> impl Strategy<Value = Vec<Step>> {
     let likely = leaf().prop_map(|value| Expr::Binary(Op::Lt, Box::new([value, Expr::Const(u64::MAX / 2)])));
-    let cond = prop_oneof![5 => likely, 1 => expr()];
+    let cond = prop_oneof![5 => likely, 1 => expr(), 1 => compared()];
     (cond, select(vec![libc::EPROTO, libc::EMSGSIZE]))
         .prop_map(|(cond, code)| step(Kind::Ensure { cond, code }))
 }
@@ -299,7 +310,7 @@ fn jump(kind: Kind) -> impl Strategy<Value = Vec<Step>> {
 
 fn when(depth: usize, inside: Inside) -> impl Strategy<Value = Vec<Step>> {
     let otherwise = prop_oneof![Just(Block::new()).boxed(), block(depth + 1, inside)];
-    (expr(), block(depth + 1, inside), otherwise)
+    (prop_oneof![1 => expr(), 1 => compared()], block(depth + 1, inside), otherwise)
         .prop_map(|(cond, then, otherwise)| step(Kind::When { cond, then, otherwise }))
 }
 
