@@ -41,13 +41,35 @@ fn shout() -> Program<u64> {
     c.build().unwrap()
 }
 
+fn log() -> Program<()> {
+    let mut c = Chain::new("log");
+    let (sock, file) = (c.accepted(), c.file());
+    let (len, count, end) = (c.reg(), c.param(), c.param());
+    let (head, body) = (c.buffer(4), c.buffer(4096));
+    let done = c.constant(b"done");
+    c.repeat(|c| {
+        c.recv_exact(sock, head.all()).or_finish();
+        c.set(len, head.be32(0));
+        c.ensure(len.le(body.capacity()), libc::EMSGSIZE);
+        c.recv_exact(sock, body.to(len));
+        c.set(count, count + 1);
+        c.write_all_at(file, [head.all(), body.to(len)], end);
+        c.fdatasync(file);
+        c.set(end, end + len + 4);
+        c.send_all(sock, done.all());
+    });
+    c.build().unwrap()
+}
+
 #[test]
 fn the_documentation_shows_what_explain_prints() {
     let readme = include_str!("../README.md");
     let page = include_str!("../docs/explain.md");
-    let (echo, framed, shout) = (echo(), framed(), shout());
+    let (echo, framed, shout, log) = (echo(), framed(), shout(), log());
     assert!(readme.contains(framed.explain().to_string().trim_end()), "{}", framed.explain());
-    for text in [echo.explain(), framed.explain(), shout.explain()].map(|explain| explain.to_string()) {
+    for text in
+        [echo.explain(), framed.explain(), shout.explain(), log.explain()].map(|explain| explain.to_string())
+    {
         assert!(page.contains(text.trim_end()), "docs/explain.md lacks:\n{text}");
     }
 }

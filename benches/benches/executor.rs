@@ -3,11 +3,7 @@
 //!     cargo bench -p chainring-bench --bench executor
 //!
 //! spawn and join, yield, a round trip between two cores (two threads, for the peers), timers that are started and
-//! dropped, timers that fire. The price of an awaited nop in user-space instructions is counted by callgrind:
-//!
-//!     CHAINRING_NOPS=1000 valgrind --tool=callgrind target/release/deps/executor-<hash>
-//!
-//! for two numbers of nops a task (there are 64 tasks); the difference of the counts over that of the nops.
+//! dropped, timers that fire.
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
@@ -224,25 +220,7 @@ fn round_trips(group: &mut Group<'_>) {
     });
 }
 
-/// 64 tasks of so many awaited nops, for callgrind.
-fn nops(each: u64) {
-    Runtime::new().unwrap().block_on(async {
-        let task = async |each: u64| {
-            for _ in 0..each {
-                chainring_runtime::op::nop::nop().await.unwrap();
-            }
-        };
-        let tasks: Vec<_> = (0..64).map(|_| chainring::spawn(task(each))).collect();
-        for task in tasks {
-            task.await.unwrap();
-        }
-    });
-}
-
 fn main() {
-    if let Ok(each) = std::env::var("CHAINRING_NOPS") {
-        return nops(each.parse().expect("CHAINRING_NOPS is a number"));
-    }
     let mut criterion = Criterion::default()
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))

@@ -2,23 +2,25 @@
 //!
 //! The parts and who owns what:
 //!
-//! - [`workload`]: the client's bytes of each protocol;
-//! - [`competitor`]: the servers, each a file, listed in `competitor::ALL`;
+//! - [`workload`]: what is compared: the client's bytes of each protocol, and the [`job`]s that need no client;
+//! - [`competitor`]: who competes, each a file, listed in `competitor::ALL`;
 //! - [`serve`]: one competitor's server, which owns its whole process;
 //! - [`load`]: the load generator, likewise a process of its own, so that it can be pinned and accounted for;
-//! - [`compare`] and [`instructions`]: the two referees. They own nothing but child processes and the figures
-//!   read from them: the first measures time, the second counts user-space instructions under callgrind;
-//! - [`files`]: the reading of files, side by side in this process;
+//! - [`compare`], [`instructions`] and [`idle`]: the referees. They own nothing but child processes and the figures read
+//!   from them: the first measures time, the second counts user-space instructions under callgrind, the third memory;
+//! - [`report`]: what was found out, as plain data, and the forms in which it is told;
 //! - [`process`]: child processes and what is read from outside them; [`sys`]: the system calls that std
 //!   lacks.
 
 mod compare;
 mod competitor;
-mod files;
+mod idle;
 mod instructions;
+mod job;
 mod load;
 mod process;
 mod progress;
+mod report;
 mod serve;
 mod stats;
 mod sys;
@@ -33,34 +35,41 @@ use clap::{Parser, Subcommand};
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Compares chainring with hand-written loops and other runtimes. Without a command: every workload, for less than two
-/// minutes.
+/// Compares chainring with hand-written loops and other runtimes. Without a command: the four workloads of the README,
+/// against tokio and the loop by hand.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    options: compare::Options,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// The same as no command
+    Compare(compare::Options),
+    /// Compares everything: all workloads in many shapes, all competitors
+    Full(compare::Options),
+    Instructions(instructions::Options),
     Serve(serve::Options),
     Load(load::Options),
-    Compare(compare::Options),
-    Files(files::Options),
-    Instructions(instructions::Options),
+    Work(job::Options),
     /// Names the competitors and the workloads
     List,
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        None => compare::all(),
+    let Cli { command, options } = Cli::parse();
+    let outcome = match command {
+        None => compare::brief(&options),
+        Some(Command::Compare(options)) => compare::brief(&options),
+        Some(Command::Full(options)) => compare::full(&options),
+        Some(Command::Instructions(options)) => instructions::run(&options),
         Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Load(options)) => load::run(&options),
-        Some(Command::Compare(options)) => compare::run(&options),
-        Some(Command::Files(options)) => files::run(&options),
-        Some(Command::Instructions(options)) => instructions::run(&options),
+        Some(Command::Work(options)) => job::run(&options),
         Some(Command::List) => {
             list();
             Ok(())
@@ -84,4 +93,5 @@ fn list() {
     for workload in workload::ALL {
         println!("  {:<16} {}", workload.name, workload.about);
     }
+    println!("  {:<16} memory of connections that say nothing (`full` only)", idle::NAME);
 }

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::Result;
-use crate::competitor::{Competitor, Server};
+use crate::competitor::{Competitor, Part};
 use crate::sys::terminate;
 use crate::workload::Workload;
 
@@ -29,15 +29,16 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let workload = Workload::find(&options.workload)?;
     let competitor = Competitor::find(&options.competitor)?;
-    let serve = match competitor.server(workload)? {
-        Server::Here(serve) => serve,
-        Server::Example(example) => {
+    let serve = match competitor.part(workload)? {
+        Part::Serve(serve) => serve,
+        Part::Example(example) => {
             return Err(format!(
                 "{} is a program of its own: cargo run --release --example {example} -- --listen {}",
                 competitor.name, options.listen
             )
             .into());
         }
+        Part::Work(_) => return Err(format!("{} is a job, not a server", workload.name).into()),
     };
     terminate::exit_on_sigterm()?;
     let listener =

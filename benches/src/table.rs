@@ -2,8 +2,6 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::stats::Spread;
-
 /// An empty table, in Markdown: names to the left, figures to the right.
 pub(crate) fn new(header: Vec<&str>) -> Table {
     let mut table = Table::new();
@@ -27,17 +25,10 @@ pub(crate) fn grouped(number: f64) -> String {
     text
 }
 
-/// A ratio and how far single rounds strayed from it.
-pub(crate) fn ratio(spread: Option<Spread>) -> String {
-    match spread {
-        Some(Spread { median, low, high }) => format!("{median:.2} ({low:.2} to {high:.2})"),
-        None => "n/a".to_owned(),
-    }
-}
-
 /// Nanoseconds as microseconds.
 pub(crate) fn micros(nanos: f64) -> String {
-    format!("{:.0}", nanos / 1000.0)
+    let micros = nanos / 1000.0;
+    if micros < 10.0 { format!("{micros:.1}") } else { grouped(micros) }
 }
 
 #[cfg(test)]

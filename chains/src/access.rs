@@ -1,13 +1,13 @@
 //! What a `call` may touch: declared beforehand, lent for its duration.
 //!
-//! The access of a call is a tuple of [`read`], [`write()`], [`reg`], [`value`] and [`stream`]; the closure gets a tuple of the
+//! The access of a call is a tuple of [`read`], [`write()`], [`reg`], [`value`], [`stream`] and [`outbox`]; the closure gets a tuple of the
 //! views in the same order. `build()` makes sure that nothing is lent twice if one of the two may write.
 
 use std::fmt;
 
-use chainring_runtime::frame::{Frame, Registers, Views};
+use chainring_runtime::frame::{self, Frame, Registers, Views};
 
-use crate::handle::{Reg, Span, SpanLen, StreamBuf};
+use crate::handle::{Outbox, Reg, Span, SpanLen, StreamBuf};
 
 /// How many registers one call can borrow: eight views, of which each takes two at the most.
 const REGISTERS: usize = 16;
@@ -36,6 +36,15 @@ pub fn value(reg: Reg) -> Value {
 pub fn stream(stream: StreamBuf) -> StreamMut {
     StreamMut(stream)
 }
+
+/// Lends an outbox, to put in what is to be sent.
+pub fn outbox(outbox: Outbox) -> OutboxMut {
+    OutboxMut(outbox)
+}
+
+/// See [`outbox`].
+#[derive(Clone, Copy, Debug)]
+pub struct OutboxMut(Outbox);
 
 /// See [`read`].
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +102,7 @@ pub enum Touch {
     RegMut(Reg),
     Value(Reg),
     Stream(StreamBuf),
+    Outbox(Outbox),
 }
 
 /// A span whose length, read from a register, does not fit.
@@ -226,6 +236,19 @@ impl Item for StreamMut {
         let range = parts.range(self.0.bytes())?;
         let bytes = parts.views.write(range).expect("a span that fits its buffer lies inside the frame");
         Ok(Stream { bytes, from: parts.local(self.0.from), len: parts.local(self.0.len) })
+    }
+}
+
+impl sealed::Sealed for OutboxMut {}
+impl Item for OutboxMut {
+    type View<'f> = &'f mut frame::Outbox;
+
+    fn touch(self) -> Touch {
+        Touch::Outbox(self.0)
+    }
+
+    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f mut frame::Outbox, OutOfBounds> {
+        Ok(parts.views.outbox(self.0.index))
     }
 }
 

@@ -6,13 +6,14 @@ use chainring_runtime::frame::{Layout, Moves, Success};
 
 use crate::compile::flow::{Flow, Inst, Io, Pc, io};
 use crate::compile::segment::{Segment, Segments};
+use crate::dot::dot;
 use crate::expr::name;
 use crate::tree::{Compute, OnEnd};
 
 /// A report that prints as text: each segment with its members, its submissions and completions, why it ends
 /// where it does, and what runs before the next one.
 ///
-/// `s0` is a socket or file, `r0` a register, `b0` a buffer, `k0` a constant, `#1` the number of a step.
+/// `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `k0` a constant, `#1` the number of a step.
 pub struct Explain<'p> {
     name: &'p str,
     flow: &'p Flow,
@@ -38,6 +39,12 @@ impl<'p> Explain<'p> {
     /// How many segments there are.
     pub fn segments(&self) -> usize {
         self.segments.all.len()
+    }
+
+    /// The same as a graph in the language of graphviz: `dot -Tsvg`. Segments are boxes, solid edges lead to what follows,
+    /// dashed ones to where an error is handled.
+    pub fn dot(&self) -> String {
+        dot(self.name, self.flow, &self.segments)
     }
 
     fn segment(&self, f: &mut fmt::Formatter<'_>, number: usize, segment: &Segment) -> fmt::Result {
@@ -160,18 +167,20 @@ fn amount(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-fn arguments(member: &Io) -> String {
-    let place = format!("s{}", member.place.index);
+pub(crate) fn arguments(member: &Io) -> String {
+    let place = member.place.to_string();
     let arrow = match member.verb.moves() {
         Moves::In => " ->",
         Moves::Out => " <-",
         Moves::Nothing => "",
     };
     let spans: String = member.spans.iter().map(|span| format!(" {span}")).collect();
+    let outbox = member.outbox.map(|outbox| format!(" <- o{}", outbox.index)).unwrap_or_default();
+    let arrow = if outbox.is_empty() { arrow } else { "" };
     let at = member.position.map(|reg| format!(" at {reg}")).unwrap_or_default();
     let amount = member.amount.map(|reg| format!(" for {reg}")).unwrap_or_default();
     let into = member.into.map(|reg| format!(", count -> {reg}")).unwrap_or_default();
-    format!("{place}{arrow}{spans}{at}{amount}{into}")
+    format!("{place}{arrow}{outbox}{spans}{at}{amount}{into}")
 }
 
 fn computed(compute: &Compute) -> String {
@@ -187,10 +196,19 @@ impl fmt::Display for Explain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Layout { descriptors, bytes, .. } = self.layout;
         writeln!(f, "chain {}: {}", self.name, amount(self.segments.all.len(), "segment"))?;
+        let places = self.flow.lines.iter().filter_map(|line| match &line.inst {
+            Inst::Io(io) if io.place.file => Some(io.place.index),
+            _ => None,
+        });
+        let files = places.collect::<std::collections::BTreeSet<_>>().len();
+        let mut sockets_and_files = amount(usize::from(descriptors) - files, "socket");
+        if files > 0 {
+            sockets_and_files += &format!(", {}", amount(files, "file"));
+        }
         writeln!(
             f,
             "  each frame has {}, {} and {} of buffers",
-            amount(descriptors.into(), "socket"),
+            sockets_and_files,
             amount(self.registers.into(), "register"),
             amount(bytes as usize, "byte"),
         )?;

@@ -16,6 +16,8 @@ pub(crate) struct BuilderId(pub(crate) u32);
 pub(crate) struct Place {
     pub(crate) builder: BuilderId,
     pub(crate) index: u16,
+    /// It is for a file.
+    pub(crate) file: bool,
 }
 
 /// A socket that each frame owns.
@@ -26,6 +28,14 @@ pub struct Socket(pub(crate) Place);
 /// [`open`](crate::Chain::open).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct File(pub(crate) Place);
+
+/// What each frame is about to send, in order: copies and shared blobs, put in by calls and sent by
+/// [`send_outbox`](crate::Chain::send_outbox).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outbox {
+    pub(crate) builder: BuilderId,
+    pub(crate) index: u16,
+}
 
 /// A `u64` that each frame has: a length, a counter, a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -31,10 +31,20 @@
 //! | folder or file | what it is |
 //! |---|---|
 //! | `handle`, `expr`, `access` | what a chain is written with: registers, buffers, numbers, views |
-//! | `build` | the builder, which records a tree of steps |
-//! | `compile` | tree, flow, checks, segments |
-//! | `program`, `explain` | the result, and how it reads |
+//! | `build` | the builder, which records a tree of steps: `steps/` has a file for each thing that they are about |
+//! | `compile` | tree, flow, effects, checks, hoisting, segments, code |
+//! | `program`, `explain`, `dot` | the result, how it reads, and its graph |
 //! | `run` | frames at work: the runner, exits, `spawn`, `serve` |
+
+//! # To add a step
+//!
+//! One that is an operation of the kernel's: a `Verb` in `chainring_runtime::frame` (its facts, what counts as its success,
+//! its template; what it needs beyond descriptor and span is an `Extra`, checked in `template.rs`), and a method in
+//! `build/steps` that makes an `IoStep` of it. What it reads and writes follows from the verb; if it does more, `effects`
+//! says so, and checks and hoisting follow. One that is computed: a `Compute` in `tree`, its effects, its ops in
+//! `compile/code.rs`, its words in `explain`. One that decides what comes next: a `Kind`, and its lines in `compile/flow.rs`.
+//! In each case a test of what it does, one of what `build()` refuses, and its arm in the oracle (`tests/oracle`), which
+//! runs random programs against a blocking interpreter.
 
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
@@ -42,6 +52,7 @@
 mod access;
 mod build;
 mod compile;
+mod dot;
 mod error;
 mod explain;
 mod expr;
@@ -53,15 +64,16 @@ mod run;
 mod tree;
 
 pub use access::{
-    Access, Item, Read, RegMut, Stream, StreamMut, Value, Write, read, reg, stream, value, write,
+    Access, Item, OutboxMut, Read, RegMut, Stream, StreamMut, Value, Write, outbox, read, reg, stream, value,
+    write,
 };
 pub use build::{AttemptStep, Chain, FillStep, Lowering, OpenStep, StatxStep, TransferStep, WhenStep};
-pub use chainring_runtime::frame::Order;
+pub use chainring_runtime::frame::{Blob, Order, Outbox as OutboxView};
 pub use chainring_runtime::op::openat2::OpenHow;
 pub use error::{BuildError, ChainError, ErrorKind, StartError};
 pub use explain::Explain;
 pub use expr::{Cond, Expr};
-pub use handle::{Buf, File, Reg, Socket, Span, SpanLen, StreamBuf};
+pub use handle::{Buf, File, Outbox, Reg, Socket, Span, SpanLen, StreamBuf};
 pub use native::Flow;
 pub use program::Program;
 pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, Sockets, Spawner};

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::handle::{Buf, File, Reg, Socket, Span, SpanLen};
+use crate::handle::{Buf, Place, Reg, Span, SpanLen};
 
 impl fmt::Display for Reg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -11,15 +11,9 @@ impl fmt::Display for Reg {
     }
 }
 
-impl fmt::Display for Socket {
+impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s{}", self.0.index)
-    }
-}
-
-impl fmt::Display for File {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "f{}", self.0.index)
+        write!(f, "{}{}", if self.file { "f" } else { "s" }, self.index)
     }
 }
 

@@ -45,7 +45,7 @@ impl<S: 'static> Native<S> {
             match touch {
                 Touch::RegMut(reg) => written.push(reg),
                 Touch::Stream(stream) => written.extend([stream.from, stream.len]),
-                Touch::Read(_) | Touch::Write(_) | Touch::Value(_) => {}
+                Touch::Read(_) | Touch::Write(_) | Touch::Value(_) | Touch::Outbox(_) => {}
             }
         }
         let body = move |session: &mut S, frame: &mut Frame<'_>| {

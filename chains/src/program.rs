@@ -30,6 +30,7 @@ pub(crate) struct Inner<S> {
     pub(crate) registers: u16,
     /// Bytes that all frames share.
     pub(crate) constants: Arc<[u8]>,
+    pub(crate) outboxes: u16,
     pub(crate) lowering: Lowering,
     pub(crate) accepted: Option<Socket>,
     pub(crate) id: BuilderId,

@@ -4,7 +4,7 @@ use chainring_runtime::frame::{Order, Verb};
 
 use crate::access::Touch;
 use crate::expr::{Cond, Expr};
-use crate::handle::{Buf, Place, Reg, Span, StreamBuf};
+use crate::handle::{Buf, Outbox, Place, Reg, Span, StreamBuf};
 
 /// Steps in the order in which they were written.
 pub(crate) type Block = Vec<Step>;
@@ -56,6 +56,7 @@ pub(crate) struct IoStep {
     /// How many bytes, of what moves none.
     pub(crate) amount: Option<Expr>,
     pub(crate) open: Option<Open>,
+    pub(crate) outbox: Option<Outbox>,
     /// Takes the number of bytes.
     pub(crate) into: Option<Reg>,
     pub(crate) on_end: OnEnd,

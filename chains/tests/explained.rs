@@ -56,3 +56,32 @@ fn a_hundred_branches_in_a_row_make_a_hundred_lines_worth_of_text() {
     });
     assert!(text.len() < 100 * 80, "{} bytes", text.len());
 }
+
+#[test]
+fn a_graph_shows_where_each_segment_leads() {
+    let mut c = Chain::<()>::new("graph");
+    let (sock, len, errno) = (c.accepted(), c.reg(), c.reg());
+    let data = c.buffer(16);
+    c.attempt(|c| {
+        c.repeat(|c| {
+            c.recv(sock, data.all()).into(len).or_finish();
+            c.when(len.eq(1), |c| c.leave());
+            c.send_all(sock, data.to(len));
+        });
+    })
+    .on_error(errno, |c| {
+        c.recv_exact(sock, data.all());
+    });
+    let graph = c.build().expect("the chain is right").explain().dot();
+    for edge in [
+        "start -> segment0;",
+        "segment0 [label=\"segment 0\\lrecv #3 s0 -> b0[0..16], count -> r0\\l\"];",
+        "segment0 -> finish;",
+        "segment0 -> segment2;",
+        "segment0 -> segment1 [style=dashed];",
+        "segment1 -> finish;",
+    ] {
+        assert!(graph.contains(edge), "{edge} is missing:\n{graph}");
+    }
+    assert!(!graph.contains("segment0 -> segment1;"), "nothing between the two can fail:\n{graph}");
+}

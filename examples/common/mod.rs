@@ -7,7 +7,9 @@ use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use chainring::Builder;
 use chainring::net::TcpListener;
 use chainring::signal::signal;
 use clap::Parser;
@@ -22,6 +24,9 @@ pub(crate) struct Args {
     /// Cores to run on, each with a thread, a ring and a listener of its own
     #[arg(long, value_name = "N", default_value = "1")]
     pub(crate) cores: NonZeroUsize,
+    /// Let a kernel thread poll each ring for submissions, and sleep after as many milliseconds without any
+    #[arg(long, value_name = "MS")]
+    pub(crate) sqpoll: Option<u64>,
 }
 
 /// Runs one server a core until SIGINT or SIGTERM.
@@ -47,7 +52,11 @@ where
     })?;
     let address = listeners[0].local_addr()?;
     let waiting = AtomicUsize::new(args.cores.get());
-    let ended = chainring::cores(args.cores).run(async |core| {
+    let builder = match args.sqpoll {
+        Some(idle) => Builder::new().sqpoll(Duration::from_millis(idle), None),
+        None => Builder::new(),
+    };
+    let ended = chainring::cores(args.cores).builder(builder).run(async |core| {
         let listener = TcpListener::from_std(listeners[core.index()].try_clone()?);
         let (mut int, mut term) = (signal(libc::SIGINT)?, signal(libc::SIGTERM)?);
         if waiting.fetch_sub(1, Ordering::SeqCst) == 1 {

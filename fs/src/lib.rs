@@ -15,9 +15,9 @@
 //!
 //! # What does not go through the ring
 //!
-//! io_uring has no opcode to list a directory, resolve or read a link, change permissions or times, or copy inside
-//! the kernel. [`read_dir`], [`canonicalize`], [`read_link`], [`set_permissions`], [`copy`], [`remove_dir_all`] and
-//! those methods that say so use the blocking pool ([`spawn_blocking`](chainring_runtime::spawn_blocking)). If
+//! io_uring has no opcode to list a directory, resolve or read a link, change permissions or times, list or remove
+//! extended attributes, or copy inside the kernel. [`read_dir`], [`canonicalize`], [`read_link`], [`set_permissions`],
+//! [`list_xattr`], [`remove_xattr`], [`copy`], [`remove_dir_all`] and those methods that say so use the blocking pool ([`spawn_blocking`](chainring_runtime::spawn_blocking)). If
 //! their future is dropped, work that has begun goes on to its end, and work that has not is not begun.
 //!
 //! # Errors
@@ -65,6 +65,7 @@ mod remove;
 mod rename;
 mod write;
 mod write_atomic;
+mod xattr;
 
 pub use chainring_runtime::buf::{DirectAlignment, DirectBuf};
 pub use copy::copy;
@@ -81,3 +82,4 @@ pub use remove::{remove_dir, remove_dir_all, remove_file};
 pub use rename::rename;
 pub use write::write;
 pub use write_atomic::write_atomic;
+pub use xattr::{get_xattr, list_xattr, remove_xattr, set_xattr};

@@ -38,11 +38,7 @@ pub(crate) async fn read_at(at: Option<&Descriptor>, path: &Path, resolve: u64) 
         return step_by_step(at, path, resolve).await;
     };
     match reading.await {
-        Ok(Begun::Whole(mut bytes)) => {
-            // Whoever keeps many small files should not keep 4 KiB for each.
-            bytes.shrink_to_fit();
-            Ok(bytes)
-        }
+        Ok(Begun::Whole(bytes)) => Ok(bytes),
         Ok(Begun::Part(bytes, direct)) => {
             let file = File::from(direct.install().await?);
             drop(direct);

@@ -10,6 +10,11 @@ use chainring_fs as fs;
 use chainring_runtime::{Builder, Capability, Handle, spawn, yield_now};
 use common::{errno, run, run_with, settle};
 
+/// Whether this kernel reads a small file by one list of linked entries.
+fn by_one_list() -> bool {
+    Handle::current().capabilities().fixed_fd_install()
+}
+
 fn content(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i * 31 + len) as u8).collect()
 }
@@ -123,7 +128,9 @@ fn a_read_that_is_dropped_while_it_waits_is_cancelled_and_closed() {
             for _ in 0..turns {
                 yield_now().await;
             }
-            assert_eq!(Handle::current().metrics().operations, 1);
+            // One list; step by step there are turns between the operations.
+            let operations = Handle::current().metrics().operations;
+            assert!(operations == 1 || !by_one_list() && operations == 0, "{operations} operations");
             drop(reading);
             settle().await;
         }
@@ -181,8 +188,10 @@ fn a_disk_that_fails_in_the_middle_fails_the_whole() {
         injector.fail("read", libc::EIO, 1);
         assert_eq!(errno(&fs::read(dir.join("large")).await), Some(libc::EIO));
         assert!(injector.is_spent());
-        injector.fail("fixed_fd_install", libc::EMFILE, 1);
-        assert_eq!(errno(&fs::read(dir.join("large")).await), Some(libc::EMFILE));
+        if by_one_list() {
+            injector.fail("fixed_fd_install", libc::EMFILE, 1);
+            assert_eq!(errno(&fs::read(dir.join("large")).await), Some(libc::EMFILE));
+        }
         // A short read alone is no end.
         for len in [1, 100, 2999] {
             injector.shorten("read", len, 1);

@@ -5,12 +5,13 @@
 mod common;
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use chainring_runtime::buf::IoBuf;
@@ -62,6 +63,41 @@ fn a_future_kept_beyond_its_runtime_has_its_result_and_gives_the_buffer_back() {
     drop((polled, peer, other_peer));
     // The bell of the core stays, for the next one.
     assert!(descriptors() <= before + 1, "open descriptors: {} before, {} now", before, descriptors());
+}
+
+#[test]
+fn a_waker_ends_the_runtime_while_the_operation_that_has_kept_it_is_polled() {
+    thread_local! {
+        static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
+    }
+    struct Ends;
+    impl Wake for Ends {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            drop(RUNTIME.take());
+        }
+    }
+    let alive = Rc::default();
+    let runtime = Runtime::new().expect("a ring");
+    let (socket, _peer) = tcp();
+    let mut receive = recv(&socket, Counted::new(64, &alive), 0);
+    let ends = Waker::from(Arc::new(Ends));
+    runtime.block_on(async {
+        assert!(Pin::new(&mut receive).poll(&mut Context::from_waker(&ends)).is_pending());
+        turns(2).await;
+    });
+    drop(ends);
+    RUNTIME.set(Some(runtime));
+    // Another waker takes the place of the one that was kept, whose end is the runtime's.
+    let Poll::Ready((result, buffer)) = poll_once(&mut receive) else {
+        panic!("the runtime has waited for it")
+    };
+    assert!(RUNTIME.take().is_none());
+    assert_eq!(errno(&result), Some(libc::ECANCELED));
+    drop(buffer);
+    assert_eq!(alive.get(), 0);
 }
 
 #[test]

@@ -1,18 +1,66 @@
-//! chainring itself: the example programs of the root package, started as any user would start them.
+//! chainring itself: mostly the example programs of the root package, started as any user would start them.
 
-use super::{Competitor, Server};
+use std::io;
+use std::net::TcpListener;
+
+use chainring::buf::IoBuf as _;
+use chainring::net::TcpStream;
+use chainring::{Runtime, spawn};
+
+use super::framing::{Frames, Framing as _};
+use super::{Competitor, Part};
+use crate::job::{executor, log, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED};
 
 /// The connection as a chain.
 pub(super) static CHAIN: Competitor = Competitor {
     name: "chainring-chain",
     about: "chainring: a chain compiled to linked SQEs",
-    servers: &[(&ECHO, Server::Example("echo_chain")), (&FRAMED, Server::Example("framed_chain"))],
+    parts: &[(&ECHO, Part::Example("echo_chain")), (&FRAMED, Part::Example("framed_chain"))],
 };
 
 /// The connection as an `async fn`.
 pub(super) static AWAIT: Competitor = Competitor {
     name: "chainring-await",
     about: "chainring: one task a connection",
-    servers: &[(&ECHO, Server::Example("echo"))],
+    parts: &[
+        (&ECHO, Part::Example("echo")),
+        (&FRAMED, Part::Serve(serve_framed)),
+        (&small_files::SMALL_FILES, Part::Work(small_files::chainring::run)),
+        (&log::LOG, Part::Work(log::chainring::run)),
+        (&random_reads::CACHED, Part::Work(random_reads::chainring::cached)),
+        (&random_reads::DIRECT, Part::Work(random_reads::chainring::direct)),
+        (&executor::NOP, Part::Work(executor::chainring::nops)),
+        (&executor::SPAWN, Part::Work(executor::chainring::spawns)),
+        (&executor::TIMERS, Part::Work(executor::chainring::timers)),
+    ],
 };
+
+fn serve_framed(listener: TcpListener) -> io::Result<()> {
+    Runtime::new()?.block_on(async {
+        let listener = chainring::net::TcpListener::from_std(listener);
+        loop {
+            let stream = listener.accept().await?;
+            drop(spawn(framed(stream)));
+        }
+    })
+}
+
+async fn framed(stream: TcpStream) -> io::Result<()> {
+    let mut buffer = Vec::with_capacity(Frames::BUFFER);
+    loop {
+        let held = buffer.len();
+        let (received, filled) = stream.read(buffer.slice(held..)).await;
+        if received? == 0 {
+            return Ok(());
+        }
+        buffer = filled.into_inner();
+        let complete = Frames::complete(&buffer).ok_or(io::ErrorKind::InvalidData)?;
+        if complete > 0 {
+            let (sent, slice) = stream.write_all(buffer.slice(..complete)).await;
+            sent?;
+            buffer = slice.into_inner();
+            buffer.drain(..complete);
+        }
+    }
+}

@@ -9,14 +9,14 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 
 use super::framing::{Frames, Framing, Stream};
-use super::{Competitor, Server};
+use super::{Competitor, Part};
 use crate::sys::epoll::{Epoll, Events, Interest};
 use crate::workload::{ECHO, FRAMED};
 
 pub(super) static COMPETITOR: Competitor = Competitor {
     name: "epoll",
     about: "a level-triggered epoll loop by hand",
-    servers: &[(&ECHO, Server::Here(serve::<Stream>)), (&FRAMED, Server::Here(serve::<Frames>))],
+    parts: &[(&ECHO, Part::Serve(serve::<Stream>)), (&FRAMED, Part::Serve(serve::<Frames>))],
 };
 
 /// The listener's key; a connection's key is its place in the table.

@@ -1,11 +1,13 @@
 //! Who competes: each competitor is one file and one line in [`ALL`].
 //!
-//! A competitor names itself and lists the workloads for which it has a server. All servers run on a single
-//! thread, so that the figures compare the ways of doing I/O and not the ways of sharing it out.
+//! A competitor names itself and lists the workloads in which it has a part: a server, or a way to do the job. All
+//! servers run on a single core, so that the figures compare the ways of doing I/O and not the ways of sharing it out.
 
+mod blocking;
 mod chainring;
 mod epoll;
 mod framing;
+mod peers;
 mod raw;
 mod raw_buffered;
 mod raw_linked;
@@ -13,47 +15,59 @@ mod raw_mapped;
 mod raw_multishot;
 #[cfg(test)]
 mod tests;
-mod tokio;
 
 use std::io;
 use std::net::TcpListener;
 
 use crate::Result;
+use crate::job;
 use crate::workload::Workload;
 
 /// Every competitor, in the order of the tables.
 pub(crate) static ALL: &[&Competitor] = &[
+    &chainring::CHAIN,
+    &chainring::AWAIT,
     &raw_linked::COMPETITOR,
     &raw_mapped::COMPETITOR,
     &raw_buffered::COMPETITOR,
     &raw_multishot::COMPETITOR,
     &epoll::COMPETITOR,
-    &chainring::CHAIN,
-    &chainring::AWAIT,
-    &tokio::COMPETITOR,
+    &blocking::COMPETITOR,
+    &peers::tokio::COMPETITOR,
+    &peers::tokio_multi::COMPETITOR,
+    &peers::tokio_uring::COMPETITOR,
+    &peers::monoio::COMPETITOR,
+    &peers::compio::COMPETITOR,
+    &peers::glommio::COMPETITOR,
 ];
 
-/// The competitor to which all others are put in relation.
-pub(crate) static BASELINE: &Competitor = &raw_linked::COMPETITOR;
+/// Those to which all others are put in relation, where they compete.
+pub(crate) static REFERENCES: &[&Competitor] = &[&peers::tokio::COMPETITOR, &raw_linked::COMPETITOR];
 
-/// One way of writing the servers.
+/// Those that compete where nobody is named and not everything is asked for.
+pub(crate) static DEFAULT: &[&Competitor] =
+    &[&peers::tokio::COMPETITOR, &raw_linked::COMPETITOR, &chainring::CHAIN, &chainring::AWAIT];
+
+/// One way of writing the servers and of doing the jobs.
 #[derive(Debug)]
 pub(crate) struct Competitor {
     /// What the command line and the tables call it.
     pub(crate) name: &'static str,
     /// One line for people.
     pub(crate) about: &'static str,
-    /// The workloads it has a server for.
-    pub(crate) servers: &'static [(&'static Workload, Server)],
+    /// The workloads it takes part in.
+    pub(crate) parts: &'static [(&'static Workload, Part)],
 }
 
-/// How a server is started.
+/// How it takes part.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Server {
+pub(crate) enum Part {
     /// A function of this program that serves the listener until the process ends.
-    Here(fn(TcpListener) -> io::Result<()>),
+    Serve(fn(TcpListener) -> io::Result<()>),
     /// An example of the root package, which listens by itself.
     Example(&'static str),
+    /// A function of this program that does a job.
+    Work(job::Run),
 }
 
 impl Competitor {
@@ -66,70 +80,75 @@ impl Competitor {
         })
     }
 
-    /// Its server for `workload`, or an error that lists what it has.
-    pub(crate) fn server(&self, workload: &Workload) -> Result<Server> {
-        let found = self.servers.iter().find(|(served, _)| served.name == workload.name);
-        found.map(|&(_, server)| server).ok_or_else(|| {
-            let served: Vec<_> = self.servers.iter().map(|(served, _)| served.name).collect();
-            format!("{} has no server for {}, only for {}", self.name, workload.name, served.join(", "))
-                .into()
+    /// Its part in `workload`, or an error that lists what it has.
+    pub(crate) fn part(&self, workload: &Workload) -> Result<Part> {
+        let found = self.parts.iter().find(|(entered, _)| entered.name == workload.served_as());
+        found.map(|&(_, part)| part).ok_or_else(|| {
+            let entered: Vec<_> = self.parts.iter().map(|(entered, _)| entered.name).collect();
+            format!("{} has nothing for {}, only for {}", self.name, workload.name, entered.join(", ")).into()
         })
     }
 
-    /// Those that compete in `workload`: the ones named, or all that have a server for it.
-    pub(crate) fn select(only: &[String], workload: &Workload) -> Result<Vec<&'static Competitor>> {
-        if only.is_empty() {
-            return Ok(ALL
-                .iter()
-                .copied()
-                .filter(|competitor| competitor.server(workload).is_ok())
-                .collect());
-        }
-        let mut selected = Vec::with_capacity(only.len());
-        for name in only {
-            let competitor = Self::find(name)?;
-            competitor.server(workload)?;
-            selected.push(competitor);
-        }
-        Ok(selected)
+    /// Whether it takes part in `workload`.
+    pub(crate) fn enters(&self, workload: &Workload) -> bool {
+        self.part(workload).is_ok()
+    }
+
+    /// Those of the named competitors, or of `otherwise` if none is named, that take part in `workload`, in that order.
+    pub(crate) fn select(
+        only: &[String],
+        otherwise: &[&'static Competitor],
+        workload: &Workload,
+    ) -> Result<Vec<&'static Competitor>> {
+        let named = only.iter().map(|name| Self::find(name)).collect::<Result<Vec<_>>>()?;
+        let from = if named.is_empty() { otherwise } else { &named };
+        Ok(from.iter().copied().filter(|competitor| competitor.enters(workload)).collect())
     }
 }
 
 #[cfg(test)]
 mod list_tests {
     use super::*;
-    use crate::workload::{ECHO, FRAMED};
+    use crate::workload::{CHURN, ECHO, FRAMED};
+
+    fn names(only: &[&str], workload: &Workload) -> Vec<&'static str> {
+        let only: Vec<_> = only.iter().map(|&name| name.to_owned()).collect();
+        let selected = Competitor::select(&only, DEFAULT, workload).unwrap();
+        selected.iter().map(|found| found.name).collect()
+    }
 
     #[test]
     fn names_are_unique() {
         for (index, competitor) in ALL.iter().enumerate() {
-            assert!(
-                ALL[index + 1..].iter().all(|other| other.name != competitor.name),
-                "{}",
-                competitor.name
-            );
+            assert!(ALL[..index].iter().all(|other| other.name != competitor.name), "{}", competitor.name);
         }
     }
 
     #[test]
-    fn the_baseline_serves_every_workload() {
+    fn every_workload_has_somebody_to_compare_with() {
         for workload in crate::workload::ALL {
-            assert!(BASELINE.server(workload).is_ok(), "{}", workload.name);
+            let entered = ALL.iter().filter(|competitor| competitor.enters(workload)).count();
+            assert!(entered >= 2, "{}", workload.name);
         }
     }
 
     #[test]
     fn a_selection_keeps_the_order_asked_for() {
-        let only = ["tokio".to_owned(), "epoll".to_owned()];
-        let names: Vec<_> =
-            Competitor::select(&only, &ECHO).unwrap().iter().map(|found| found.name).collect();
-        assert_eq!(names, ["tokio", "epoll"]);
+        assert_eq!(names(&["tokio", "epoll"], &ECHO), ["tokio", "epoll"]);
+        assert_eq!(names(&[], &FRAMED), ["tokio", "raw-linked", "chainring-chain", "chainring-await"]);
     }
 
     #[test]
-    fn a_competitor_without_the_workload_is_refused_if_named_and_left_out_otherwise() {
-        let refused = Competitor::select(&["raw-mapped".to_owned()], &FRAMED).unwrap_err();
-        assert_eq!(refused.to_string(), "raw-mapped has no server for framed, only for echo");
-        assert!(Competitor::select(&[], &FRAMED).unwrap().iter().all(|found| found.name != "raw-mapped"));
+    fn a_competitor_without_the_workload_is_left_out_and_an_unknown_one_refused() {
+        assert_eq!(names(&["raw-mapped", "epoll"], &FRAMED), ["epoll"]);
+        let refused = Competitor::select(&["epol".to_owned()], ALL, &ECHO).unwrap_err();
+        assert!(refused.to_string().starts_with("no competitor is called `epol`"), "{refused}");
+    }
+
+    #[test]
+    fn who_echoes_meets_connections_that_come_and_go() {
+        for competitor in ALL {
+            assert_eq!(competitor.enters(&ECHO), competitor.enters(&CHURN), "{}", competitor.name);
+        }
     }
 }

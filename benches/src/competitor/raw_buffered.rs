@@ -18,13 +18,13 @@ use io_uring::{Submitter, opcode};
 use super::framing::{Frames, Framing as _};
 use super::raw::connections::{Connection, Connections};
 use super::raw::ring;
-use super::{Competitor, Server};
+use super::{Competitor, Part};
 use crate::workload::FRAMED;
 
 pub(super) static COMPETITOR: Competitor = Competitor {
     name: "raw-buffered",
     about: "io_uring by hand: linked, frames received as they come",
-    servers: &[(&FRAMED, Server::Here(serve))],
+    parts: &[(&FRAMED, Part::Serve(serve))],
 };
 
 const BUFFER: usize = Frames::BUFFER;

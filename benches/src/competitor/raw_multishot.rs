@@ -21,13 +21,13 @@ use io_uring::{Submitter, cqueue, opcode};
 use super::framing::{Frames, Framing, Stream};
 use super::raw::buffers::{Buffers, GROUP};
 use super::raw::ring;
-use super::{Competitor, Server};
+use super::{Competitor, Part};
 use crate::workload::{ECHO, FRAMED};
 
 pub(super) static COMPETITOR: Competitor = Competitor {
     name: "raw-multishot",
     about: "io_uring by hand: multishot receives on a buffer ring",
-    servers: &[(&ECHO, Server::Here(serve::<Stream>)), (&FRAMED, Server::Here(serve::<Frames>))],
+    parts: &[(&ECHO, Part::Serve(serve::<Stream>)), (&FRAMED, Part::Serve(serve::<Frames>))],
 };
 
 const BACKLOG: usize = 1 << 20;

@@ -1,4 +1,4 @@
-//! Every server of this program against well-behaved and ill-behaved peers.
+//! Every server of this program against well-behaved and ill-behaved peers, and every job of it for a few pieces.
 //!
 //! A server never returns, so each gets a thread that lasts as long as the test process.
 
@@ -8,14 +8,19 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::{ALL, Server};
-use crate::load;
-use crate::workload::{ECHO, FRAMED, LARGEST_BODY, Workload};
+use super::{ALL, Part};
+use crate::workload::{self, ECHO, FRAMED, LARGEST_BODY, Protocol, Workload};
+use crate::{job, load};
+
+/// Every workload that is served.
+fn served() -> impl Iterator<Item = (&'static Workload, &'static Protocol)> {
+    workload::ALL.iter().filter_map(|workload| Some((*workload, workload.protocol().ok()?)))
+}
 
 /// Starts every server of this program for `workload` and calls `test` with its name and address.
 fn each(workload: &Workload, test: impl Fn(&str, SocketAddr)) {
     for competitor in ALL {
-        if let Ok(Server::Here(serve)) = competitor.server(workload) {
+        if let Ok(Part::Serve(serve)) = competitor.part(workload) {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let address = listener.local_addr().unwrap();
             std::thread::spawn(move || serve(listener).unwrap());
@@ -31,59 +36,64 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-fn load(name: &str, workload: &Workload, address: SocketAddr, options: &str) {
+/// Puts a load on a server; the size is the nearest that the workload can carry.
+fn load(name: &str, workload: &Workload, address: SocketAddr, size: usize, options: &str) {
+    let sizes = &workload.protocol().unwrap().sizes;
+    let size = size.clamp(*sizes.start(), *sizes.end()).to_string();
     let target = address.to_string();
-    let fixed = [&target, "--workload", workload.name].into_iter();
+    let fixed = [&target, "--workload", workload.name, "--size", &size].into_iter();
     let report = load::measure_with(fixed.chain(options.split(' ')));
     if let Err(error) = report {
-        panic!("{name}, {}, {options}: {error}", workload.name);
+        panic!("{name}, {}, {size} bytes, {options}: {error}", workload.name);
     }
 }
 
 #[test]
 fn every_shape_of_load_is_answered() {
-    each(&ECHO, |name, address| {
-        load(name, &ECHO, address, "--size 1 --requests 500");
-        load(name, &ECHO, address, "--size 4096 --pipeline 16 --requests 3000");
-        load(name, &ECHO, address, "--size 100000 --connections 8 --pipeline 3 --requests 200");
-        load(name, &ECHO, address, "--size 64 --connections 300 --requests 3000");
-    });
-    each(&FRAMED, |name, address| {
-        load(name, &FRAMED, address, "--size 0 --requests 500");
-        load(name, &FRAMED, address, "--size 700 --pipeline 16 --requests 3000");
-        load(name, &FRAMED, address, "--size 65536 --connections 8 --pipeline 3 --requests 200");
-        load(name, &FRAMED, address, "--size 64 --connections 300 --requests 3000");
-    });
-}
-
-#[test]
-fn what_came_before_the_end_is_answered() {
-    let message = FRAMED.build(3000, 7).unwrap().request;
-    for workload in [&ECHO, &FRAMED] {
+    for (workload, protocol) in served() {
+        let deep = |depth: u32| if protocol.renews { 1 } else { depth };
         each(workload, |name, address| {
-            let mut stream = connect(address);
-            stream.write_all(&message).unwrap();
-            stream.shutdown(Shutdown::Write).unwrap();
-            let mut reply = Vec::new();
-            stream.read_to_end(&mut reply).unwrap();
-            assert!(reply == message, "{name}, {}: {} bytes came back", workload.name, reply.len());
+            let load = |size, options: &str| load(name, workload, address, size, options);
+            load(0, "--requests 500");
+            load(4096, &format!("--pipeline {} --requests 3000", deep(16)));
+            load(100_000, &format!("--connections 8 --pipeline {} --requests 200", deep(3)));
+            load(64, "--connections 300 --requests 1500");
         });
     }
 }
 
 #[test]
-fn a_frame_may_come_byte_by_byte() {
-    let messages = [FRAMED.build(5, 1).unwrap().request, FRAMED.build(0, 2).unwrap().request].concat();
-    each(&FRAMED, |name, address| {
-        let mut stream = connect(address);
-        for byte in &messages {
-            stream.write_all(&[*byte]).unwrap();
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let mut reply = vec![0; messages.len()];
-        stream.read_exact(&mut reply).unwrap();
-        assert_eq!(reply, messages, "{name}");
-    });
+fn what_came_before_the_end_is_answered() {
+    for (workload, _) in served() {
+        let exchange = workload.build(3000, 7).unwrap();
+        each(workload, |name, address| {
+            let mut stream = connect(address);
+            stream.write_all(&exchange.request).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut reply = Vec::new();
+            stream.read_to_end(&mut reply).unwrap();
+            assert!(reply == exchange.reply, "{name}, {}: {} bytes came back", workload.name, reply.len());
+        });
+    }
+}
+
+#[test]
+fn a_request_may_come_byte_by_byte() {
+    for (workload, protocol) in served() {
+        let small = workload.build((*protocol.sizes.start()).max(1) + 4, 1).unwrap();
+        let least = workload.build(*protocol.sizes.start(), 2).unwrap();
+        each(workload, |name, address| {
+            let mut stream = connect(address);
+            for byte in [&small.request[..], &least.request].concat() {
+                stream.write_all(&[byte]).unwrap();
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let expected = [&small.reply[..], &least.reply].concat();
+            let mut reply = vec![0; expected.len()];
+            stream.read_exact(&mut reply).unwrap();
+            assert_eq!(reply, expected, "{name}, {}", workload.name);
+        });
+    }
 }
 
 #[test]
@@ -97,7 +107,7 @@ fn a_frame_beyond_the_limit_closes_the_connection() {
 
 #[test]
 fn peers_that_vanish_leave_the_server_working() {
-    for workload in [&ECHO, &FRAMED] {
+    for (workload, _) in served() {
         let message = workload.build(60_000, 3).unwrap().request;
         each(workload, |name, address| {
             for round in 0..50 {
@@ -106,7 +116,44 @@ fn peers_that_vanish_leave_the_server_working() {
                 SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
                 stream.write_all(&message[..if round % 2 == 0 { message.len() } else { 100 }]).unwrap();
             }
-            load(name, workload, address, "--requests 200");
+            load(name, workload, address, 64, "--requests 200");
         });
+    }
+}
+
+#[test]
+fn a_load_notices_a_server_that_answers_wrongly() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let target = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut message = [0; 64];
+        while stream.read_exact(&mut message).is_ok() {
+            message[63] ^= 1;
+            stream.write_all(&message).unwrap();
+        }
+    });
+    let arguments = [&target, "--workload", ECHO.name, "--connections", "1", "--requests", "10"];
+    let noticed = load::measure_with(arguments.into_iter()).unwrap_err();
+    assert!(noticed.to_string().contains("wrong bytes in a reply"), "{noticed}");
+}
+
+#[test]
+fn every_job_is_done_as_often_as_asked_for() {
+    for (workload, job) in workload::ALL.iter().filter_map(|workload| Some((workload, workload.job().ok()?)))
+    {
+        let dir = tempfile::tempdir().unwrap();
+        (job.prepare)(dir.path()).unwrap();
+        for competitor in ALL {
+            let Ok(Part::Work(run)) = competitor.part(workload) else { continue };
+            for (workers, pieces) in [(1, 5), (7, 100), (64, 200)] {
+                let done = job::pieces(job, run, dir.path(), workers, workload.size, pieces);
+                let name = competitor.name;
+                match done {
+                    Ok(done) => assert_eq!(done, pieces, "{name}, {}, {workers} workers", workload.name),
+                    Err(error) => panic!("{name}, {}, {workers} workers: {error}", workload.name),
+                }
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! clear them.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -16,11 +16,11 @@ use crate::Result;
 const WAITS: &[&str] = &["syscall", "epoll_wait", "epoll_pwait"];
 
 /// Proof that the tools are there.
-pub(super) struct Callgrind;
+pub(crate) struct Callgrind;
 
 impl Callgrind {
     /// Looks for valgrind and vgdb.
-    pub(super) fn find() -> Result<Self> {
+    pub(crate) fn find() -> Result<Self> {
         for tool in ["valgrind", "vgdb"] {
             Command::new(tool).arg("--help").output().map_err(|error| {
                 format!("counting instructions takes valgrind, but {tool} cannot be started: {error}")
@@ -64,8 +64,16 @@ impl Session {
             );
         }
         self.dumps.set(self.dumps.get() + 1);
-        let file = self.file().with_extension(self.dumps.get().to_string());
-        let bytes = std::fs::read(&file).map_err(|error| format!("callgrind has dumped nothing: {error}"))?;
+        Self::read(&self.file().with_extension(self.dumps.get().to_string()))
+    }
+
+    /// Reads what was counted in all, once the process has ended by itself.
+    pub(super) fn end(self) -> Result<Counts> {
+        Self::read(&self.file())
+    }
+
+    fn read(file: &Path) -> Result<Counts> {
+        let bytes = std::fs::read(file).map_err(|error| format!("callgrind has dumped nothing: {error}"))?;
         Counts::parse(&String::from_utf8_lossy(&bytes))
     }
 }
@@ -80,7 +88,7 @@ pub(super) struct Place {
 
 /// What callgrind has counted.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     /// All instructions.
     pub(super) total: u64,
     /// The turns of the loop.
@@ -125,6 +133,16 @@ impl Counts {
             }
         }
         if counts.total == 0 { Err("callgrind has counted nothing".into()) } else { Ok(counts) }
+    }
+
+    /// Instructions of each of so many requests.
+    pub(crate) fn per(&self, requests: u64) -> f64 {
+        self.total as f64 / requests as f64
+    }
+
+    /// How many of so many requests a turn of the loop met; nothing if none was counted.
+    pub(crate) fn per_turn(&self, requests: u64) -> Option<f64> {
+        (self.turns > 0).then(|| requests as f64 / self.turns as f64)
     }
 
     /// What these counts have beyond others.

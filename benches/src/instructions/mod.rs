@@ -9,19 +9,26 @@
 //! the cost of the turn is shared. That number is measured as well, by counting the calls of the function
 //! that waits.
 
+//!
+//! A job is run twice, and the two runs differ in nothing but the number of its pieces.
+
 mod callgrind;
 mod profile;
-mod table;
 
 use std::time::Duration;
 
+pub(crate) use callgrind::{Callgrind, Counts};
+
 use crate::Result;
-use crate::competitor::Competitor;
+use crate::competitor::{self, Competitor};
+use crate::process::job;
 use crate::process::load::{Extent, Shape};
 use crate::process::server::Program;
+use crate::process::subject::{Cores, Subject};
 use crate::progress::Progress;
-use crate::workload::Workload;
-use callgrind::{Callgrind, Counts};
+use crate::report::{self, Case, Row};
+use crate::stats::{Spread, median};
+use crate::workload::{Kind, Workload};
 
 /// Time for a server to notice that all connections have been closed.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -38,12 +45,12 @@ pub(crate) struct Options {
     /// Starts of each server, of which the median counts
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
-    /// Connections, each with one request outstanding
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    connections: u32,
-    /// Bytes of a message
-    #[arg(long, default_value_t = 64)]
-    size: usize,
+    /// Connections, each with one request outstanding, or pieces of work in flight; else the workload's own number
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: Option<u32>,
+    /// Bytes of a message or record, likewise
+    #[arg(long)]
+    size: Option<usize>,
     /// Requests by which the two counted loads differ
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(100..))]
     requests: u64,
@@ -61,63 +68,86 @@ pub(crate) struct Options {
     load_core: usize,
 }
 
-/// The counts of one competitor.
-struct Row {
-    competitor: &'static Competitor,
-    program: Result<Program>,
-    /// For each run, what so many requests more have cost.
-    runs: Vec<Counts>,
-}
-
 pub(crate) fn run(options: &Options) -> Result<()> {
     let workload = Workload::find(&options.workload)?;
-    workload.build(options.size, 0)?;
+    let usual = Shape::of(workload);
+    let connections = options.connections.unwrap_or(usual.connections);
+    let shape = Shape { connections, size: options.size.unwrap_or(usual.size), ..usual };
+    let dir = tempfile::tempdir()?;
+    match &workload.kind {
+        Kind::Alone(job) => (job.prepare)(dir.path())?,
+        Kind::Served(_) => drop(workload.build(shape.size, 0)?),
+    }
     let callgrind = Callgrind::find()?;
-    let competitors = Competitor::select(&options.only, workload)?;
-    let shape = Shape { workload, connections: options.connections, size: options.size, pipeline: 1 };
+    let competitors = Competitor::select(&options.only, competitor::ALL, workload)?;
+    let cores = Cores { server: options.server_core, load: options.load_core };
     let progress = Progress::new(competitors.len() as u64 * u64::from(options.runs + 1));
-    let mut rows: Vec<_> = competitors
-        .into_iter()
-        .map(|competitor| {
-            progress.step(format!("building {}", competitor.name));
-            Row { competitor, program: Program::prepare(competitor, workload), runs: Vec::new() }
-        })
-        .collect();
+    progress.stage("building");
+    let mut case = Case::new(&shape);
+    let mut subjects = Vec::with_capacity(competitors.len());
+    for competitor in competitors {
+        progress.step(format!("building {}", competitor.name));
+        let subject = Subject::prepare(competitor, workload, dir.path());
+        subjects.push((subject, Vec::new()));
+        case.competitors.push(Row::new(competitor));
+    }
     for run in 1..=options.runs {
-        for row in &mut rows {
-            progress.step(format!("run {run} of {}: {}", options.runs, row.competitor.name));
-            if let Ok(program) = &row.program {
-                match count(program, &callgrind, &shape, options) {
-                    Ok(counts) => row.runs.push(counts),
-                    Err(error) => row.program = Err(error),
-                }
+        let stage = format!("run {run} of {}", options.runs);
+        progress.stage(&stage);
+        for (row, (subject, runs)) in case.competitors.iter().zip(&mut subjects) {
+            progress.step(format!("{stage}: {}", row.name));
+            let Ok(ready) = subject else { continue };
+            match count(ready, &callgrind, &shape, options.requests, cores) {
+                Ok(counts) => runs.push(counts),
+                Err(error) => *subject = Err(error),
             }
         }
     }
     progress.finish();
-    println!("{}", table::render(&rows, &shape, options.requests));
+    for (row, (subject, runs)) in case.competitors.iter_mut().zip(&subjects) {
+        row.failure = subject.as_ref().err().map(ToString::to_string);
+        row.instructions_per_request = Spread::of(runs.iter().map(|counts| counts.per(options.requests)));
+        row.requests_per_turn = median(runs.iter().filter_map(|counts| counts.per_turn(options.requests)));
+    }
+    println!("{}", report::instructions(&case));
     if let Some(by) = options.profile {
-        for row in &rows {
-            if let (Some(counts), Ok(_)) = (row.runs.last(), &row.program) {
-                println!(
-                    "\n{}",
-                    profile::render(row.competitor.name, counts, by, options.requests, options.top)
-                );
+        for (row, (_, runs)) in case.competitors.iter().zip(&subjects) {
+            if let (Some(counts), None) = (runs.last(), &row.failure) {
+                println!("\n{}", profile::render(row.name, counts, by, options.requests, options.top));
             }
         }
     }
     Ok(())
 }
 
-/// Starts the server once and counts what `options.requests` requests cost it.
-fn count(program: &Program, callgrind: &Callgrind, shape: &Shape, options: &Options) -> Result<Counts> {
+/// What `requests` requests cost, counted once.
+pub(crate) fn count(
+    subject: &Subject,
+    callgrind: &Callgrind,
+    shape: &Shape,
+    requests: u64,
+    cores: Cores,
+) -> Result<Counts> {
+    match subject {
+        Subject::Server(program) => served(program, callgrind, shape, requests, cores),
+        Subject::Job(job) => alone(job, callgrind, shape, requests, cores),
+    }
+}
+
+fn served(
+    program: &Program,
+    callgrind: &Callgrind,
+    shape: &Shape,
+    requests: u64,
+    cores: Cores,
+) -> Result<Counts> {
     let session = callgrind.session()?;
-    let server = program.start(options.server_core, Some(session.wrapper()))?;
-    let base = u64::from(options.connections) * 50;
-    let loads = [base, base, base + options.requests];
+    let server = program.start(cores.server, Some(session.wrapper()))?;
+    let base = u64::from(shape.connections) * 50;
+    let loads = [base, base, base + requests];
     let mut dumps = Vec::with_capacity(loads.len());
     for requests in loads {
-        if let Err(error) = shape.run(server.address, Extent::Requests(requests), options.load_core, None) {
+        if let Err(error) = shape.run(server.address, Extent::Requests(requests), cores.load, None) {
             return Err(server.explain(error));
         }
         std::thread::sleep(SETTLE);
@@ -125,4 +155,20 @@ fn count(program: &Program, callgrind: &Callgrind, shape: &Shape, options: &Opti
     }
     server.kill();
     Ok(dumps[2].minus(&dumps[1]))
+}
+
+fn alone(
+    job: &job::Program,
+    callgrind: &Callgrind,
+    shape: &Shape,
+    requests: u64,
+    cores: Cores,
+) -> Result<Counts> {
+    let run = |pieces| {
+        let session = callgrind.session()?;
+        job.run(shape, Extent::Requests(pieces), Some(session.wrapper()), cores.server)?;
+        session.end()
+    };
+    let base = u64::from(shape.connections);
+    Ok(run(base + requests)?.minus(&run(base)?))
 }

@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn a_path_is_cut_to_its_end() {
         assert_eq!(
-            short("/home/x/registry/src/index/io-uring-0.7.15/src/sys/mod.rs"),
+            short("/registry/src/index/io-uring-0.7.15/src/sys/mod.rs"),
             "io-uring-0.7.15/src/sys/mod.rs"
         );
         assert_eq!(short("syscall.S"), "syscall.S");

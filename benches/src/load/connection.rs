@@ -5,9 +5,11 @@
 //! reply has been compared. Offsets are in bytes and wrap at the end of a ring; a message is never cut by it.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
 
 use super::recorder::Recorder;
 use crate::Result;
@@ -39,6 +41,17 @@ pub(super) struct Connection {
     answer_at: usize,
     /// Requests still to be made.
     quota: u64,
+    /// Where to connect anew for the next request, if each is to have a connection of its own.
+    renew: Option<SocketAddr>,
+}
+
+/// Connects to a server.
+pub(super) fn open(target: SocketAddr) -> Result<TcpStream> {
+    let stream =
+        TcpStream::connect(target).map_err(|error| format!("cannot connect to {target}: {error}"))?;
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    Ok(stream)
 }
 
 /// `depth` messages back to back, and how far the socket has come with them.
@@ -81,10 +94,8 @@ impl Connection {
         exchange: &Exchange,
         depth: usize,
         quota: Option<u64>,
-    ) -> Result<Self> {
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             stream,
             number,
             interest: Interest::Readable,
@@ -98,7 +109,14 @@ impl Connection {
             outstanding: 0,
             answer_at: 0,
             quota: quota.unwrap_or(u64::MAX),
-        })
+            renew: None,
+        }
+    }
+
+    /// From now on every request has a connection of its own; requests are asked one at a time.
+    pub(super) fn renew_at(&mut self, target: SocketAddr) -> Result<()> {
+        self.renew = Some(target);
+        self.hang_up_at_once()
     }
 
     /// Sends the first requests.
@@ -114,7 +132,7 @@ impl Connection {
 
     /// Serves one event; new requests are made only while `sending`.
     pub(super) fn ready(&mut self, epoll: &Epoll, sending: bool, recorder: &mut Recorder) -> Result<State> {
-        self.read(sending, recorder)?;
+        self.read(epoll, sending, recorder)?;
         self.write()?;
         self.settle(epoll)
     }
@@ -157,7 +175,7 @@ impl Connection {
     }
 
     /// Reads what has come; compares what is complete, and asks again for each.
-    fn read(&mut self, sending: bool, recorder: &mut Recorder) -> Result<()> {
+    fn read(&mut self, epoll: &Epoll, sending: bool, recorder: &mut Recorder) -> Result<()> {
         while self.incoming.due > 0 {
             let piece = self.incoming.piece();
             let room = piece.len();
@@ -188,10 +206,31 @@ impl Connection {
             self.outstanding -= 1;
             self.answer_at = self.after(place);
             if sending {
+                if let Some(target) = self.renew
+                    && self.quota > 0
+                {
+                    self.renew(epoll, target)?;
+                }
                 self.ask(now);
             }
         }
         Ok(())
+    }
+
+    /// Hangs up and connects anew. The time that takes belongs to the next request.
+    fn renew(&mut self, epoll: &Epoll, target: SocketAddr) -> Result<()> {
+        // Closing the old one takes it out of `epoll`.
+        self.stream = open(target)?;
+        self.hang_up_at_once()?;
+        self.interest = Interest::Readable;
+        epoll.add(self.stream.as_fd(), self.number, self.interest)?;
+        Ok(())
+    }
+
+    /// Lets the socket end in a reset when it is closed: a port that waits for stragglers cannot be used again, and there
+    /// are fewer of them than requests in a second or two.
+    fn hang_up_at_once(&self) -> Result<()> {
+        Ok(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?)
     }
 
     /// Waits for the right thing, or says that there is nothing to wait for.

@@ -8,9 +8,11 @@
 mod connection;
 mod recorder;
 
-pub(crate) use recorder::Report;
+#[cfg(test)]
+pub(crate) use recorder::Latency;
+pub(crate) use recorder::{Mark, Report};
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::Result;
@@ -92,6 +94,9 @@ fn measure(options: &Options) -> Result<Report> {
             format!("{} is not on this machine; only loopback addresses are loaded", options.target).into()
         );
     }
+    if options.pipeline > 1 && Workload::find(&options.workload)?.protocol()?.renews {
+        return Err("a connection for every request carries one at a time".into());
+    }
     let epoll = Epoll::edge_triggered()?;
     let mut connections = connect(options)?;
     let mut events = Events::with_capacity(connections.len().min(1024));
@@ -135,21 +140,26 @@ fn measure(options: &Options) -> Result<Report> {
     if let Phase::Counting = phase {
         recorder.end()?;
     }
-    Ok(recorder.report())
+    recorder.report()
 }
 
 /// Opens all connections, none of which has asked anything yet.
 fn connect(options: &Options) -> Result<Vec<Connection>> {
     let workload = Workload::find(&options.workload)?;
+    let renews = workload.protocol()?.renews;
     let count = u64::from(options.connections);
     let mut connections = Vec::with_capacity(options.connections as usize);
     for number in 0..count {
         // Spread evenly, so that the shape of the load is the same until the end.
         let quota = options.requests.map(|total| total / count + u64::from(number < total % count));
         let exchange = workload.build(options.size, number)?;
-        let stream = TcpStream::connect(options.target)
-            .map_err(|error| format!("cannot connect to {}: {error}", options.target))?;
-        connections.push(Connection::new(stream, number, &exchange, options.pipeline as usize, quota)?);
+        let depth = options.pipeline as usize;
+        let mut connection =
+            Connection::new(connection::open(options.target)?, number, &exchange, depth, quota);
+        if renews {
+            connection.renew_at(options.target)?;
+        }
+        connections.push(connection);
     }
     Ok(connections)
 }
@@ -174,6 +184,13 @@ mod tests {
     fn only_this_machine_is_loaded() {
         let refused = measure_with(["192.0.2.1:80"].into_iter()).unwrap_err();
         assert!(refused.to_string().contains("not on this machine"), "{refused}");
+    }
+
+    #[test]
+    fn a_connection_for_every_request_carries_one_at_a_time() {
+        let deep = ["127.0.0.1:1", "--workload", "churn", "--pipeline", "2"];
+        let refused = measure_with(deep.into_iter()).unwrap_err();
+        assert_eq!(refused.to_string(), "a connection for every request carries one at a time");
     }
 
     #[test]

@@ -31,9 +31,44 @@ pub(crate) struct Latency {
     pub(crate) max: u64,
 }
 
+impl Latency {
+    fn of(histogram: &Histogram<u64>) -> Self {
+        Self {
+            p50: histogram.value_at_quantile(0.5),
+            p99: histogram.value_at_quantile(0.99),
+            p999: histogram.value_at_quantile(0.999),
+            max: histogram.max(),
+        }
+    }
+}
+
 impl Report {
     pub(crate) fn requests_per_second(&self) -> f64 {
         self.requests as f64 / self.seconds
+    }
+
+    /// What happened between two moments, as far as anything did.
+    pub(crate) fn between(
+        begun: Mark,
+        ended: Mark,
+        latencies: &Histogram<u64>,
+        requests: u64,
+    ) -> Result<Report> {
+        if requests == 0 {
+            return Err("not one request has ended within the time".into());
+        }
+        let seconds = (ended.time - begun.time).as_secs_f64();
+        let load = ended.load.since(begun.load);
+        let server = ended.server.zip(begun.server).map(|(ended, begun)| ended.since(begun));
+        let waited = server.map_or(load.waited, |server| server.waited.max(load.waited));
+        Ok(Report {
+            requests,
+            seconds,
+            latency: Latency::of(latencies),
+            load_cpu_share: load.used.as_secs_f64() / seconds,
+            server_cpu_nanos: server.map(|server| server.used.as_nanos() as u64),
+            disturbed_share: waited.as_secs_f64() / seconds,
+        })
     }
 
     pub(crate) fn server_nanos_per_request(&self) -> Option<f64> {
@@ -52,14 +87,14 @@ pub(super) struct Recorder {
 
 /// The process that is watched.
 #[derive(Clone, Copy)]
-struct Server {
+pub(crate) struct Server {
     pid: u32,
     clock: CpuClock,
 }
 
 /// All clocks at one moment.
 #[derive(Clone, Copy)]
-struct Mark {
+pub(crate) struct Mark {
     time: Instant,
     load: Account,
     server: Option<Account>,
@@ -84,7 +119,8 @@ impl Account {
 }
 
 impl Mark {
-    fn now(server: Option<Server>) -> Result<Self> {
+    /// Reads them, those of a watched server as well.
+    pub(crate) fn now(server: Option<Server>) -> Result<Self> {
         let server = server.map(|server| Account::of(server.pid, server.clock)).transpose()?;
         Ok(Self { time: Instant::now(), load: Account::of(std::process::id(), CpuClock::OWN)?, server })
     }
@@ -123,24 +159,7 @@ impl Recorder {
         }
     }
 
-    pub(super) fn report(&self) -> Report {
-        let (begun, ended) = (self.begun, self.ended);
-        let seconds = (ended.time - begun.time).as_secs_f64();
-        let load = ended.load.since(begun.load);
-        let server = ended.server.zip(begun.server).map(|(ended, begun)| ended.since(begun));
-        let waited = server.map_or(load.waited, |server| server.waited.max(load.waited));
-        Report {
-            requests: self.histogram.len(),
-            seconds,
-            latency: Latency {
-                p50: self.histogram.value_at_quantile(0.5),
-                p99: self.histogram.value_at_quantile(0.99),
-                p999: self.histogram.value_at_quantile(0.999),
-                max: self.histogram.max(),
-            },
-            load_cpu_share: load.used.as_secs_f64() / seconds,
-            server_cpu_nanos: server.map(|server| server.used.as_nanos() as u64),
-            disturbed_share: waited.as_secs_f64() / seconds,
-        }
+    pub(super) fn report(&self) -> Result<Report> {
+        Report::between(self.begun, self.ended, &self.histogram, self.histogram.len())
     }
 }

@@ -18,14 +18,16 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// Starts `command` on one core.
-    pub(super) fn spawn(mut command: Command, core: usize) -> Result<Self> {
+    /// Starts `command`, on one core if one is named.
+    pub(super) fn spawn(mut command: Command, core: Option<usize>) -> Result<Self> {
         let complaints = tempfile::tempfile()?;
         command.stderr(complaints.try_clone()?);
-        // SAFETY: between fork and exec the closure makes two system calls and neither allocates nor locks.
+        // SAFETY: between fork and exec the closure makes at most two system calls and neither allocates nor locks.
         unsafe {
             command.pre_exec(move || {
-                affinity::pin(core)?;
+                if let Some(core) = core {
+                    affinity::pin(core)?;
+                }
                 if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
                     return Err(io::Error::last_os_error());
                 }
@@ -33,9 +35,10 @@ impl Guarded {
             });
         }
         let program = command.get_program().to_owned();
-        let child = command
-            .spawn()
-            .map_err(|error| format!("cannot start {} on core {core}: {error}", program.display()))?;
+        let child = command.spawn().map_err(|error| match core {
+            Some(core) => format!("cannot start {} on core {core}: {error}", program.display()),
+            None => format!("cannot start {}: {error}", program.display()),
+        })?;
         Ok(Self { child, complaints })
     }
 

@@ -1,11 +1,11 @@
 //! System calls, counted exactly by the kernel's tracepoints with `perf stat`.
 
+use std::ops::Sub;
 use std::process::Command;
 
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
-use super::load::{Extent, Shape};
-use super::server::Running;
 use crate::Result;
 
 const ALL: &str = "raw_syscalls:sys_enter";
@@ -20,22 +20,48 @@ pub(crate) struct SystemCalls {
     pub(crate) enters: f64,
 }
 
-/// Counts while a load of exactly `requests` runs. The few calls that open and close its connections are
-/// counted too.
-pub(crate) fn system_calls(
-    server: &Running,
-    shape: &Shape,
-    requests: u64,
-    core: usize,
-) -> Result<SystemCalls> {
-    let file = tempfile::NamedTempFile::new()?;
-    let mut perf = Command::new("perf");
-    perf.args(["stat", "--field-separator", ",", "--event", ALL, "--event", ENTERS]);
-    perf.arg("--output").arg(file.path()).arg("--pid").arg(server.pid().to_string()).arg("--");
-    shape.run_under(perf, server.address, Extent::Requests(requests), core)?;
-    let text = std::fs::read_to_string(file.path())?;
-    let per_request = |event| Ok::<_, crate::Error>(count(&text, event)? as f64 / requests as f64);
-    Ok(SystemCalls { all: per_request(ALL)?, enters: per_request(ENTERS)? })
+/// What was counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counts {
+    all: u64,
+    enters: u64,
+}
+
+impl Counts {
+    pub(super) fn per(self, requests: u64) -> SystemCalls {
+        SystemCalls { all: self.all as f64 / requests as f64, enters: self.enters as f64 / requests as f64 }
+    }
+}
+
+impl Sub for Counts {
+    type Output = Counts;
+
+    fn sub(self, less: Counts) -> Counts {
+        Counts { all: self.all.saturating_sub(less.all), enters: self.enters.saturating_sub(less.enters) }
+    }
+}
+
+/// One run of `perf stat`, and the file that it writes.
+pub(super) struct Counter(NamedTempFile);
+
+impl Counter {
+    pub(super) fn new() -> Result<Self> {
+        Ok(Self(NamedTempFile::new()?))
+    }
+
+    /// The command, to which is added what to count, `--`, and what to run meanwhile.
+    pub(super) fn command(&self) -> Command {
+        let mut perf = Command::new("perf");
+        perf.args(["stat", "--field-separator", ",", "--event", ALL, "--event", ENTERS]);
+        perf.arg("--output").arg(self.0.path());
+        perf
+    }
+
+    /// What it has counted.
+    pub(super) fn read(&self) -> Result<Counts> {
+        let text = std::fs::read_to_string(self.0.path())?;
+        Ok(Counts { all: count(&text, ALL)?, enters: count(&text, ENTERS)? })
+    }
 }
 
 /// The count of one event in perf's comma-separated output.

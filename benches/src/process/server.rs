@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::child::Guarded;
 use super::{examples, own_program};
 use crate::Result;
-use crate::competitor::{Competitor, Server};
+use crate::competitor::{Competitor, Part};
 use crate::workload::Workload;
 
 /// The line with which every server says that it can be reached.
@@ -35,15 +35,16 @@ pub(crate) struct Running {
 impl Program {
     /// Builds the server of a competitor if that is necessary.
     pub(crate) fn prepare(competitor: &Competitor, workload: &Workload) -> Result<Program> {
-        match competitor.server(workload)? {
-            Server::Here(_) => {
-                let arguments = ["serve", competitor.name, "--workload", workload.name].map(str::to_owned);
-                Ok(Program { path: own_program()?, arguments: arguments.into() })
+        let own = |arguments: &[&str]| arguments.iter().map(|&argument| argument.to_owned()).collect();
+        match competitor.part(workload)? {
+            Part::Serve(_) => Ok(Program {
+                path: own_program()?,
+                arguments: own(&["serve", competitor.name, "--workload", workload.served_as()]),
+            }),
+            Part::Example(example) => {
+                Ok(Program { path: examples::build(example)?, arguments: own(&["--cores", "1"]) })
             }
-            Server::Example(example) => {
-                let arguments = ["--cores", "1"].map(str::to_owned);
-                Ok(Program { path: examples::build(example)?, arguments: arguments.into() })
-            }
+            Part::Work(_) => Err(format!("{} is a job, not a server", workload.name).into()),
         }
     }
 
@@ -59,7 +60,7 @@ impl Program {
         };
         command.args(&self.arguments).arg("--listen").arg(address.to_string());
         command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = Guarded::spawn(command, core)?;
+        let mut process = Guarded::spawn(command, Some(core))?;
         let out = process.child.stdout.take().expect("the output is piped");
         if !ready(out) {
             let why = match process.wait(Duration::from_millis(100))? {

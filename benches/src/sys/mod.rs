@@ -3,6 +3,7 @@
 pub(crate) mod affinity;
 pub(crate) mod cpu_clock;
 pub(crate) mod epoll;
+pub(crate) mod limits;
 pub(crate) mod terminate;
 
 use std::io;

@@ -1,6 +1,6 @@
 //! Length-prefixed messages: four bytes of big-endian length, then the body; the whole frame comes back.
 
-use super::{Exchange, STAMP, Stamp, Workload, noise};
+use super::{Exchange, Kind, Protocol, STAMP, Stamp, Workload, noise};
 
 /// The bytes of a frame's head.
 pub(crate) const HEAD: usize = size_of::<u32>();
@@ -12,8 +12,9 @@ pub(crate) const LARGEST_BODY: usize = 64 << 10;
 pub(crate) static FRAMED: Workload = Workload {
     name: "framed",
     about: "a 4-byte length and a body of at most 64 KiB, sent back whole",
-    sizes: 0..=LARGEST_BODY,
-    exchange,
+    connections: 64,
+    size: 64,
+    kind: Kind::Served(Protocol { sizes: 0..=LARGEST_BODY, exchange, speaks: "framed", renews: false }),
 };
 
 fn exchange(size: usize, seed: u64) -> Exchange {

@@ -1,33 +1,69 @@
-//! What is asked of the servers: each workload is one file and one line in [`ALL`].
+//! What is compared: each workload is one line in [`ALL`].
 //!
-//! A workload owns the client's side of a protocol as plain bytes: what a connection sends and what it must
-//! get back, known before the first packet. The load generator only copies and compares; the servers' side
-//! belongs to the competitors.
+//! Some are served: a server in one process, the load in another. Such a workload owns the client's side of a protocol as
+//! plain bytes: what a connection sends and what it must get back, known before the first packet. The load generator only
+//! copies and compares; the servers' side belongs to the competitors. Others are jobs, which a competitor does by itself:
+//! see [`crate::job`].
 
 mod echo;
 mod framed;
 
-pub(crate) use echo::ECHO;
+pub(crate) use echo::{CHURN, ECHO};
 pub(crate) use framed::{FRAMED, HEAD, LARGEST_BODY};
 
 use std::ops::RangeInclusive;
 
 use crate::Result;
+use crate::job::{self, Job};
 
 /// Every workload, in the order in which they are listed.
-pub(crate) static ALL: &[&Workload] = &[&ECHO, &FRAMED];
+pub(crate) static ALL: &[&Workload] = &[
+    &ECHO,
+    &FRAMED,
+    &CHURN,
+    &job::small_files::SMALL_FILES,
+    &job::log::LOG,
+    &job::random_reads::CACHED,
+    &job::random_reads::DIRECT,
+    &job::executor::NOP,
+    &job::executor::SPAWN,
+    &job::executor::TIMERS,
+];
 
-/// One request and its reply, repeated by every connection.
+/// One thing to compare competitors by.
 #[derive(Debug)]
 pub(crate) struct Workload {
     /// What the command line calls it.
     pub(crate) name: &'static str,
     /// One line for people.
     pub(crate) about: &'static str,
+    /// Connections, or pieces of work in flight, unless the command line says otherwise.
+    pub(crate) connections: u32,
+    /// Bytes of a message, likewise; 0 where there is none.
+    pub(crate) size: usize,
+    pub(crate) kind: Kind,
+}
+
+/// Who does the work.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// A server, loaded from outside.
+    Served(Protocol),
+    /// A competitor on its own.
+    Alone(Job),
+}
+
+/// The client's side of a protocol.
+#[derive(Debug)]
+pub(crate) struct Protocol {
     /// The message sizes it can carry.
     pub(crate) sizes: RangeInclusive<usize>,
     /// Builds the exchange of one connection; `seed` differs from connection to connection.
     pub(crate) exchange: fn(size: usize, seed: u64) -> Exchange,
+    /// The workload whose servers speak it.
+    pub(crate) speaks: &'static str,
+    /// Whether every request comes on a new connection.
+    pub(crate) renews: bool,
 }
 
 /// The bytes of one request and of its reply.
@@ -49,6 +85,13 @@ pub(crate) struct Stamp {
 /// The bytes of a stamp.
 pub(crate) const STAMP: usize = size_of::<u64>();
 
+/// Two of a name are the same.
+impl PartialEq for Workload {
+    fn eq(&self, other: &Workload) -> bool {
+        self.name == other.name
+    }
+}
+
 impl Workload {
     /// Finds a workload by its name.
     pub(crate) fn find(name: &str) -> Result<&'static Workload> {
@@ -59,13 +102,38 @@ impl Workload {
         })
     }
 
-    /// Builds an exchange, or says why `size` is impossible.
+    /// The workload whose servers serve this one.
+    pub(crate) fn served_as(&self) -> &'static str {
+        match &self.kind {
+            Kind::Served(protocol) => protocol.speaks,
+            Kind::Alone(_) => self.name,
+        }
+    }
+
+    /// Builds an exchange, or says why there is none of `size`.
     pub(crate) fn build(&self, size: usize, seed: u64) -> Result<Exchange> {
-        if !self.sizes.contains(&size) {
-            let (low, high) = (self.sizes.start(), self.sizes.end());
+        let protocol = self.protocol()?;
+        if !protocol.sizes.contains(&size) {
+            let (low, high) = (protocol.sizes.start(), protocol.sizes.end());
             return Err(format!("{} carries {low} to {high} bytes, not {size}", self.name).into());
         }
-        Ok((self.exchange)(size, seed))
+        Ok((protocol.exchange)(size, seed))
+    }
+
+    /// Its protocol, if it is served.
+    pub(crate) fn protocol(&self) -> Result<&Protocol> {
+        match &self.kind {
+            Kind::Served(protocol) => Ok(protocol),
+            Kind::Alone(_) => Err(format!("{} needs no load", self.name).into()),
+        }
+    }
+
+    /// The job, if it is one.
+    pub(crate) fn job(&self) -> Result<&Job> {
+        match &self.kind {
+            Kind::Alone(job) => Ok(job),
+            Kind::Served(_) => Err(format!("{} is served, not done alone", self.name).into()),
+        }
     }
 }
 
@@ -86,9 +154,21 @@ fn noise(size: usize, seed: u64) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    /// Those that have a protocol.
+    fn served() -> impl Iterator<Item = (&'static Workload, &'static Protocol)> {
+        ALL.iter().filter_map(|workload| Some((*workload, workload.protocol().ok()?)))
+    }
+
+    #[test]
+    fn names_are_unique() {
+        for (index, workload) in ALL.iter().enumerate() {
+            assert!(ALL[..index].iter().all(|other| other.name != workload.name), "{}", workload.name);
+        }
+    }
+
     #[test]
     fn two_connections_never_send_the_same_bytes() {
-        for workload in ALL {
+        for (workload, _) in served() {
             let (one, two) = (workload.build(64, 1).unwrap(), workload.build(64, 2).unwrap());
             assert_ne!(one.request, two.request, "{}", workload.name);
         }
@@ -96,8 +176,8 @@ mod tests {
 
     #[test]
     fn a_stamp_lies_inside_its_message() {
-        for workload in ALL {
-            for size in [*workload.sizes.start(), 7, 8, 64, *workload.sizes.end()] {
+        for (workload, protocol) in served() {
+            for size in [*protocol.sizes.start(), 7, 8, 64, *protocol.sizes.end()] {
                 let exchange = workload.build(size, 0).unwrap();
                 if let Some(stamp) = exchange.stamp {
                     assert!(stamp.request + STAMP <= exchange.request.len());

@@ -10,7 +10,7 @@ pub use steps::{AttemptStep, FillStep, OpenStep, StatxStep, TransferStep, WhenSt
 
 use crate::compile;
 use crate::error::BuildError;
-use crate::handle::{Buf, BuilderId, File, Place, Reg, Socket, Span, StreamBuf};
+use crate::handle::{Buf, BuilderId, File, Outbox, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
 use crate::tree::{Block, Kind, Step};
@@ -34,6 +34,7 @@ pub struct Chain<S> {
     /// Bytes that all frames share, and how many there are of them.
     pub(crate) constants: Vec<u8>,
     pub(crate) constant_bufs: u16,
+    pub(crate) outboxes: u16,
     /// What `statx` answers into.
     pub(crate) statx: Option<Buf>,
     pub(crate) natives: Vec<Native<S>>,
@@ -67,6 +68,7 @@ impl<S: 'static> Chain<S> {
             bufs: Vec::new(),
             constants: Vec::new(),
             constant_bufs: 0,
+            outboxes: 0,
             statx: None,
             natives: Vec::new(),
             lowering: Lowering::Chosen,
@@ -88,18 +90,18 @@ impl<S: 'static> Chain<S> {
     /// A further socket of each frame, to be given when the frame is spawned, or made by
     /// [`connect`](Chain::connect).
     pub fn socket(&mut self) -> Socket {
-        Socket(self.place())
+        Socket(self.place(false))
     }
 
     /// A file of each frame, to be given when the frame is spawned, or opened by [`open`](Chain::open).
     pub fn file(&mut self) -> File {
-        File(self.place())
+        File(self.place(true))
     }
 
-    fn place(&mut self) -> Place {
+    fn place(&mut self, file: bool) -> Place {
         let index = self.places;
         self.places = self.places.saturating_add(1);
-        Place { builder: self.id, index }
+        Place { builder: self.id, index, file }
     }
 
     /// A register of each frame. It must be written before it is read.
@@ -130,6 +132,13 @@ impl<S: 'static> Chain<S> {
     pub fn stream(&mut self, len: u32) -> StreamBuf {
         let (from, held) = (self.param(), self.param());
         StreamBuf { buf: self.buffer(len), from, len: held, end: self.reg(), room: self.reg() }
+    }
+
+    /// What each frame is about to send: see [`Outbox`].
+    pub fn outbox(&mut self) -> Outbox {
+        let index = self.outboxes;
+        self.outboxes = self.outboxes.saturating_add(1);
+        Outbox { builder: self.id, index }
     }
 
     /// Bytes that all frames share, and can only read: a greeting, a table, a key.

@@ -79,8 +79,9 @@ impl Own {
             io.spans.iter().try_for_each(|span| writable(&span.buf))?;
         }
         // What can never transfer a byte.
+        io.outbox.iter().try_for_each(|outbox| self.id(outbox.builder))?;
         let empty = |span: &Span| span.len == SpanLen::Fixed(0) || span.room() == 0;
-        if io.verb.transfers() && io.spans.iter().all(empty) {
+        if io.verb.transfers() && io.outbox.is_none() && io.spans.iter().all(empty) {
             return Err(Reason::EmptySpan);
         }
         Ok(())
@@ -119,6 +120,7 @@ impl Own {
             }
             Touch::RegMut(reg) | Touch::Value(reg) => self.reg(reg),
             Touch::Stream(stream) => self.id(stream.buf.builder),
+            Touch::Outbox(outbox) => self.id(outbox.builder),
         }
     }
 
@@ -191,7 +193,8 @@ fn check_disjoint(touches: &[Touch]) -> Result<(), Reason> {
         for b in &touches[..i] {
             let bytes = |a: Option<Span>, b: Option<Span>| a.zip(b).is_some_and(|(a, b)| may_overlap(&a, &b));
             let registers = matches!((a, b), (Touch::RegMut(a), Touch::RegMut(b)) if a == b);
-            if registers || bytes(written(a), seen(b)) || bytes(seen(a), written(b)) {
+            let outboxes = matches!((a, b), (Touch::Outbox(a), Touch::Outbox(b)) if a == b);
+            if registers || outboxes || bytes(written(a), seen(b)) || bytes(seen(a), written(b)) {
                 return Err(Reason::Overlap);
             }
         }

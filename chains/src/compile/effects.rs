@@ -57,7 +57,7 @@ fn of_io(io: &Io, visit: &mut impl FnMut(Effect)) {
         visit(Uses(io.place));
     }
     match io.verb {
-        Verb::Send | Verb::SendAll => visit(Sends(io.place)),
+        Verb::Send | Verb::SendAll | Verb::SendOutbox => visit(Sends(io.place)),
         Verb::Shutdown => {
             visit(Sends(io.place));
             visit(ShutsDown(io.place));
@@ -118,6 +118,8 @@ fn read_by_call(touch: &Touch, visit: &mut impl FnMut(Effect)) {
         Touch::Write(span) => registers(span, visit),
         Touch::Value(reg) => visit(Reads(*reg)),
         Touch::RegMut(reg) => visit(Lends(*reg)),
+        // No line but a call puts anything in, so there is nothing to be known about it.
+        Touch::Outbox(_) => {}
         Touch::Stream(stream) => [stream.from, stream.len].into_iter().for_each(|reg| visit(Reads(reg))),
     }
 }
@@ -130,7 +132,7 @@ fn written_by_call(touch: &Touch, visit: &mut impl FnMut(Effect)) {
             visit(WritesBytes(stream.buf.all()));
             [stream.from, stream.len].into_iter().for_each(|reg| visit(Writes(reg)));
         }
-        Touch::Read(_) | Touch::Value(_) => {}
+        Touch::Read(_) | Touch::Value(_) | Touch::Outbox(_) => {}
     }
 }
 

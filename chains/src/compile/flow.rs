@@ -16,7 +16,7 @@ use chainring_runtime::frame::{Directory, Extra, Len, Success, Transfer, Verb};
 use crate::access::Touch;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Cond, Expr, Node};
-use crate::handle::{BuilderId, Place, Reg, Span, SpanLen};
+use crate::handle::{BuilderId, Outbox, Place, Reg, Span, SpanLen};
 use crate::tree::{Block, Compute, IoStep, Kind, OnEnd, Step};
 
 /// An index into the lines of a flow.
@@ -67,6 +67,7 @@ pub(crate) struct Io {
     pub(crate) amount: Option<Reg>,
     /// For what opens: the directory, and where among the constants the `open_how` lies.
     pub(crate) open: Option<(Option<Place>, u32)>,
+    pub(crate) outbox: Option<Outbox>,
     pub(crate) into: Option<Reg>,
     pub(crate) on_end: OnEnd,
 }
@@ -97,6 +98,7 @@ impl Io {
                 constant: first.is_some_and(|span| span.buf.constant),
                 position: self.position.map(|reg| reg.index),
                 amount: self.amount.map(|reg| reg.index),
+                outbox: self.outbox.map(|outbox| outbox.index),
                 open: self.open.map(|(directory, how)| (at(directory), how)),
             },
         }
@@ -266,6 +268,7 @@ impl<'c> Flattener<'c> {
                 position: positions.get(i).copied(),
                 amount,
                 open,
+                outbox: io.outbox,
                 into: count.or(io.into.filter(|_| !whole)),
                 on_end: if i == 0 { io.on_end } else { OnEnd::Error },
             };

@@ -23,7 +23,7 @@ pub(crate) mod effects;
 pub(crate) mod flow;
 mod hoist;
 mod live;
-mod paths;
+pub(crate) mod paths;
 pub(crate) mod segment;
 
 use std::sync::Arc;
@@ -59,7 +59,7 @@ pub(crate) fn lower(flow: &Flow, registers: u16, lowering: Lowering, longest: us
 
 impl Lowered {
     /// What the frames' region is to do.
-    pub(crate) fn plans(&self, flow: &Flow, constants: &Arc<[u8]>) -> Plans {
+    pub(crate) fn plans(&self, flow: &Flow, constants: &Arc<[u8]>, outboxes: u16) -> Plans {
         let plan = |segment: &segment::Segment| {
             segment.plan(flow, self.generated.then(flow::follow(flow, segment.next), &self.segments))
         };
@@ -67,6 +67,7 @@ impl Lowered {
             segments: self.segments.all.iter().map(plan).collect(),
             code: self.generated.code.clone(),
             constants: constants.clone(),
+            outboxes,
         }
     }
 }
@@ -75,6 +76,9 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     let refuse = |reason| BuildError { chain: chain.name.clone(), step: None, reason };
     if chain.places > 1000 {
         return Err(refuse(Reason::TooMuch("sockets and files")));
+    }
+    if chain.outboxes > 64 {
+        return Err(refuse(Reason::TooMuch("outboxes")));
     }
     // A handle has 16 bits for its number.
     if chain.bufs.len() > usize::from(u16::MAX) {
@@ -114,6 +118,7 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
         layout,
         registers,
         constants: constants.into(),
+        outboxes: chain.outboxes,
         lowering: chain.lowering,
         accepted: chain.accepted,
         id: chain.id,

@@ -152,7 +152,7 @@ fn check(inst: &Inst, facts: &Facts) -> Result<(), Reason> {
 }
 
 /// Whether a line may fail its frame.
-fn can_fail(inst: &Inst) -> bool {
+pub(crate) fn can_fail(inst: &Inst) -> bool {
     match inst {
         Inst::Io(_) | Inst::Ensure(..) | Inst::Call(..) => true,
         Inst::Compute(Compute::Set(_, value)) | Inst::Unless(value, _) | Inst::Sleep(value) => {

@@ -61,8 +61,10 @@ pub(crate) struct Segment {
 /// Why a segment ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Boundary {
-    /// The last member's result is not known beforehand.
-    Result(&'static str),
+    /// The count of the last member is not known beforehand.
+    Count(&'static str),
+    /// Nor is the descriptor that it brings.
+    Descriptor(&'static str),
     /// The last member does not sever when it fails.
     DoesNotSever,
     /// The limit of the compiler or of the ring.
@@ -116,7 +118,8 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
         let pc = members[members.len() - 1];
         let last = io(flow, pc).expect("members are operations");
         if !last.verb.result_is_known() {
-            break Boundary::Result(flow.lines[pc].name);
+            let name = flow.lines[pc].name;
+            break if last.verb.opens() { Boundary::Descriptor(name) } else { Boundary::Count(name) };
         }
         if lowering == Lowering::Single {
             break Boundary::Forced;
@@ -167,8 +170,9 @@ impl Segment {
 impl fmt::Display for Boundary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Boundary::Result(name) => {
-                write!(f, "what `{name}` brings is known only when it has come")
+            Boundary::Count(name) => write!(f, "how much a {name} brings is known only when it has come"),
+            Boundary::Descriptor(name) => {
+                write!(f, "the descriptor that `{name}` brings is known only when it has come")
             }
             Boundary::DoesNotSever => {
                 write!(f, "a failure of its last step would not keep the next from running")

@@ -46,7 +46,7 @@ impl<S: 'static> Clone for Spawner<S> {
 
 impl<S: 'static> Spawner<S> {
     pub(crate) fn new(program: Program<S>, lowered: Lowered, limit: u32) -> Result<Self, StartError> {
-        let plans = lowered.plans(&program.0.flow, &program.0.constants);
+        let plans = lowered.plans(&program.0.flow, &program.0.constants, program.0.outboxes);
         let layout = program.0.layout;
         let runner = Runner { program, lowered, sessions: Sessions::new(), counted: Counted::default() };
         let frames = Frames::new(layout, plans, limit, runner).map_err(StartError)?;

@@ -28,6 +28,8 @@ pub(crate) struct Twin<'p> {
     pub(super) bufs: Vec<Vec<u8>>,
     /// What calls have noted there, and at which steps.
     counts: VecDeque<(u32, u64)>,
+    /// The call whose note was last made use of, before it is called here.
+    known: Option<u32>,
     strike: Option<Strike>,
     /// Whether reads may have come short there, although there was more.
     pub(super) shortened: bool,
@@ -83,6 +85,7 @@ impl<'p> Twin<'p> {
             regs,
             bufs: bufs.into(),
             counts: hints.counts,
+            known: None,
             strike: hints.strike,
             shortened: hints.shortened,
             snapshots: hints.snapshots,
@@ -284,7 +287,11 @@ impl<'p> Twin<'p> {
     pub(super) fn noted(&mut self, step: u32) -> Option<u64> {
         let (noted, count) = *self.counts.front()?;
         let here = (step + 1..=step + 2).contains(&noted);
-        here.then(|| self.counts.pop_front()).map(|_| count)
+        here.then(|| {
+            self.known = Some(noted);
+            self.counts.pop_front();
+            count
+        })
     }
 
     fn recv(
@@ -453,7 +460,8 @@ impl<'p> Twin<'p> {
         let event = match call {
             Call::Log(reg) => {
                 // What nothing in front of it has brought.
-                if self.counts.front().is_some_and(|(noted, _)| *noted == step) {
+                let known = self.known.take() == Some(step);
+                if !known && self.counts.front().is_some_and(|(noted, _)| *noted == step) {
                     self.counts.pop_front();
                 }
                 native::log(step, self.regs[*reg])

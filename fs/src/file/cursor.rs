@@ -11,9 +11,9 @@
 use std::io::{self, SeekFrom};
 
 use chainring_runtime::Descriptor;
-use chainring_runtime::buf::{BufResult, IoBuf, IoBufMut, room_of};
+use chainring_runtime::buf::{BufResult, IoBuf, IoBufMut};
 use chainring_runtime::op::read::read_at;
-use chainring_runtime::op::seek::seek;
+use chainring_runtime::op::syscall::seek;
 use chainring_runtime::op::write::write_at;
 
 use super::File;
@@ -34,7 +34,7 @@ impl File {
     /// # Errors
     /// Those of read(2).
     pub async fn read<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<usize, B> {
-        let (before, room) = (self.stream_position(), room_of(&mut buffer));
+        let (before, room) = (self.stream_position(), buffer.room_len());
         let (result, buffer) = read_at(&self.0, buffer, OWN).await;
         (result.and_then(|n| mend(&self.0, before, n, room)), buffer)
     }
@@ -45,7 +45,7 @@ impl File {
     /// Those of read(2), and [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file ends before. The buffer then
     /// has what came.
     pub async fn read_exact<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<(), B> {
-        let (wanted, mut done) = (room_of(&mut buffer), 0);
+        let (wanted, mut done) = (buffer.room_len(), 0);
         while done < wanted {
             let (result, rest) = self.read(buffer.slice(done..)).await;
             buffer = rest.into_inner();

@@ -153,7 +153,7 @@ impl File {
     }
 
     /// A duplicate that can go to another thread.
-    fn duplicate(&self) -> io::Result<std::fs::File> {
+    pub(crate) fn duplicate(&self) -> io::Result<std::fs::File> {
         self.0.as_fd().try_clone_to_owned().map(std::fs::File::from)
     }
 }

@@ -6,7 +6,7 @@
 
 use std::io;
 
-use chainring_runtime::buf::{BufResult, FixedBuf, IoBuf, IoBufMut, IoVecBuf, IoVecBufMut, room_of};
+use chainring_runtime::buf::{BufResult, FixedBuf, IoBuf, IoBufMut, IoVecBuf, IoVecBufMut};
 use chainring_runtime::op::read::read_at;
 use chainring_runtime::op::read_fixed::read_fixed_at;
 use chainring_runtime::op::read_vectored::read_vectored_at;
@@ -51,7 +51,7 @@ impl File {
         offset: u64,
         mut done: usize,
     ) -> BufResult<(), B> {
-        let wanted = room_of(&mut buffer);
+        let wanted = buffer.room_len();
         while done < wanted {
             let (result, rest) = self.read_at(buffer.slice(done..), offset.wrapping_add(done as u64)).await;
             buffer = rest.into_inner();
@@ -125,6 +125,62 @@ impl File {
             Ok(()) => write_vectored_at(&self.0, buffers, offset).await,
             Err(error) => (Err(error), buffers),
         }
+    }
+
+    /// Reads at `offset` until the rooms of all buffers are full, in order.
+    ///
+    /// Dropping the future asks for cancellation; the buffers are kept until the kernel is done with them.
+    ///
+    /// # Errors
+    /// Those of preadv(2), EINVAL for more than 1024 buffers, and [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the
+    /// file ends before. The buffers then have what came.
+    pub async fn read_exact_vectored_at<B: IoVecBufMut>(
+        &self,
+        mut buffers: B,
+        offset: u64,
+    ) -> BufResult<(), B> {
+        let (wanted, mut done) = (buffers.total_room(), 0);
+        while done < wanted {
+            let at = offset.wrapping_add(done as u64);
+            // The first time as they are: so a `Vec` has exactly what came, whatever was in it.
+            let (result, rest) = if done == 0 {
+                self.read_vectored_at(buffers, at).await
+            } else {
+                let (result, rest) = self.read_vectored_at(buffers.skip(done), at).await;
+                (result, rest.into_inner())
+            };
+            buffers = rest;
+            match result {
+                Ok(0) => return (Err(ended()), buffers),
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), buffers),
+            }
+        }
+        (Ok(()), buffers)
+    }
+
+    /// Writes all of all buffers at `offset`, in order. On a file opened for appending: at its end, in one piece or, if
+    /// the kernel stops in between, in several.
+    ///
+    /// Dropping the future asks for cancellation; it is not known how much was written.
+    ///
+    /// # Errors
+    /// Those of pwritev(2), EINVAL for more than 1024 buffers; a part may have been written then.
+    pub async fn write_all_vectored_at<B: IoVecBuf>(&self, mut buffers: B, offset: u64) -> BufResult<(), B> {
+        let (wanted, mut done) = (buffers.total_len(), 0);
+        while done < wanted {
+            let at = offset.wrapping_add(done as u64);
+            let (result, rest) = self.write_vectored_at(buffers.skip(done), at).await;
+            buffers = rest.into_inner();
+            match result {
+                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffers),
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Err(error), buffers),
+            }
+        }
+        (Ok(()), buffers)
     }
 
     /// As [`read_at`](File::read_at), into a registered buffer, whose pages the kernel need not look up.

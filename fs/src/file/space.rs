@@ -5,7 +5,7 @@ use std::io;
 use chainring_runtime::op::fadvise::fadvise;
 use chainring_runtime::op::fallocate::fallocate;
 use chainring_runtime::op::ftruncate::ftruncate;
-use chainring_runtime::op::seek::seek;
+use chainring_runtime::op::syscall::seek;
 
 use super::File;
 

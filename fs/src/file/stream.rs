@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use chainring_runtime::Descriptor;
-use chainring_runtime::buf::{BufResult, IoBufMut, Slice, room_of};
+use chainring_runtime::buf::{BufResult, IoBufMut, Slice};
 use chainring_runtime::op::Op;
 use chainring_runtime::op::read::{Read, read_at};
 use futures::Stream;
@@ -97,7 +97,7 @@ impl<B: IoBufMut, F: FnMut() -> io::Result<B>> ReadStream<B, F> {
     fn fill(&mut self) -> io::Result<()> {
         while self.reading.len() < self.depth {
             let mut buffer = (self.make)()?;
-            let len = room_of(&mut buffer);
+            let len = buffer.room_len();
             if len == 0 {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "a buffer without room"));
             }

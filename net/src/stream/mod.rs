@@ -10,7 +10,6 @@ use chainring_runtime::op::send_zc::send_zc;
 use chainring_runtime::op::sendmsg::sendmsg;
 use chainring_runtime::{AnyDescriptor, Descriptor};
 
-mod rest;
 #[macro_use]
 mod reads;
 #[macro_use]
@@ -19,7 +18,6 @@ mod writes;
 mod halves;
 
 pub(crate) use halves::end_of_writing;
-use rest::Rest;
 
 /// Fills all of the room.
 ///
@@ -75,19 +73,18 @@ pub(crate) async fn write_all_zero_copy<B: IoBuf>(socket: &Descriptor, mut buffe
 /// Sends all of the bytes of all parts.
 pub(crate) async fn write_all_vectored<B: IoVecBuf>(
     socket: &impl AnyDescriptor,
-    buffers: B,
+    mut buffers: B,
 ) -> BufResult<(), B> {
-    let len = buffers.total_len();
-    let mut rest = Rest { of: buffers, skipped: 0 };
-    while rest.skipped < len {
+    let (len, mut sent) = (buffers.total_len(), 0);
+    while sent < len {
         let control = Default::default();
-        let (result, sent_of) = sendmsg(socket, rest, None, control, libc::MSG_WAITALL).await;
-        rest = sent_of;
+        let (result, rest) = sendmsg(socket, buffers.skip(sent), None, control, libc::MSG_WAITALL).await;
+        buffers = rest.into_inner();
         match result {
-            Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), rest.of),
-            Ok(n) => rest.skipped += n,
-            Err(error) => return (Err(error), rest.of),
+            Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffers),
+            Ok(n) => sent += n,
+            Err(error) => return (Err(error), buffers),
         }
     }
-    (Ok(()), rest.of)
+    (Ok(()), buffers)
 }

@@ -3,22 +3,61 @@
 use std::mem::MaybeUninit;
 
 use super::IoBufMut;
+use crate::ring::transfer_len;
 
-/// How many bytes an operation can fill in `buffer`, those counted that are initialised already.
-pub fn room_of(buffer: &mut impl IoBufMut) -> usize {
-    // SAFETY: it is only measured.
-    unsafe { buffer.room() }.len()
+/// A buffer that an operation fills, and how much room the kernel was told of.
+///
+/// A buffer type is safe code: it may give another room, of another length, each time it is asked. So it is asked once a
+/// submission, and the count that comes back is held against what it said then.
+#[derive(Debug)]
+pub(crate) struct Filling<B> {
+    buffer: B,
+    room: u32,
 }
 
-/// Tells `buffer` that the kernel wrote `n` bytes into its room, having checked that they fit: a count that
-/// the kernel reports is not trusted.
-///
-/// To be called once, with the count of a completion of an operation that was given this room.
-pub(crate) fn filled(buffer: &mut impl IoBufMut, n: usize) {
-    let room = room_of(buffer);
-    assert!(n <= room, "the kernel reports {n} bytes in a buffer of {room}");
-    // SAFETY: the kernel wrote the first `n` bytes of the room, and they are inside it.
-    unsafe { buffer.filled(n) }
+impl<B: IoBufMut> Filling<B> {
+    #[inline]
+    pub(crate) fn new(buffer: B) -> Self {
+        Filling { buffer, room: 0 }
+    }
+
+    #[inline]
+    pub(crate) fn buffer(&self) -> &B {
+        &self.buffer
+    }
+
+    /// The room, as much of it as one transfer can fill, for the kernel and nobody else.
+    #[inline]
+    pub(crate) fn room(&mut self) -> &mut [MaybeUninit<u8>] {
+        // SAFETY: the kernel only ever writes bytes, and bytes that it wrote are initialised.
+        let room = unsafe { self.buffer.room() };
+        self.room = transfer_len(room.len());
+        &mut room[..self.room as usize]
+    }
+
+    /// The buffer, of which the kernel was told no room, or wrote nothing.
+    #[inline]
+    pub(crate) fn untouched(self) -> B {
+        self.buffer
+    }
+
+    /// Whether there was room when the kernel was last told.
+    pub(crate) fn had_room(&self) -> bool {
+        self.room > 0
+    }
+
+    /// The buffer, which is told that the kernel wrote `n` bytes into its room. That they fit is checked: a count that
+    /// the kernel reports is not trusted.
+    ///
+    /// To be called with the count of a completion of the operation that was last given the room.
+    #[inline]
+    pub(crate) fn filled(mut self, n: usize) -> B {
+        let room = self.room;
+        assert!(n <= room as usize, "the kernel reports {n} bytes in a buffer of {room}");
+        // SAFETY: the kernel wrote the first `n` bytes of the room that the buffer last gave, and they are inside it.
+        unsafe { self.buffer.filled(n) }
+        self.buffer
+    }
 }
 
 /// Initialised bytes as room to be written.

@@ -14,6 +14,20 @@
 //! let received = chainring_runtime::op::recv::recv(socket, &mut bytes[..], 0);
 //! # }
 //! ```
+//!
+//! Nor for bytes to be sent, unless they are `'static`:
+//!
+//! ```compile_fail,E0521
+//! # async fn no(socket: &chainring_runtime::Descriptor, bytes: &[u8]) {
+//! let sent = chainring_runtime::op::send::send(socket, bytes, 0);
+//! # }
+//! ```
+//!
+//! ```compile_fail,E0277
+//! # async fn no(socket: &chainring_runtime::Descriptor, bytes: &mut Vec<u8>) {
+//! let sent = chainring_runtime::op::send::send(socket, bytes, 0);
+//! # }
+//! ```
 
 mod aligned;
 #[cfg(feature = "bytes")]
@@ -26,6 +40,7 @@ mod pages;
 mod plain;
 mod pool;
 mod ring;
+mod skip;
 mod slice;
 mod vectored;
 
@@ -33,14 +48,14 @@ use std::mem::MaybeUninit;
 
 pub use aligned::AlignedBuf;
 pub use direct::{DirectAlignment, DirectBuf};
-pub use fill::room_of;
-pub(crate) use fill::{filled, filled_twice};
+pub(crate) use fill::{Filling, filled_twice};
 pub use fixed::{FixedBuf, FixedPool};
 pub use lent::PoolBuf;
 pub(crate) use pages::{PAGE, Pages};
 pub(crate) use plain::Plain;
 pub use pool::{BufferPool, PoolOptions, PoolUsage};
 pub(crate) use pool::{Lease, Shared as PoolShared};
+pub use skip::Skip;
 pub use slice::Slice;
 pub(crate) use vectored::{Gathered, Iovecs};
 pub use vectored::{IoVecBuf, IoVecBufMut};
@@ -49,6 +64,14 @@ pub use vectored::{IoVecBuf, IoVecBufMut};
 pub type BufResult<T, B> = (std::io::Result<T>, B);
 
 /// Bytes that the kernel may read.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a buffer that the kernel can be let read",
+    label = "not an owned buffer",
+    note = "an operation owns its buffer until the kernel is done with it, so a borrowed one (`&[u8]`, `&Vec<u8>`) \
+            cannot be used unless it is `'static`: pass a `Vec<u8>`, `String`, `Rc<[u8]>`, `bytes::Bytes` (feature \
+            `bytes`) or a buffer of a pool by value, and take it back from the result; a part of one is \
+            `buffer.slice(..)`"
+)]
 pub trait IoBuf: 'static {
     /// The initialised bytes.
     fn as_bytes(&self) -> &[u8];
@@ -67,7 +90,16 @@ pub trait IoBuf: 'static {
 
 /// Memory that the kernel may write.
 ///
-/// Its two methods are unsafe to *call*, not to implement: only the runtime calls them.
+/// Its first two methods are unsafe to *call*, not to implement: only the runtime calls them, the first once a
+/// submission. What they say is believed for one operation and not beyond: a buffer that gives another room each time is
+/// of no use, but does no harm.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a buffer that the kernel can be let write into",
+    label = "not an owned, writable buffer",
+    note = "an operation owns its buffer until the kernel is done with it, so a borrowed one (`&mut [u8]`, \
+            `&mut Vec<u8>`) cannot be used: pass a `Vec<u8>`, `Box<[u8]>`, `bytes::BytesMut` (feature `bytes`) or a \
+            buffer of a pool by value, and take it back from the result; a part of one is `buffer.slice(..)`"
+)]
 pub trait IoBufMut: IoBuf {
     /// All memory that an operation may fill, the initialised bytes included.
     ///
@@ -79,7 +111,9 @@ pub trait IoBufMut: IoBuf {
     /// has exactly these bytes.
     ///
     /// # Safety
-    /// The first `n` bytes of [`room`](IoBufMut::room) must be initialised.
+    /// `n` must be at most the length of what [`room`](IoBufMut::room) last gave, or of what
+    /// [`as_bytes`](IoBuf::as_bytes) gives now. Of the first `n` bytes of that room those behind the length of
+    /// `as_bytes` must have been initialised since.
     unsafe fn filled(&mut self, n: usize);
 
     /// How many bytes an operation may fill, the initialised ones included.

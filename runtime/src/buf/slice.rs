@@ -61,10 +61,14 @@ impl<B: IoBufMut> IoBufMut for Slice<B> {
     }
 
     unsafe fn filled(&mut self, n: usize) {
+        let counted = self.buffer.as_bytes().len();
+        assert!(self.start <= counted, "a buffer has only {counted} of the {} bytes that it had", self.start);
         // What lies behind the slice stays: a buffer never gets shorter through a view of it.
-        let len = self.buffer.as_bytes().len().max(self.start + n);
-        // SAFETY: the bytes before the slice's start were initialised when it was made, `n` more are by
-        // the caller's promise, and so is whatever the buffer itself counts as initialised.
+        let len = counted.max(self.start + n);
+        // SAFETY:
+        // - `len` is the length of `as_bytes`, or the end of what the caller says was written, which is in the room that
+        //   the buffer last gave: `room` passed on what lies behind `start`;
+        // - what lies behind `as_bytes` is behind `start` too, so the caller promises that it was written.
         unsafe { self.buffer.filled(len) }
     }
 }

@@ -8,11 +8,18 @@
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
-use super::{IoBuf, IoBufMut};
+use super::{IoBuf, IoBufMut, Skip};
 use crate::ring::transfer_len;
 
-/// Several parts that the kernel may read. At most 1024 (`IOV_MAX`); with more the operation fails with
+/// Several parts that the kernel may read: a `Vec`, boxed slice or array of buffers, or up to four of different types as a
+/// tuple. At most 1024 (`IOV_MAX`); with more the operation fails with
 /// EINVAL.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of buffers that the kernel can be let read",
+    label = "not a list of owned buffers",
+    note = "an operation owns its buffers until the kernel is done with them, so borrowed ones (`&[IoSlice]`, `&[&[u8]]`) \
+            cannot be used: pass a `Vec`, array or tuple of owned buffers by value, and take it back from the result"
+)]
 pub trait IoVecBuf: 'static {
     /// The initialised bytes of each part, in order.
     fn parts(&self) -> impl Iterator<Item = &[u8]>;
@@ -21,11 +28,26 @@ pub trait IoVecBuf: 'static {
     fn total_len(&self) -> usize {
         self.parts().map(<[u8]>::len).sum()
     }
+
+    /// An owned view of what comes behind the first bytes of all parts together, for going on behind a short transfer.
+    /// An operation that fills it panics if the parts do not have these bytes.
+    fn skip(self, bytes: usize) -> Skip<Self>
+    where
+        Self: Sized,
+    {
+        Skip::new(self, bytes)
+    }
 }
 
 /// Several parts that the kernel may write.
 ///
-/// Its two methods are unsafe to *call*, not to implement: only the runtime calls them.
+/// Its first two methods are unsafe to *call*, not to implement: only the runtime calls them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of buffers that the kernel can be let write into",
+    label = "not a list of owned, writable buffers",
+    note = "an operation owns its buffers until the kernel is done with them, so borrowed ones (`&mut [IoSliceMut]`) cannot \
+            be used: pass a `Vec`, array or tuple of owned buffers by value, and take it back from the result"
+)]
 pub trait IoVecBufMut: IoVecBuf {
     /// All memory that an operation may fill, in order.
     ///
@@ -36,9 +58,16 @@ pub trait IoVecBufMut: IoVecBuf {
     /// Told after an operation how many bytes of each room hold its data.
     ///
     /// # Safety
-    /// For each `i`, the first `counts[i]` bytes of the `i`th room that [`rooms`](IoVecBufMut::rooms) gave
-    /// when it was last called must be initialised, and there must not be more counts than there were rooms.
+    /// There must not be more counts than [`rooms`](IoVecBufMut::rooms) last gave rooms. For each `i`, `counts[i]` must be
+    /// at most the length of the `i`th of them, or of the `i`th of the [`parts`](IoVecBuf::parts) that there are now. Of
+    /// the first `counts[i]` bytes of that room those behind the length of that part must have been initialised since.
     unsafe fn filled(&mut self, counts: &[usize]);
+
+    /// How many bytes an operation may fill, the initialised ones included.
+    fn total_room(&mut self) -> usize {
+        // SAFETY: they are only measured.
+        unsafe { self.rooms() }.map(|room| room.len()).sum()
+    }
 }
 
 macro_rules! list {

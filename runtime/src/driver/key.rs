@@ -59,6 +59,8 @@ impl Key {
     pub(crate) const CANCEL: Key = Key(2 << KIND_SHIFT);
     pub(crate) const BELL: Key = Key(3 << KIND_SHIFT);
     pub(crate) const HEARD: Key = Key(4 << KIND_SHIFT);
+    /// Not 0, which no key is: a frame that expects nothing has it in place of a key.
+    const SLOT: u64 = 8;
     const UNHEARD: u64 = 5;
     const LIST: u64 = 6;
     const DIRECT: u64 = 7;
@@ -71,7 +73,7 @@ impl Key {
 
     #[inline]
     pub(crate) fn slot(index: u32, generation: u32) -> Key {
-        Key::new(0, 0, index, generation)
+        Key::new(Key::SLOT, 0, index, generation)
     }
 
     pub(crate) fn list(index: u32, generation: u32) -> Key {
@@ -121,11 +123,10 @@ impl Key {
         user_data.wrapping_add(1 << STEP_SHIFT)
     }
 
-    /// The key of the slot that `user_data` names, if it is a slot's.
+    /// All of a completion's `user_data`, to be compared with a slot's key: a slot's operation has neither owner nor steps.
     #[inline]
-    pub(crate) fn of_slot(user_data: u64) -> Option<Key> {
-        // A slot's operation has neither owner nor steps: if any is there, the key is that of no slot.
-        (user_data >> KIND_SHIFT == 0).then_some(Key(user_data))
+    pub(crate) fn of_completion(user_data: u64) -> Key {
+        Key(user_data)
     }
 
     /// Takes a completion's `user_data` apart.
@@ -137,7 +138,7 @@ impl Key {
     #[inline]
     pub(crate) fn kind(self) -> Kind {
         match self.0 >> KIND_SHIFT {
-            0 => Kind::Slot,
+            Key::SLOT => Kind::Slot,
             1 => Kind::Frame,
             2 => Kind::Cancel,
             3 => Kind::Bell,
@@ -175,6 +176,13 @@ impl std::fmt::Debug for Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_key_is_nothing() {
+        for key in [Key::slot(0, 0), Key::frame(0, 0, 0), Key::list(0, 0), Key::direct(0), Key::CANCEL] {
+            assert_ne!(key.with_step(0), 0, "{key:?}");
+        }
+    }
 
     #[test]
     fn a_key_survives_the_round_trip_through_user_data() {

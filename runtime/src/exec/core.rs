@@ -2,15 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::Remote;
 use super::blocking::Pool;
 use super::budget::Budget;
-use super::task::{self, Scheduler};
+use super::task::{self, Polled, Scheduler};
+use super::{Remote, Waiter};
 use crate::driver::Driver;
 use crate::metrics::Metrics;
 use crate::ring::capabilities::Capabilities;
@@ -34,10 +34,15 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    /// A clone of a waker: a cheap one if it is that of a task of this core.
+    /// The task that is polled, if that is its waker. It is one of this core's, and not done.
     #[inline]
-    pub(crate) fn clone_waker(&self, waker: &Waker) -> Waker {
-        task::clone_here(waker, &self.scheduler)
+    pub(crate) fn polled_with(&self, waker: &Waker) -> Option<Polled<'_>> {
+        self.scheduler.polled_with(waker)
+    }
+
+    /// Whoever polls with `waker`.
+    pub(crate) fn waiter(&self, waker: &Waker) -> Waiter {
+        Waiter::new(waker, &self.scheduler)
     }
 
     /// Lets other cores' rings send to this one's, where the kernel can.
@@ -48,6 +53,8 @@ impl Core {
         Ok(())
     }
 }
+
+const NO_CORE: &str = "there is no chainring runtime on this thread: use block_on";
 
 thread_local! {
     static CURRENT: Cell<*const Core> = const { Cell::new(ptr::null()) };
@@ -63,7 +70,7 @@ impl Handle {
     /// # Panics
     /// Outside of a runtime.
     pub fn current() -> Handle {
-        Handle::try_current().expect("there is no chainring runtime on this thread: use block_on")
+        Handle::try_current().expect(NO_CORE)
     }
 
     /// The core that this thread runs at the moment, if it runs one.
@@ -78,6 +85,31 @@ impl Handle {
         unsafe {
             Rc::increment_strong_count(core);
             Some(Handle(Rc::from_raw(core)))
+        }
+    }
+
+    /// Shows the core that this thread runs at the moment, with the pointer for [`Handle::of`].
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    #[inline]
+    pub(crate) fn with_current<T>(then: impl FnOnce(&Core, NonNull<Core>) -> T) -> T {
+        let core = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
+        let core = NonNull::new(core.cast_mut()).expect(NO_CORE);
+        // SAFETY: an `Entered` holds the core until it takes the pointer back, which happens on this thread, in a frame of
+        // the stack below this one.
+        then(unsafe { core.as_ref() }, core)
+    }
+
+    /// A handle to a core that somebody shares.
+    ///
+    /// # Safety
+    /// The pointer is one that `with_current` gave, on this thread, and the core is there.
+    pub(crate) unsafe fn of(core: NonNull<Core>) -> Handle {
+        // SAFETY: the caller's promise: the pointer is that of an `Rc` whose count is not zero.
+        unsafe {
+            Rc::increment_strong_count(core.as_ptr());
+            Handle(Rc::from_raw(core.as_ptr()))
         }
     }
 

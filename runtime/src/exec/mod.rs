@@ -5,6 +5,10 @@
 //! the only part that other threads see: a queue of what they want, and a bell that ends the core's sleep.
 //! What comes from other threads with a value (blocking closures, futures on other cores) comes in a packet.
 
+/// What [`sleeper`] is written with: the models have others.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
+}
 #[allow(unsafe_code)]
 mod bell;
 mod blocking;
@@ -18,6 +22,7 @@ mod packet;
 mod quietly;
 mod remote;
 mod runtime;
+mod sleeper;
 mod spawn;
 mod stand_in;
 #[allow(unsafe_code)]
@@ -42,5 +47,6 @@ pub use yields::yield_now;
 
 pub(crate) use bell::{message, ring};
 pub(crate) use remote::Remote;
+pub(crate) use task::{TaskRef, Waiter};
 pub(crate) use wake_all::wake_all;
 pub(crate) use yields::settle;

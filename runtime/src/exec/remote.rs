@@ -3,12 +3,13 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use concurrent_queue::ConcurrentQueue;
 
 use super::Handle;
 use super::bell::{self, Bell};
+use super::sleeper::Sleeper;
 use super::task::TaskRef;
 use crate::driver::Driver;
 
@@ -23,9 +24,7 @@ pub(super) enum Message {
 /// Shared by a core with every waker of its tasks, wherever they are.
 pub(crate) struct Remote {
     queue: ConcurrentQueue<Message>,
-    /// Set behind a push, cleared before the queue is emptied: spares the core a look at the queue each turn.
-    pushed: AtomicBool,
-    asleep: AtomicBool,
+    sleeper: Sleeper,
     /// Whether the ring watches the bell; used by the core's thread only.
     armed: AtomicBool,
     bell: Bell,
@@ -37,8 +36,7 @@ impl Remote {
     pub(crate) fn new() -> io::Result<Remote> {
         Ok(Remote {
             queue: ConcurrentQueue::unbounded(),
-            pushed: AtomicBool::new(false),
-            asleep: AtomicBool::new(false),
+            sleeper: Sleeper::new(),
             armed: AtomicBool::new(false),
             bell: Bell::lease()?,
             ring: OnceLock::new(),
@@ -58,19 +56,10 @@ impl Remote {
     /// Puts a message into the queue, from any thread; gives it back if the core has ended.
     pub(super) fn send(&self, message: Message) -> Result<(), Message> {
         self.queue.push(message).map_err(|refused| refused.into_inner())?;
-        // No plain store: the core must see what everybody pushed whose mark this one covers.
-        self.pushed.swap(true, Ordering::Release);
-        self.wake();
-        Ok(())
-    }
-
-    /// Ends the core's sleep, if it sleeps.
-    fn wake(&self) {
-        // Pairs with the fence in `fall_asleep`: either we see that it sleeps, or it sees what we pushed.
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+        if self.sleeper.mark() {
             self.ring_bell();
         }
+        Ok(())
     }
 
     #[cold]
@@ -96,24 +85,23 @@ impl Remote {
 
     /// The messages that are there now. Dropped halfway, as when a message panics, it leaves the rest for later.
     pub(super) fn batch(&self) -> Batch<'_> {
-        self.pushed.swap(false, Ordering::Acquire);
+        self.sleeper.begin();
         Batch { remote: self, left: self.queue.len() }
     }
 
     /// Whether nothing has been pushed since the last batch.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        !self.pushed.load(Ordering::Relaxed)
+        !self.sleeper.is_marked()
     }
 
     /// Announces that the core is about to sleep. Look at the queue once more afterwards.
     pub(super) fn fall_asleep(&self) {
-        self.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        self.sleeper.fall_asleep();
     }
 
     pub(super) fn get_up(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
+        self.sleeper.get_up();
     }
 
     /// Has the core's ring watch the bell, if it does not yet. False if there was no room: the core must not
@@ -162,7 +150,7 @@ impl Iterator for Batch<'_> {
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         if self.left > 0 {
-            self.remote.pushed.store(true, Ordering::Relaxed);
+            self.remote.sleeper.leave();
         }
     }
 }

@@ -12,7 +12,6 @@ use super::Handle;
 use super::core::Core;
 use super::quietly::quietly;
 use super::remote::Message;
-use super::task;
 use crate::events;
 #[cfg(feature = "tracing")]
 use crate::metrics::Metrics;
@@ -27,7 +26,7 @@ impl Core {
         self.driver.counters.turns.add(1);
         let mut next = None;
         let whole = self.caught(|| {
-            self.run_tasks();
+            self.scheduler.run(TASKS_A_TURN, &self.driver.counters.polls);
             self.driver.close_left();
             self.driver.run_backlog();
             self.driver.run_ready();
@@ -49,13 +48,6 @@ impl Core {
         self.after_enter();
     }
 
-    fn run_tasks(&self) {
-        for _ in 0..self.scheduler.ready().min(TASKS_A_TURN) {
-            self.driver.counters.polls.add(1);
-            self.scheduler.run_one();
-        }
-    }
-
     /// Takes what other threads have sent, as much as there is now.
     fn take_remote(&self) {
         if self.remote.is_empty() {
@@ -72,7 +64,7 @@ impl Core {
 
     /// Whether something waits for its turn on this side of the ring.
     pub(crate) fn has_ready(&self) -> bool {
-        self.main_woken.get() || self.scheduler.ready() > 0 || self.driver.has_ready()
+        self.main_woken.get() || self.scheduler.has_ready() || self.driver.has_ready()
     }
 
     /// Tasks that are not done; the one that stands for `block_on`'s future is none.
@@ -109,7 +101,7 @@ impl Core {
     }
 
     fn after_enter(&self) {
-        self.caught(|| self.driver.reap(|waker| task::wake_here(waker, &self.scheduler)));
+        self.caught(|| self.driver.reap(|task| task.wake_here(&self.scheduler)));
         if self.driver.take_bell() {
             self.driver.counters.bells.add(1);
             self.remote.bell_rang();

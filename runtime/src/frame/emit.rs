@@ -14,7 +14,7 @@ use std::ptr::NonNull;
 use super::code::{Outcome, Trap};
 use super::frames::Region;
 use super::memory::{PARTIAL, Record};
-use super::template::{Member, NO_CODE, NONE, Template};
+use super::template::{Address, Member, NO_CODE, NONE, Template};
 use super::token::Frame;
 use super::verb::Moves;
 use super::wide::Part;
@@ -268,11 +268,13 @@ impl Region {
     /// The bytes that a member of the current segment transfers, as the registers say now. An over-long register
     /// counts as the most that it may be: only a submission of it is an error.
     pub(super) fn wanted(&self, record: Record, member: u8) -> u32 {
-        let (segment, member) = (usize::from(record.header().segment.get()), usize::from(member));
-        self.length(record, &self.templates[segment].members[member])
-    }
-
-    fn length(&self, record: Record, member: &Member) -> u32 {
+        let template = &self.templates[usize::from(record.header().segment.get())];
+        let (member, wide) = (&template.members[usize::from(member)], &template.wide[usize::from(member)]);
+        if let Address::Outbox(outbox) = wide.address {
+            let index = record.header().key.get().index() as usize;
+            // SAFETY: the kernel may read what the outbox names; its length is nobody's but ours.
+            return unsafe { &*self.outboxes.get(index, outbox) }.len() as u32;
+        }
         if !member.verb.transfers() {
             return 0;
         }
@@ -360,7 +362,8 @@ impl<'f> Frame<'f> {
         let header = record.header();
         header.from.set(from);
         header.to.set(to);
-        header.done.set(done.min(region.length(record, &members[0])));
+        header.segment.set(segment);
+        header.done.set(done.min(region.wanted(record, from)));
         header.raise(PARTIAL);
         region.await_counted(record, segment, template.completions.min(members.len() as u16));
         self.give_up();

@@ -10,6 +10,7 @@ use super::code::{self, Code, Trap};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, FREE, Header, Memory, PARKED, Record, VACANT};
+use super::outbox::Outboxes;
 use super::plan::{PlanError, Plans};
 use super::template::{self, Bounds, Template};
 use super::token::{Frame, Stop};
@@ -24,7 +25,7 @@ use crate::op::{Completion, cancel};
 /// Each method is given the frame, with nothing of it in flight, and ends by submitting, parking or freeing it. A
 /// panic in one of them aborts the process: whoever runs foreign code in them catches its panics.
 pub trait Resume: 'static {
-    /// The whole segment has succeeded, and its plan says [`Then::Resume`].
+    /// The whole segment has succeeded, and its plan says [`Then::Resume`](super::Then::Resume).
     fn advanced(&self, frame: Frame<'_>, segment: u16);
 
     /// What was to follow a segment that has succeeded did not end with a submission.
@@ -87,6 +88,7 @@ pub(crate) struct Region {
     pub(super) trap: Cell<Trap>,
     /// What the kernel may read for any of the frames.
     pub(super) constants: Arc<[u8]>,
+    pub(super) outboxes: Outboxes,
     /// Segments that have succeeded as a whole.
     pub(super) advanced: Counter,
     free: Cell<u32>,
@@ -114,7 +116,7 @@ impl<R: Resume> Frames<R> {
         limit: u32,
         runner: R,
     ) -> Result<Rc<Self>, FramesError> {
-        let Plans { segments, code, constants } = plans.into();
+        let Plans { segments, code, constants, outboxes } = plans.into();
         let core = Handle::current();
         let ring = &core.driver().ring;
         if !layout.is_nameable() {
@@ -124,6 +126,7 @@ impl<R: Resume> Frames<R> {
         let bounds = Bounds {
             layout: &layout,
             constants: constant_bytes,
+            outboxes,
             segments: segments.len(),
             ops: code.ops.len(),
             longest_list: ring.longest_list(),
@@ -152,6 +155,7 @@ impl<R: Resume> Frames<R> {
                     handover: Cell::new(None),
                     trap: Cell::new(Trap::Division),
                     constants,
+                    outboxes: Outboxes::new(outboxes),
                     advanced,
                     free,
                     live,
@@ -236,6 +240,7 @@ impl Region {
     #[cold]
     fn grow(&self) -> bool {
         let Ok(fresh) = self.memory.grow() else { return false };
+        self.outboxes.grow(fresh.end as usize);
         for index in fresh.rev() {
             let header = self.memory.record(index as usize).header();
             header.flags.set(FREE);
@@ -311,6 +316,7 @@ impl Region {
         self.free.set(index as u32);
         self.live.set(self.live.get() - 1);
         self.memory.discard(index);
+        self.empty_all(index);
         self.forget_if_unused();
     }
 
@@ -399,6 +405,7 @@ impl<R> Drop for Frames<R> {
         // go earlier, and then nobody knows what the kernel still writes: keep the mappings.
         if self.region.any(Header::in_flight) {
             std::mem::forget(self.region.constants.clone());
+            self.region.outboxes.leak();
             return self.region.memory.leak();
         }
         // Frames are still in use if their tokens were leaked.

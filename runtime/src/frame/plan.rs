@@ -58,6 +58,8 @@ pub struct Extra {
     pub position: Option<u16>,
     /// For `Fallocate`: the register with the number of bytes.
     pub amount: Option<u16>,
+    /// For `SendOutbox`: which. Its span has no bytes.
+    pub outbox: Option<u16>,
     /// For `Open`: the directory's descriptor, and where among the constants the `open_how` lies.
     pub open: Option<(Directory, u32)>,
 }
@@ -110,6 +112,8 @@ pub struct Plans {
     pub code: Code,
     /// Bytes that all frames share, and nobody writes.
     pub constants: Arc<[u8]>,
+    /// Outboxes that each frame has.
+    pub outboxes: u16,
 }
 
 impl<P: Into<Vec<Plan>>> From<P> for Plans {

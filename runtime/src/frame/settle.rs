@@ -7,7 +7,7 @@ use super::code::Outcome;
 use super::emit::Interrupt;
 use super::frames::{Frames, Region, Resume};
 use super::memory::{BAD, CANCELLING, PARTIAL, Record, VACANT};
-use super::template::{NO_CODE, NONE, Template};
+use super::template::{Address, NO_CODE, NONE, Template};
 use super::token::{Frame, Stop};
 use super::verb::Success;
 
@@ -58,7 +58,7 @@ impl<R: Resume> Frames<R> {
 
         let succeeded = !header.has(BAD);
         let ended = if succeeded { last + 1 } else { header.bad_member.get() };
-        self.region.vacate(record, template, first..ended);
+        self.region.passed(record, template, first..ended);
         let cancelling = header.has(CANCELLING);
         let (member, result) = if succeeded {
             (last, header.last_result.get())
@@ -115,8 +115,20 @@ impl Region {
         }
     }
 
-    /// The members of this range have succeeded: what they were to close is closed, unless one behind has opened
-    /// something in its place.
+    /// The members of this range have succeeded: what they were to close is closed, what they were to send is sent.
+    fn passed(&self, record: Record, template: &Template, members: Range<u8>) {
+        if template.is_hot() {
+            return;
+        }
+        self.vacate(record, template, members.clone());
+        for wide in &template.wide[usize::from(members.start)..usize::from(members.end)] {
+            if let Address::Outbox(outbox) = wide.address {
+                self.empty(record.header().key.get().index() as usize, outbox);
+            }
+        }
+    }
+
+    /// What the members of this range were to close is closed, unless one behind has opened something in its place.
     fn vacate(&self, record: Record, template: &Template, members: Range<u8>) {
         let members = &template.members[usize::from(members.start)..usize::from(members.end)];
         for (i, member) in members.iter().enumerate() {
@@ -127,6 +139,18 @@ impl Region {
                 unsafe { record.word(usize::from(member.place)) }.set(VACANT);
             }
         }
+    }
+
+    /// Empties an outbox of a frame of which nothing is in flight.
+    fn empty(&self, index: usize, outbox: u16) {
+        // SAFETY: nothing of the frame is in flight, and no token of it is out that could have lent the outbox. What
+        // is dropped runs no foreign code.
+        unsafe { &mut *self.outboxes.get(index, outbox) }.clear();
+    }
+
+    /// Empties all outboxes of a frame that ends.
+    pub(super) fn empty_all(&self, index: usize) {
+        (0..self.outboxes.each() as u16).for_each(|outbox| self.empty(index, outbox));
     }
 
     /// Closes what is in the place of a descriptor, if anything is.

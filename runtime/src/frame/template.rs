@@ -80,6 +80,8 @@ pub(super) enum Address {
     Register(u16),
     /// The path that names the descriptor itself: an empty one.
     Itself,
+    /// What this outbox holds, and word 3 has its length.
+    Outbox(u16),
 }
 
 /// What word 1 is.
@@ -115,7 +117,8 @@ pub(super) struct Template {
     pub(super) successor: u16,
     /// The same, if it can be submitted where a completion is met, by the shortest way.
     pub(super) then: u16,
-    /// Whether its success needs no more than its count: no descriptor comes or goes, and the last member moves bytes.
+    /// Whether its success needs no more than its count: no descriptor comes or goes, no outbox is emptied, and the last
+    /// member moves bytes.
     pub(super) simple: bool,
     /// Simple, of plain members that transfer bytes only, and with one completion.
     hot: bool,
@@ -127,6 +130,7 @@ pub(super) struct Template {
 pub(super) struct Bounds<'b> {
     pub(super) layout: &'b Layout,
     pub(super) constants: u32,
+    pub(super) outboxes: u16,
     pub(super) segments: usize,
     pub(super) ops: usize,
     /// Entries of a list that the ring takes.
@@ -170,7 +174,8 @@ impl Template {
             _ => return Err(PlanError::NoSuchHandle),
         };
         let verb = members[last].verb;
-        let passes = plan.members.iter().any(|member| member.verb.opens() || member.verb.closes());
+        let leaves_something = |verb: Verb| verb.opens() || verb.closes() || verb == Verb::SendOutbox;
+        let passes = plan.members.iter().any(|member| leaves_something(member.verb));
         let completions = if bounds.skip { 1 } else { count as u16 };
         let simple = !passes && matches!(verb.success(), Success::Whole | Success::Some);
         Ok(Template {
@@ -303,6 +308,9 @@ impl Bounds<'_> {
         if extra.position.is_some() != verb.has_position() || extra.open.is_some() != (verb == Verb::Open) {
             return unfit;
         }
+        if extra.outbox.is_some() != (verb == Verb::SendOutbox) {
+            return unfit;
+        }
         if extra.amount.is_some() != (verb == Verb::Fallocate) {
             return unfit;
         }
@@ -326,6 +334,15 @@ impl Bounds<'_> {
         }
         if let Some(amount) = extra.amount {
             wide.address = Address::Register(self.register(amount)?);
+        }
+        if let Some(outbox) = extra.outbox {
+            if transfer.len != Len::Fixed(0) || extra.start.is_some() || extra.constant {
+                return unfit;
+            }
+            if outbox >= self.outboxes {
+                return Err(PlanError::NoSuchHandle);
+            }
+            wide.address = Address::Outbox(outbox);
         }
         if let Some((_, how)) = extra.open {
             if how.checked_add(OPEN_HOW).is_none_or(|end| end > self.constants) {

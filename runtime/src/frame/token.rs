@@ -105,7 +105,8 @@ impl<'f> Frame<'f> {
         let (start, len) = (self.region.memory.buffer(self.index), self.region.layout.bytes as usize);
         // SAFETY: nothing of the frame is in flight while its token exists, the token is borrowed for as
         // long as the views, and the buffer of an accessible frame has that many bytes, initialised to zero.
-        (unsafe { Views::new(start, len) }, Registers { layout: &self.region.layout, record: self.record })
+        let views = unsafe { Views::new(start, len).with_outboxes(&self.region.outboxes, self.index) };
+        (views, Registers { layout: &self.region.layout, record: self.record })
     }
 
     /// The bytes that all frames of the program share.

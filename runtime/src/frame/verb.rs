@@ -18,6 +18,8 @@ pub enum Verb {
     Send,
     /// Send the whole span.
     SendAll,
+    /// Send everything that is in an outbox, which is empty then.
+    SendOutbox,
     /// End the sending half of the connection. Its span has no bytes.
     Shutdown,
     /// Read at a position; less than the span if the file ends.
@@ -83,7 +85,7 @@ impl Verb {
         match self {
             Verb::Nop => &nop::FACTS,
             Verb::Recv | Verb::RecvExact => &recv::FACTS,
-            Verb::Send | Verb::SendAll => &send::FACTS,
+            Verb::Send | Verb::SendAll | Verb::SendOutbox => &send::FACTS,
             Verb::Shutdown => &shutdown::FACTS,
             Verb::ReadAt | Verb::ReadExactAt => &read::FACTS,
             Verb::WriteAllAt => &write::FACTS,
@@ -102,7 +104,9 @@ impl Verb {
     /// What counts as its success.
     pub fn success(self) -> Success {
         match self {
-            Verb::RecvExact | Verb::SendAll | Verb::ReadExactAt | Verb::WriteAllAt => Success::Whole,
+            Verb::RecvExact | Verb::SendAll | Verb::SendOutbox | Verb::ReadExactAt | Verb::WriteAllAt => {
+                Success::Whole
+            }
             Verb::Recv | Verb::Send | Verb::Poll(_) => Success::Some,
             Verb::ReadAt => Success::Any,
             Verb::Open | Verb::Socket(_) => Success::Descriptor,
@@ -125,7 +129,7 @@ impl Verb {
     pub fn moves(self) -> Moves {
         match self {
             Verb::Recv | Verb::RecvExact | Verb::ReadAt | Verb::ReadExactAt | Verb::Statx => Moves::In,
-            Verb::Send | Verb::SendAll | Verb::WriteAllAt => Moves::Out,
+            Verb::Send | Verb::SendAll | Verb::SendOutbox | Verb::WriteAllAt => Moves::Out,
             Verb::Open | Verb::Connect => Moves::Out,
             _ => Moves::Nothing,
         }
@@ -163,7 +167,7 @@ impl Verb {
             Verb::Recv => recv::template(0),
             Verb::RecvExact => recv::template(libc::MSG_WAITALL),
             Verb::Send => send::template(0),
-            Verb::SendAll => send::template(libc::MSG_WAITALL),
+            Verb::SendAll | Verb::SendOutbox => send::template(libc::MSG_WAITALL),
             Verb::Shutdown => shutdown::template(std::net::Shutdown::Write),
             Verb::Fdatasync => fsync::template(true),
             Verb::Statx => statx::template(libc::AT_EMPTY_PATH, STATX_MASK),

@@ -4,6 +4,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::ptr::NonNull;
 
+use super::outbox::{Outbox, Outboxes};
+
 /// How many parts can be borrowed at once.
 const PARTS: usize = 8;
 
@@ -15,6 +17,9 @@ pub struct Views<'f> {
     /// What was lent, and whether mutably.
     lent: [(u32, u32, bool); PARTS],
     count: usize,
+    /// The outboxes of the frame's region, and which of the frame's were lent: a bit each.
+    outboxes: Option<(&'f Outboxes, usize)>,
+    sent: u64,
     frame: PhantomData<&'f mut [u8]>,
 }
 
@@ -23,7 +28,23 @@ impl<'f> Views<'f> {
     /// For `'f` nobody else may touch the `len` initialised bytes at `start`.
     #[inline]
     pub(super) unsafe fn new(start: NonNull<u8>, len: usize) -> Self {
-        Views { start, len, lent: [(0, 0, false); PARTS], count: 0, frame: PhantomData }
+        Views {
+            start,
+            len,
+            lent: [(0, 0, false); PARTS],
+            count: 0,
+            outboxes: None,
+            sent: 0,
+            frame: PhantomData,
+        }
+    }
+
+    /// Lends outboxes too.
+    ///
+    /// # Safety
+    /// For `'f` nobody else may touch those of the frame `index`.
+    pub(super) unsafe fn with_outboxes(self, outboxes: &'f Outboxes, index: usize) -> Self {
+        Views { outboxes: Some((outboxes, index)), ..self }
     }
 
     /// Bytes to read. `None` if the range lies outside of the frame.
@@ -48,6 +69,18 @@ impl<'f> Views<'f> {
         // SAFETY: inside the bytes that are ours for `'f`; `lend` has made sure that no part of them is
         // lent or will be.
         Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), len) })
+    }
+
+    /// An outbox of the frame.
+    ///
+    /// # Panics
+    /// If the program has no such outbox, it was lent before, or its number is 64 or more.
+    pub fn outbox(&mut self, i: u16) -> &'f mut Outbox {
+        let (outboxes, index) = self.outboxes.expect("views of a frame have its outboxes");
+        assert!(i < 64 && self.sent & 1 << i == 0, "outbox {i} is borrowed twice");
+        self.sent |= 1 << i;
+        // SAFETY: it is ours for `'f`, and was not lent before.
+        unsafe { &mut *outboxes.get(index, i) }
     }
 
     fn lend(&mut self, range: Range<u32>, mutably: bool) -> Option<(NonNull<u8>, usize)> {

@@ -7,9 +7,11 @@ use std::ptr::NonNull;
 use super::emit::{NotSubmitted, nothing};
 use super::frames::Region;
 use super::memory::Record;
+use super::outbox::Message;
 use super::template::{Address, Member, Off, Template, Wide};
 use super::verb::Verb;
 use crate::driver::Key;
+use crate::op::sendmsg;
 use crate::ring::Sqe;
 use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
 
@@ -47,49 +49,19 @@ impl Region {
         part: &Part<'_>,
         mut place: NonNull<Sqe>,
     ) -> Option<u32> {
-        // SAFETY: a template's words were checked against the layout of this region.
-        let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
-        let buffer = self.memory.buffer(index).as_ptr() as u64;
-        let mut want = 0;
-        let mut done = part.done;
+        let (mut want, mut done) = (0, part.done);
         let mut user_data = record.header().key.get().with_step(part.members.start.into());
         for (member, wide) in part.members() {
-            let (added, start) = (word(member.length), word(wide.start));
-            let end = start.saturating_add(added).saturating_add(member.plus().into());
-            if added > member.room || (member.verb.transfers() && end > u64::from(wide.room)) {
-                return None;
-            }
-            let (mut span, mut flags_len, mut before) = (member.offset + start, member.flags_len + added, 0);
-            if done > 0 && member.verb.transfers() {
-                before = u64::from(done).min(flags_len & 0xffff_ffff);
-                span += before;
-                flags_len -= before;
-            }
-            done = 0;
-            let address = match wide.address {
-                Address::Frame => buffer + span,
-                Address::Constants => self.constants.as_ptr() as u64 + span,
-                Address::Register(register) => word(register),
-                Address::Itself => c"".as_ptr() as u64,
+            let (mut words, len) = match wide.address {
+                Address::Outbox(outbox) => self.message(record, index, member, outbox, done)?,
+                _ => self.words(record, index, member, wide, done)?,
             };
-            let off = match wide.off {
-                Off::Template => member.off,
-                // The kernel takes -1 for the position that the file has; the neighbour is as negative, and fails.
-                Off::Register(register) => word(register).wrapping_add(before).min(u64::MAX - 1),
-                Off::Span => buffer + span,
-                Off::Constants(at) => self.constants.as_ptr() as u64 + u64::from(at),
-            };
-            if member.verb == Verb::Open && !self.is_path(wide, index, member) {
-                return None;
-            }
-            let fd = word(member.descriptor);
-            let words = [member.head | fd, off, address, flags_len, user_data, member.index, 0, 0];
-            // SAFETY: the place is one of the caller's, and an entry is eight words. Every address in it is that of
-            // a checked span of the frame's bytes or of the constants, or a static one: start and length were just
-            // compared with the span's room, and what is done was a part of it. `Address::Register` is a number.
+            (want, done) = (len, 0);
+            words[4] = user_data;
+            // SAFETY: the place is one of the caller's, and an entry is eight words. What they name is the kernel's until
+            // the completions have come that the caller awaits: see `words` and `message`.
             unsafe { place.cast::<[u64; 8]>().write(words) };
-            want = flags_len as u32;
-            if want == 0 && (member.verb.transfers() || !matches!(wide.address, Address::Register(_))) {
+            if want == 0 && !matches!(wide.address, Address::Register(_)) {
                 // SAFETY: the entry was just written.
                 unsafe { nothing(place.as_ptr(), member) };
             }
@@ -102,12 +74,91 @@ impl Region {
         Some(want)
     }
 
+    /// The entry of a member, and the length it is to transfer. Every address in it is that of a checked span of the
+    /// frame's bytes or of the constants, or a static one; `Address::Register` is a number.
+    fn words(
+        &self,
+        record: Record,
+        index: usize,
+        member: &Member,
+        wide: &Wide,
+        done: u32,
+    ) -> Option<([u64; 8], u32)> {
+        // SAFETY: a template's words were checked against the layout of this region.
+        let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
+        let (added, start) = (word(member.length), word(wide.start));
+        let end = start.saturating_add(added).saturating_add(member.plus().into());
+        if added > member.room || (member.verb.transfers() && end > u64::from(wide.room)) {
+            return None;
+        }
+        let (mut flags_len, mut before) = (member.flags_len + added, 0);
+        if member.verb.transfers() {
+            before = u64::from(done).min(flags_len & 0xffff_ffff);
+            flags_len -= before;
+        }
+        let buffer = self.memory.buffer(index).as_ptr() as u64;
+        let (span, constants) = (member.offset + start + before, self.constants.as_ptr() as u64);
+        let address = match wide.address {
+            Address::Constants => constants + span,
+            Address::Register(register) => word(register),
+            Address::Itself => c"".as_ptr() as u64,
+            Address::Frame | Address::Outbox(_) => buffer + span,
+        };
+        let off = match wide.off {
+            Off::Template => member.off,
+            // The kernel takes -1 for the position that the file has; the neighbour is as negative, and fails.
+            Off::Register(register) => word(register).wrapping_add(before).min(u64::MAX - 1),
+            Off::Span => buffer + span,
+            Off::Constants(at) => constants + u64::from(at),
+        };
+        if member.verb == Verb::Open && !self.is_path(wide, index, member) {
+            return None;
+        }
+        let head = member.head | word(member.descriptor);
+        Some(([head, off, address, flags_len, 0, member.index, 0, 0], flags_len as u32))
+    }
+
+    /// The same, for what is in an outbox: it keeps what the entry names until it is changed, which it is not while
+    /// something of its frame is in flight.
+    fn message(
+        &self,
+        record: Record,
+        index: usize,
+        member: &Member,
+        outbox: u16,
+        done: u32,
+    ) -> Option<([u64; 8], u32)> {
+        // SAFETY: a template's words were checked against the layout of this region.
+        let fd = unsafe { record.word(usize::from(member.descriptor)) }.get();
+        // SAFETY: whoever submits holds the frame's token, and has lent no view of it.
+        let outbox = unsafe { &mut *self.outboxes.get(index, outbox) };
+        if outbox.len() > i32::MAX as usize {
+            return None;
+        }
+        let send_msg = u64::from(sendmsg::FACTS.opcode);
+        let (head, address, len, all) = match outbox.message(done as usize) {
+            Message::Nothing => (member.head, 0, 0, 0),
+            Message::Bytes { address, len } => (member.head, address, len as u64, len),
+            // One header, whatever it holds.
+            Message::Header { address, len } => (member.head & !0xff | send_msg, address, 1, len),
+        };
+        let flags_len = member.flags_len & !0xffff_ffff | len;
+        Some(([head | fd, 0, address, flags_len, 0, member.index, 0, 0], all as u32))
+    }
+
     /// Why a part could not be written.
     #[cold]
     pub(super) fn too_long(&self, record: Record, index: usize, part: &Part<'_>) -> NotSubmitted {
         // SAFETY: a template's words were checked against the layout of this region.
         let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
         for (number, (member, wide)) in part.members.clone().zip(part.members()) {
+            if let Address::Outbox(outbox) = wide.address {
+                // SAFETY: as in `message`.
+                let len = unsafe { &*self.outboxes.get(index, outbox) }.len();
+                if len > i32::MAX as usize {
+                    return NotSubmitted::TooLong { member: number, len: len as u64, max: i32::MAX as u32 };
+                }
+            }
             let len = word(member.length).saturating_add(member.plus().into());
             let end = word(wide.start).saturating_add(len);
             if word(member.length) > member.room || (member.verb.transfers() && end > wide.room.into()) {

@@ -24,6 +24,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Descriptor,
     severs: Severs::Always,
+    multishot: false,
 };
 
 /// See [`accept`].
@@ -106,7 +107,7 @@ pub fn accept_multi(listener: &Descriptor) -> Multishot<AcceptMulti> {
 impl Operation for AcceptMulti {
     /// One connection, of which there are many.
     type Output = io::Result<OwnedFd>;
-    const FACTS: Facts = FACTS;
+    const FACTS: Facts = Facts { since: (5, 19), multishot: true, ..FACTS };
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         Prepared::new(template(MULTISHOT), self.0.raw())

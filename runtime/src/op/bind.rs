@@ -36,6 +36,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: Some(Capability::BindListen),
     returns: Returns::Unit,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for Bind {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use crate::buf::{BufResult, IoBufMut, filled};
+use crate::buf::{BufResult, Filling, IoBufMut};
 
 /// The upper half of the flags is the number of a pool's buffer (`IORING_CQE_F_BUFFER`).
 const F_BUFFER: u32 = 1 << 0;
@@ -102,12 +102,11 @@ impl Completion {
 
     /// A count of bytes that were written into `buffer`, which is told so.
     #[inline]
-    pub(crate) fn fill<B: IoBufMut>(self, mut buffer: B) -> BufResult<usize, B> {
-        let result = self.count();
-        if let Ok(n) = result {
-            filled(&mut buffer, n);
+    pub(crate) fn fill<B: IoBufMut>(self, buffer: Filling<B>) -> BufResult<usize, B> {
+        match self.count() {
+            Ok(n) => (Ok(n), buffer.filled(n)),
+            Err(error) => (Err(error), buffer.untouched()),
         }
-        (result, buffer)
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Unit,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl<D: AnyDescriptor> Operation for Connect<D> {

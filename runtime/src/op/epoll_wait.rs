@@ -37,6 +37,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: Some(Capability::EpollWait),
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for EpollWait {

@@ -21,8 +21,9 @@ pub enum Returns {
 
 /// Whether a failure severs the link to the next member of a chain.
 ///
-/// Proved on the running kernel by `tests/severs.rs`; an opcode that does not sever can only end a linked
-/// segment, because its successor would run although it failed.
+/// Proved on the running kernel by `tests/severs.rs` and `tests/severs_multishot.rs`; an opcode that does not sever can
+/// only end a linked segment, because its successor would run although it failed. The successor of a multishot operation
+/// waits until that has ended; the failure that ended it severs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severs {
     /// An error severs, and so does a short transfer where there can be one.
@@ -30,8 +31,7 @@ pub enum Severs {
     /// An error severs; a short transfer only with `MSG_WAITALL`.
     WithWaitall,
     /// An error that the operation itself meets does not sever (one that keeps it from being started, such as
-    /// a bad descriptor, does): the successor runs although it failed. Also said of multishot operations, after
-    /// which nothing should follow.
+    /// a bad descriptor, does): the successor runs although it failed.
     Never,
 }
 
@@ -50,6 +50,8 @@ pub struct Facts {
     pub returns: Returns,
     /// Whether its failure severs a link.
     pub severs: Severs,
+    /// Whether one submission completes again and again.
+    pub multishot: bool,
 }
 
 impl Facts {

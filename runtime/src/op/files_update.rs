@@ -70,6 +70,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for FilesUpdate {

@@ -39,6 +39,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: Some(Capability::FixedFdInstall),
     returns: Returns::Descriptor,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for FixedFdInstall {

@@ -45,6 +45,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Unit,
     severs: Severs::Never,
+    multishot: false,
 };
 
 /// The entry without a file.

@@ -37,6 +37,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: Some(Capability::Ftruncate),
     returns: Returns::Unit,
     severs: Severs::Never,
+    multishot: false,
 };
 
 impl Operation for Ftruncate {

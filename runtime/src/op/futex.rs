@@ -43,6 +43,7 @@ pub(crate) const WAIT_FACTS: Facts = Facts {
     needs: Some(Capability::Futex),
     returns: Returns::Unit,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl<W: Deref<Target = AtomicU32> + 'static> Operation for FutexWait<W> {
@@ -83,6 +84,7 @@ pub(crate) const WAKE_FACTS: Facts = Facts {
     needs: Some(Capability::Futex),
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl<W: Deref<Target = AtomicU32> + 'static> Operation for FutexWake<W> {
@@ -134,6 +136,7 @@ pub(crate) const WAITV_FACTS: Facts = Facts {
     needs: Some(Capability::Futex),
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl<W: Deref<Target = AtomicU32> + 'static> Operation for FutexWaitV<W> {

@@ -6,7 +6,7 @@ use std::ffi::CString;
 use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
-use crate::buf::{BufResult, IoBufMut, filled};
+use crate::buf::{BufResult, Filling, IoBufMut};
 use crate::descriptor::Descriptor;
 use crate::ring::{Prepared, Sqe};
 
@@ -15,19 +15,18 @@ use crate::ring::{Prepared, Sqe};
 pub struct GetXattr<B> {
     path: CString,
     name: CString,
-    value: B,
-    /// The room there was: with none the result is a length and not a count.
-    asked: u32,
+    value: Filling<B>,
 }
 
-/// Reads the attribute `name` of the file at `path` into `value`. Gives its length; asked with no room, the length that it needs.
+/// Reads the attribute `name` of the file at `path` into `value`. Gives its length; asked with no room, the length that
+/// it needs.
 ///
 /// Dropping the future cancels.
 ///
 /// # Errors
 /// Those of getxattr(2), ERANGE among them if the room is too small.
 pub fn getxattr<B: IoBufMut>(path: CString, name: CString, value: B) -> Op<GetXattr<B>> {
-    Op::new(GetXattr { path, name, value, asked: 0 })
+    Op::new(GetXattr { path, name, value: Filling::new(value) })
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -37,30 +36,27 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Never,
+    multishot: false,
 };
+
+/// With no room the result is a length, and not a count of what was written.
+fn value<B: IoBufMut>(value: Filling<B>, completion: Completion) -> BufResult<usize, B> {
+    if value.had_room() { completion.fill(value) } else { (completion.count(), value.untouched()) }
+}
 
 impl<B: IoBufMut> Operation for GetXattr<B> {
     type Output = BufResult<usize, B>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let prepared = Prepared::new(Sqe::new(opcode::GetXattr::CODE), -1)
+        Prepared::new(Sqe::new(opcode::GetXattr::CODE), -1)
             .path(&self.name)
             .third_path(&self.path)
-            .second_writes(&mut self.value);
-        self.asked = prepared.len();
-        prepared
+            .second_writes(self.value.room())
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        let result = completion.count();
-        let mut value = self.value;
-        if let Ok(n) = result
-            && self.asked > 0
-        {
-            filled(&mut value, n);
-        }
-        (result, value)
+        value(self.value, completion)
     }
 }
 
@@ -69,19 +65,18 @@ impl<B: IoBufMut> Operation for GetXattr<B> {
 pub struct FGetXattr<B> {
     file: Descriptor,
     name: CString,
-    value: B,
-    /// The room there was: with none the result is a length and not a count.
-    asked: u32,
+    value: Filling<B>,
 }
 
-/// Reads the attribute `name` of an open file into `value`. Gives its length; asked with no room, the length that it needs.
+/// Reads the attribute `name` of an open file into `value`. Gives its length; asked with no room, the length that it
+/// needs.
 ///
 /// Dropping the future cancels.
 ///
 /// # Errors
 /// Those of fgetxattr(2), ERANGE among them if the room is too small.
 pub fn fgetxattr<B: IoBufMut>(file: &Descriptor, name: CString, value: B) -> Op<FGetXattr<B>> {
-    Op::new(FGetXattr { file: file.clone(), name, value, asked: 0 })
+    Op::new(FGetXattr { file: file.clone(), name, value: Filling::new(value) })
 }
 
 pub(crate) const F_FACTS: Facts = Facts {
@@ -91,6 +86,7 @@ pub(crate) const F_FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Never,
+    multishot: false,
 };
 
 impl<B: IoBufMut> Operation for FGetXattr<B> {
@@ -98,21 +94,12 @@ impl<B: IoBufMut> Operation for FGetXattr<B> {
     const FACTS: Facts = F_FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let prepared = Prepared::new(Sqe::new(opcode::FGetXattr::CODE), self.file.raw())
+        Prepared::new(Sqe::new(opcode::FGetXattr::CODE), self.file.raw())
             .path(&self.name)
-            .second_writes(&mut self.value);
-        self.asked = prepared.len();
-        prepared
+            .second_writes(self.value.room())
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        let result = completion.count();
-        let mut value = self.value;
-        if let Ok(n) = result
-            && self.asked > 0
-        {
-            filled(&mut value, n);
-        }
-        (result, value)
+        value(self.value, completion)
     }
 }

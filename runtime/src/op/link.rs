@@ -43,6 +43,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Unit,
     severs: Severs::Never,
+    multishot: false,
 };
 
 impl Operation for Link {

@@ -43,6 +43,7 @@ pub mod openat2;
 #[allow(unsafe_code)]
 pub mod pipe;
 pub mod poll;
+mod pooled;
 #[allow(unsafe_code)]
 pub mod raw;
 pub mod read;
@@ -55,8 +56,6 @@ pub mod recv_multi;
 pub mod recvmsg;
 pub mod recvmsg_multi;
 pub mod rename;
-#[allow(unsafe_code)]
-pub mod seek;
 pub mod send;
 pub mod send_all;
 pub mod send_to;
@@ -72,6 +71,8 @@ pub mod splice;
 pub mod statx;
 pub mod symlink;
 pub mod sync_file_range;
+#[allow(unsafe_code)]
+pub mod syscall;
 pub mod tee;
 pub mod unlink;
 pub mod waitid;

@@ -51,6 +51,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Unit,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for MsgRing {

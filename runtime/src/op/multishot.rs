@@ -86,7 +86,7 @@ impl<T: Repeats> Stream for Multishot<T> {
         }
         match std::mem::replace(state, State::Ended) {
             State::Unsubmitted(operation) => {
-                *state = State::InFlight(Held::start(|| operation, cx));
+                Held::start(|| operation, cx, |held| *state = State::InFlight(held));
                 Poll::Pending
             }
             State::InFlight(held) => {

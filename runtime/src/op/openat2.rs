@@ -48,6 +48,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Descriptor,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for OpenAt2 {

@@ -60,6 +60,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: Some(Capability::Pipe),
     returns: Returns::Unit,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for Pipe {

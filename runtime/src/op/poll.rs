@@ -54,6 +54,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl<D: AnyDescriptor> Operation for Poll<D> {
@@ -72,7 +73,7 @@ impl<D: AnyDescriptor> Operation for Poll<D> {
 impl Operation for PollMulti {
     /// The events of one time, of which there are many.
     type Output = io::Result<u32>;
-    const FACTS: Facts = Facts { since: (5, 13), severs: Severs::Never, ..FACTS };
+    const FACTS: Facts = Facts { since: (5, 13), multishot: true, ..FACTS };
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         Prepared::on(Sqe { len: MULTI, ..template(self.0.events) }, &self.0.descriptor)

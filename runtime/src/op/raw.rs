@@ -19,6 +19,7 @@
 //!         needs: None,
 //!         returns: Returns::Unit,
 //!         severs: Severs::Never,
+//!         multishot: false,
 //!     };
 //!
 //!     fn entry(&mut self) -> Entry {

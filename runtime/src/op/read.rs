@@ -3,7 +3,7 @@
 use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
-use crate::buf::{BufResult, IoBufMut};
+use crate::buf::{BufResult, Filling, IoBufMut};
 use crate::descriptor::Descriptor;
 use crate::ring::Prepared;
 use crate::ring::Sqe;
@@ -12,7 +12,7 @@ use crate::ring::Sqe;
 #[derive(Debug)]
 pub struct Read<B> {
     file: Descriptor,
-    buffer: B,
+    buffer: Filling<B>,
     offset: u64,
 }
 
@@ -22,7 +22,7 @@ pub struct Read<B> {
 /// Dropping the future asks for cancellation; a read that the disk already works on goes on into the buffer,
 /// which is kept until then.
 pub fn read_at<B: IoBufMut>(file: &Descriptor, buffer: B, offset: u64) -> Op<Read<B>> {
-    Op::new(Read { file: file.clone(), buffer, offset })
+    Op::new(Read { file: file.clone(), buffer: Filling::new(buffer), offset })
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -32,6 +32,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl<B: IoBufMut> Operation for Read<B> {
@@ -40,7 +41,7 @@ impl<B: IoBufMut> Operation for Read<B> {
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         let sqe = Sqe::new(opcode::Read::CODE);
-        Prepared::new(sqe, self.file.raw()).at(self.offset).writes(&mut self.buffer)
+        Prepared::new(sqe, self.file.raw()).at(self.offset).writes(self.buffer.room())
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

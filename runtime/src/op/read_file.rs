@@ -10,10 +10,14 @@
 //! file's own position, so this holds for pipes as well. The link between the two is hard, because a short read would
 //! sever any other.
 //!
+//! The reads go into room for the longest file, which is used again and again, and the file's bytes are copied out of it:
+//! that costs less than to allocate so much for every file and to give most of it back.
+//!
 //! The close is not in the list: by then nobody knows whether there is more to read, and what was read of a pipe is
 //! gone. The next list that opens into the place closes what is in it; if there is none in the same turn, a request
 //! does. A longer file is first made an ordinary descriptor of.
 
+use std::cell::RefCell;
 use std::ffi::CString;
 use std::io;
 
@@ -35,6 +39,29 @@ pub const SMALL: usize = 4096;
 const MORE: usize = 32;
 /// "At the file's own position."
 const OWN: u64 = u64::MAX;
+
+thread_local! {
+    /// Room that no read uses, the most recently used last.
+    static ROOM: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+/// So much of it is kept at most: 258 KiB.
+const KEPT: usize = 64;
+
+fn take_room() -> Vec<u8> {
+    let used = ROOM.try_with(|room| room.borrow_mut().pop()).ok().flatten();
+    used.unwrap_or_else(|| Vec::with_capacity(SMALL + MORE))
+}
+
+fn keep_room(mut used: Vec<u8>) {
+    used.clear();
+    // A thread that ends keeps nothing.
+    let _ = ROOM.try_with(|room| {
+        let mut room = room.borrow_mut();
+        if room.len() < KEPT {
+            room.push(used);
+        }
+    });
+}
 
 /// See [`read_file`].
 #[derive(Debug)]
@@ -87,7 +114,7 @@ pub fn read_file(
     let flags = (flags & !(libc::O_CLOEXEC | libc::O_CREAT)) as u64;
     let how = OpenHow { flags, mode: 0, resolve };
     let place = Place::take(core)?;
-    Some(ListOp::new(ReadFile { at: at.cloned(), path, how, bytes: Vec::with_capacity(SMALL + MORE), place }))
+    Some(ListOp::new(ReadFile { at: at.cloned(), path, how, bytes: take_room(), place }))
 }
 
 impl ListOperation for ReadFile {
@@ -101,7 +128,7 @@ impl ListOperation for ReadFile {
         let open = Prepared::new(open, directory(&self.at)).path(&self.path).second_sized(&self.how);
         let (first, second) = self.bytes.spare_capacity_mut().split_at_mut(SMALL);
         let read = Sqe { flags: FIXED_FILE, ..Sqe::new(read::FACTS.opcode) };
-        let read = |room| Prepared::new(read, place as i32).at(OWN).fills_room(room);
+        let read = |room| Prepared::new(read, place as i32).at(OWN).writes(room);
         members.silent(open, Then::IfDone);
         members.reporting(read(first), Then::Anyway);
         members.reporting(read(second), Then::End);
@@ -120,7 +147,10 @@ impl ListOperation for ReadFile {
         filled_twice(&mut bytes, first, SMALL, second);
         // An end that is seen at once may be that of a pipe that nobody has opened for writing yet.
         if first > 0 && second == 0 {
-            Ok(Begun::Whole(bytes))
+            // No more than the file needs: whoever keeps many small files should not keep 4 KiB for each.
+            let whole = bytes.as_slice().into();
+            keep_room(bytes);
+            Ok(Begun::Whole(whole))
         } else {
             Ok(Begun::Part(bytes, DirectDescriptor::new(place)))
         }

@@ -3,7 +3,7 @@
 use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
-use crate::buf::{BufResult, FixedBuf};
+use crate::buf::{BufResult, Filling, FixedBuf};
 use crate::descriptor::Descriptor;
 use crate::ring::{Prepared, Sqe};
 
@@ -11,7 +11,7 @@ use crate::ring::{Prepared, Sqe};
 #[derive(Debug)]
 pub struct ReadFixed {
     file: Descriptor,
-    buffer: FixedBuf,
+    buffer: Filling<FixedBuf>,
     offset: u64,
 }
 
@@ -23,7 +23,7 @@ pub struct ReadFixed {
 /// # Errors
 /// Those of pread(2); EFAULT if the buffer is registered with the ring of another runtime.
 pub fn read_fixed_at(file: &Descriptor, buffer: FixedBuf, offset: u64) -> Op<ReadFixed> {
-    Op::new(ReadFixed { file: file.clone(), buffer, offset })
+    Op::new(ReadFixed { file: file.clone(), buffer: Filling::new(buffer), offset })
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -33,6 +33,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for ReadFixed {
@@ -40,9 +41,9 @@ impl Operation for ReadFixed {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let index = self.buffer.index();
+        let index = self.buffer.buffer().index();
         let prepared = Prepared::new(Sqe::new(opcode::ReadFixed::CODE), self.file.raw()).at(self.offset);
-        prepared.writes(&mut self.buffer).registered(index)
+        prepared.writes(self.buffer.room()).registered(index)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -2,25 +2,20 @@
 //! `IORING_OP_READ_MULTISHOT`).
 
 use std::io;
-use std::rc::Rc;
 
 use io_uring::opcode;
 
 use super::multishot::Repeats;
-use super::recv_multi::PoolReader;
+use super::pooled::{PoolReader, Pooled};
 use super::{Completion, Facts, Multishot, Operation, Returns, Severs};
-use crate::buf::{BufferPool, Lease, PoolBuf, PoolShared};
+use crate::buf::{BufferPool, PoolBuf};
 use crate::descriptor::Descriptor;
 use crate::ring::capabilities::Capability;
 use crate::ring::{Prepared, Sqe};
 
 /// See [`read_multi`].
 #[derive(Debug)]
-pub struct ReadMulti {
-    file: Descriptor,
-    pool: Rc<PoolShared>,
-    lease: Option<Lease>,
-}
+pub struct ReadMulti(Pooled);
 
 /// Reads into buffers of `pool` until it is dropped or fails, with one submission. Empty bytes are the end of the
 /// stream. After either, and now and then without one, it ends; start another to go on.
@@ -34,9 +29,7 @@ pub struct ReadMulti {
 /// [`Unsupported`](io::ErrorKind::Unsupported) below Linux 6.7: [`recv_pooled`](super::recv_multi::recv_pooled) and
 /// [`read`](super::read) are there.
 pub fn read_multi(file: &Descriptor, pool: &BufferPool) -> Multishot<ReadMulti> {
-    let pool = pool.0.clone();
-    let lease = pool.lease();
-    Multishot::new(ReadMulti { file: file.clone(), pool, lease })
+    Multishot::new(ReadMulti(Pooled::new(file, pool)))
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -45,7 +38,8 @@ pub(crate) const FACTS: Facts = Facts {
     since: (6, 7),
     needs: Some(Capability::ReadMulti),
     returns: Returns::Buffer,
-    severs: Severs::Never,
+    severs: Severs::Always,
+    multishot: true,
 };
 
 /// Where the file stands, which is the only position that a stream has.
@@ -57,11 +51,7 @@ impl Operation for ReadMulti {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        if self.lease.is_none() {
-            return Prepared::new(super::nop::TEMPLATE, -1);
-        }
-        let sqe = Sqe::new(opcode::ReadMulti::CODE);
-        Prepared::new(sqe, self.file.raw()).at(HERE).selects(&self.pool)
+        self.0.select(self.0.entry(Sqe::new(opcode::ReadMulti::CODE)).at(HERE))
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -69,7 +59,7 @@ impl Operation for ReadMulti {
     }
 
     fn unwanted(&self, completion: Completion) {
-        self.reader().discard(completion);
+        self.0.discard(false, completion);
     }
 }
 
@@ -78,7 +68,7 @@ impl Repeats for ReadMulti {
     type Reader = PoolReader;
 
     fn reader(&self) -> PoolReader {
-        PoolReader::new(&self.pool, &self.lease, false)
+        self.0.reader(false)
     }
 
     fn item(reader: &mut PoolReader, completion: Completion) -> Self::Item {

@@ -39,6 +39,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl<B: IoVecBufMut, D: AnyDescriptor> Operation for ReadVectored<B, D> {

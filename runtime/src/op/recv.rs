@@ -3,7 +3,7 @@
 use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
-use crate::buf::{BufResult, IoBufMut};
+use crate::buf::{BufResult, Filling, IoBufMut};
 use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::Prepared;
 use crate::ring::Sqe;
@@ -12,7 +12,7 @@ use crate::ring::Sqe;
 #[derive(Debug)]
 pub struct Recv<B, D = Descriptor> {
     socket: D,
-    buffer: B,
+    buffer: Filling<B>,
     flags: i32,
 }
 
@@ -22,7 +22,7 @@ pub struct Recv<B, D = Descriptor> {
 ///
 /// Dropping the future cancels the receive; bytes that it had already taken are lost.
 pub fn recv<B: IoBufMut, D: AnyDescriptor>(socket: &D, buffer: B, flags: i32) -> Op<Recv<B, D>> {
-    Op::new(Recv { socket: socket.clone(), buffer, flags })
+    Op::new(Recv { socket: socket.clone(), buffer: Filling::new(buffer), flags })
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -32,6 +32,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 /// The entry without descriptor and buffer. With MSG_TRUNC the result would be the length of a datagram, or count
@@ -45,7 +46,7 @@ impl<B: IoBufMut, D: AnyDescriptor> Operation for Recv<B, D> {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        Prepared::on(template(self.flags), &self.socket).writes(&mut self.buffer)
+        Prepared::on(template(self.flags), &self.socket).writes(self.buffer.room())
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

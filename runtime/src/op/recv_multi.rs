@@ -2,13 +2,13 @@
 //! once or again and again.
 
 use std::io;
-use std::rc::Rc;
 
 use io_uring::opcode;
 
 use super::multishot::Repeats;
+use super::pooled::{PoolReader, Pooled};
 use super::{Completion, Facts, Multishot, Op, Operation, Returns, Severs, recv};
-use crate::buf::{BufferPool, Lease, PoolBuf, PoolShared};
+use crate::buf::{BufferPool, PoolBuf};
 use crate::descriptor::{AnyDescriptor, Descriptor};
 use crate::ring::{Prepared, Sqe};
 
@@ -20,10 +20,8 @@ const BUNDLE: u16 = 1 << 4;
 /// See [`recv_pooled`].
 #[derive(Debug)]
 pub struct RecvPooled<D = Descriptor> {
-    socket: D,
-    pool: Rc<PoolShared>,
+    pooled: Pooled<D>,
     flags: i32,
-    lease: Option<Lease>,
 }
 
 /// Receives into a buffer of `pool`, which is taken when bytes have arrived: a socket that is silent holds none. No
@@ -38,13 +36,7 @@ pub struct RecvPooled<D = Descriptor> {
 /// Those of recv(2); ENOBUFS if the pool has no buffer ready ([`BufferPool::available`] waits for one); EBUSY if the
 /// pool is incremental and serves another receive; EBADF if the pool is another runtime's.
 pub fn recv_pooled<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -> Op<RecvPooled<D>> {
-    Op::new(pooled(socket, pool, flags))
-}
-
-fn pooled<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -> RecvPooled<D> {
-    let pool = pool.0.clone();
-    let lease = pool.lease();
-    RecvPooled { socket: socket.clone(), pool, flags, lease }
+    Op::new(RecvPooled { pooled: Pooled::new(socket, pool), flags })
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -54,88 +46,13 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Buffer,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
-pub(crate) const MULTI_FACTS: Facts =
-    Facts { name: "recv_multi", since: (6, 0), severs: Severs::Never, ..FACTS };
+pub(crate) const MULTI_FACTS: Facts = Facts { name: "recv_multi", since: (6, 0), multishot: true, ..FACTS };
 
-/// The submission for one of these, or one that does nothing if the pool is taken.
-fn prepare<'a>(
-    socket: &impl AnyDescriptor,
-    pool: &PoolShared,
-    ioprio: u16,
-    flags: i32,
-    leased: bool,
-) -> Prepared<'a> {
-    if !leased {
-        return Prepared::new(super::nop::TEMPLATE, -1);
-    }
-    let sqe = Sqe { ioprio, ..recv::template(flags) };
-    Prepared::on(sqe, socket).selects(pool)
-}
-
-/// Reads the completions of a receive that takes buffers from a pool.
-#[derive(Debug)]
-pub struct PoolReader {
-    pool: Rc<PoolShared>,
-    /// Whether a completion may cover several buffers.
-    bundled: bool,
-    /// Buffers of the completion before that have not been given out: the first, and the bytes in all of them.
-    rest: Option<(u16, u32)>,
-    lease: Option<Lease>,
-}
-
-impl PoolReader {
-    pub(super) fn new(pool: &Rc<PoolShared>, lease: &Option<Lease>, bundled: bool) -> Self {
-        PoolReader { pool: pool.clone(), bundled, rest: None, lease: lease.clone() }
-    }
-
-    pub(super) fn read(&mut self, completion: Completion) -> io::Result<PoolBuf> {
-        if self.lease.is_none() {
-            return Err(io::Error::from_raw_os_error(libc::EBUSY));
-        }
-        let (id, goes_on) = (completion.buffer(), completion.buffer_goes_on());
-        let result = completion.count();
-        let Some(id) = id else {
-            return match result {
-                Ok(0) => Ok(PoolBuf::empty()),
-                Ok(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "bytes arrived in no buffer")),
-                Err(error) => Err(error),
-            };
-        };
-        let len = result.as_ref().map_or(0, |n| *n as u32);
-        let first = if self.bundled { len.min(self.pool.buffer_size()) } else { len };
-        // Where it is in a row is known until it is offered again.
-        let next = self.pool.after(id);
-        let buffer = self.pool.take(id, first, goes_on);
-        self.rest = (len > first && buffer.is_ok()).then_some((next, len - first));
-        result.and(buffer)
-    }
-
-    pub(super) fn next(&mut self) -> Option<io::Result<PoolBuf>> {
-        let (id, len) = self.rest.take()?;
-        let here = len.min(self.pool.buffer_size());
-        let next = self.pool.after(id);
-        let buffer = self.pool.take(id, here, false);
-        self.rest = (len > here && buffer.is_ok()).then_some((next, len - here));
-        Some(buffer)
-    }
-
-    /// Gives back what a completion brought.
-    pub(super) fn discard(&mut self, completion: Completion) {
-        drop(self.read(completion));
-        while let Some(buffer) = self.next() {
-            drop(buffer);
-        }
-    }
-}
-
-impl Drop for PoolReader {
-    fn drop(&mut self) {
-        while let Some(buffer) = self.next() {
-            drop(buffer);
-        }
-    }
+fn prepare<'a>(pooled: &Pooled<impl AnyDescriptor>, ioprio: u16, flags: i32) -> Prepared<'a> {
+    pooled.select(pooled.entry(Sqe { ioprio, ..recv::template(flags) }))
 }
 
 impl<D: AnyDescriptor> Operation for RecvPooled<D> {
@@ -143,22 +60,23 @@ impl<D: AnyDescriptor> Operation for RecvPooled<D> {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        prepare(&self.socket, &self.pool, 0, self.flags, self.lease.is_some())
+        prepare(&self.pooled, 0, self.flags)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        PoolReader::new(&self.pool, &self.lease, false).read(completion)
+        self.pooled.reader(false).read(completion)
     }
 
     fn unwanted(&self, completion: Completion) {
-        PoolReader::new(&self.pool, &self.lease, false).discard(completion);
+        self.pooled.discard(false, completion);
     }
 }
 
 /// See [`recv_multi`] and [`recv_bundles`].
 #[derive(Debug)]
 pub struct RecvMulti<D = Descriptor> {
-    recv: RecvPooled<D>,
+    pooled: Pooled<D>,
+    flags: i32,
     bundled: bool,
 }
 
@@ -172,7 +90,7 @@ pub struct RecvMulti<D = Descriptor> {
 /// # Errors
 /// As [`recv_pooled`]; EINVAL with `MSG_WAITALL`.
 pub fn recv_multi<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -> Multishot<RecvMulti<D>> {
-    Multishot::new(RecvMulti { recv: pooled(socket, pool, flags), bundled: false })
+    Multishot::new(RecvMulti { pooled: Pooled::new(socket, pool), flags, bundled: false })
 }
 
 /// As [`recv_multi`], for streams: one completion may bring several buffers, where the kernel has bundles (6.10);
@@ -182,9 +100,9 @@ pub fn recv_multi<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -
 /// # Errors
 /// As [`recv_multi`].
 pub fn recv_bundles<D: AnyDescriptor>(socket: &D, pool: &BufferPool, flags: i32) -> Multishot<RecvMulti<D>> {
-    let recv = pooled(socket, pool, flags);
-    let bundled = recv.pool.bundles();
-    Multishot::new(RecvMulti { recv, bundled })
+    let pooled = Pooled::new(socket, pool);
+    let bundled = pooled.bundles();
+    Multishot::new(RecvMulti { pooled, flags, bundled })
 }
 
 impl<D: AnyDescriptor> Operation for RecvMulti<D> {
@@ -193,9 +111,8 @@ impl<D: AnyDescriptor> Operation for RecvMulti<D> {
     const FACTS: Facts = MULTI_FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let RecvPooled { socket, pool, flags, lease } = &self.recv;
         let bundle = if self.bundled { BUNDLE } else { 0 };
-        prepare(socket, pool, MULTISHOT | bundle, *flags, lease.is_some())
+        prepare(&self.pooled, MULTISHOT | bundle, self.flags)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -203,7 +120,7 @@ impl<D: AnyDescriptor> Operation for RecvMulti<D> {
     }
 
     fn unwanted(&self, completion: Completion) {
-        self.reader().discard(completion);
+        self.pooled.discard(self.bundled, completion);
     }
 }
 
@@ -212,7 +129,7 @@ impl<D: AnyDescriptor> Repeats for RecvMulti<D> {
     type Reader = PoolReader;
 
     fn reader(&self) -> PoolReader {
-        PoolReader::new(&self.recv.pool, &self.recv.lease, self.bundled)
+        self.pooled.reader(self.bundled)
     }
 
     fn item(reader: &mut PoolReader, completion: Completion) -> Self::Item {

@@ -63,6 +63,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 impl<B: IoVecBufMut> Operation for RecvMsg<B> {

@@ -12,9 +12,9 @@ use socket2::{SockAddr, SockAddrStorage};
 
 use super::message::{MsgHdr, Name};
 use super::multishot::Repeats;
-use super::recv_multi::PoolReader;
+use super::pooled::{PoolReader, Pooled};
 use super::{Completion, Facts, Multishot, Operation, Returns, Severs};
-use crate::buf::{BufferPool, IoBuf, Lease, PoolBuf, PoolShared};
+use crate::buf::{BufferPool, IoBuf, PoolBuf};
 use crate::descriptor::Descriptor;
 use crate::ring::{Prepared, Sqe};
 
@@ -31,17 +31,14 @@ pub const DATAGRAM_OVERHEAD: usize = HEAD + NAME;
 /// See [`recvmsg_multi`].
 #[derive(Debug)]
 pub struct RecvMsgMulti {
-    socket: Descriptor,
-    pool: std::rc::Rc<PoolShared>,
-    lease: Option<Lease>,
+    pooled: Pooled,
     header: MsgHdr,
     flags: i32,
 }
 
 /// Receives datagrams into buffers of `pool` until it is dropped or fails, with one submission. After an error,
 /// ENOBUFS among them, and now and then without one (after an empty datagram for example), it ends; start another
-/// to go on. `flags` are the `MSG_*` of
-/// recvmsg(2).
+/// to go on. `flags` are the `MSG_*` of recvmsg(2).
 ///
 /// Dropping the stream cancels it; datagrams that came and were not taken are lost, their buffers are back in the
 /// pool.
@@ -50,9 +47,7 @@ pub struct RecvMsgMulti {
 /// As [`recv_pooled`](super::recv_multi::recv_pooled); EFAULT or EINVAL if the pool's buffers have no more than
 /// [`DATAGRAM_OVERHEAD`] bytes.
 pub fn recvmsg_multi(socket: &Descriptor, pool: &BufferPool, flags: i32) -> Multishot<RecvMsgMulti> {
-    let pool = pool.0.clone();
-    let lease = pool.lease();
-    Multishot::new(RecvMsgMulti { socket: socket.clone(), pool, lease, header: MsgHdr::new(), flags })
+    Multishot::new(RecvMsgMulti { pooled: Pooled::new(socket, pool), header: MsgHdr::new(), flags })
 }
 
 /// A datagram in a pool's buffer. Dropping it gives the buffer back; giving it to a send sends the payload.
@@ -114,7 +109,8 @@ pub(crate) const FACTS: Facts = Facts {
     since: (6, 0),
     needs: None,
     returns: Returns::Buffer,
-    severs: Severs::Never,
+    severs: Severs::WithWaitall,
+    multishot: true,
 };
 
 impl Operation for RecvMsgMulti {
@@ -123,13 +119,10 @@ impl Operation for RecvMsgMulti {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        if self.lease.is_none() {
-            return Prepared::new(super::nop::TEMPLATE, -1);
-        }
         let (ioprio, op_flags) = (MULTISHOT, (self.flags & !libc::MSG_TRUNC) as u32);
         let sqe = Sqe { ioprio, op_flags, ..Sqe::new(opcode::RecvMsg::CODE) };
         let header = self.header.selects(NAME as u32);
-        Prepared::new(sqe, self.socket.raw()).message(header).selects(&self.pool)
+        self.pooled.select(self.pooled.entry(sqe).message(header))
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
@@ -137,7 +130,7 @@ impl Operation for RecvMsgMulti {
     }
 
     fn unwanted(&self, completion: Completion) {
-        self.reader().discard(completion);
+        self.pooled.discard(false, completion);
     }
 }
 
@@ -146,7 +139,7 @@ impl Repeats for RecvMsgMulti {
     type Reader = PoolReader;
 
     fn reader(&self) -> PoolReader {
-        PoolReader::new(&self.pool, &self.lease, false)
+        self.pooled.reader(false)
     }
 
     fn item(reader: &mut PoolReader, completion: Completion) -> Self::Item {

@@ -31,6 +31,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 /// The entry without descriptor and buffer.

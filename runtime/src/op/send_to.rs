@@ -34,6 +34,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 impl<B: IoBuf> Operation for SendTo<B> {

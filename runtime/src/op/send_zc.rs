@@ -39,6 +39,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Notified,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 const fn template(flags: i32) -> Sqe {

@@ -12,14 +12,32 @@ use crate::ring::{Prepared, Sqe};
 
 /// See [`sendmsg`].
 #[derive(Debug)]
-pub struct SendMsg<B, D = Descriptor> {
-    socket: D,
-    buffers: B,
+pub struct SendMsg<B, D = Descriptor>(Message<B, D>);
+
+/// A message to be sent, copied or not.
+#[derive(Debug)]
+pub(super) struct Message<B, D = Descriptor> {
+    pub(super) socket: D,
+    pub(super) buffers: B,
     iovecs: Iovecs,
     to: Option<SockAddr>,
     control: Control,
     header: MsgHdr,
     flags: i32,
+}
+
+impl<B: IoVecBuf, D: AnyDescriptor> Message<B, D> {
+    pub(super) fn new(socket: &D, buffers: B, to: Option<SockAddr>, control: Control, flags: i32) -> Self {
+        let (iovecs, header) = (Iovecs::new(), MsgHdr::new());
+        Message { socket: socket.clone(), buffers, iovecs, to, control, header, flags }
+    }
+
+    pub(super) fn prepare<'a>(&'a mut self, opcode: u8) -> Prepared<'a> {
+        let flags = self.flags | libc::MSG_NOSIGNAL;
+        let parts = self.iovecs.gather(&self.buffers);
+        let header = self.header.sends(self.to.as_ref(), parts, self.control.bytes());
+        Prepared::on(Sqe { op_flags: flags as u32, ..Sqe::new(opcode) }, &self.socket).message(header)
+    }
 }
 
 /// Sends the buffers as one message, to `to` where the socket is not connected, with `control` beside it. Gives
@@ -37,8 +55,7 @@ pub fn sendmsg<B: IoVecBuf, D: AnyDescriptor>(
     control: Control,
     flags: i32,
 ) -> Op<SendMsg<B, D>> {
-    let (iovecs, header) = (Iovecs::new(), MsgHdr::new());
-    Op::new(SendMsg { socket: socket.clone(), buffers, iovecs, to, control, header, flags })
+    Op::new(SendMsg(Message::new(socket, buffers, to, control, flags)))
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -48,6 +65,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 impl<B: IoVecBuf, D: AnyDescriptor> Operation for SendMsg<B, D> {
@@ -55,14 +73,10 @@ impl<B: IoVecBuf, D: AnyDescriptor> Operation for SendMsg<B, D> {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let flags = self.flags | libc::MSG_NOSIGNAL;
-        let sqe = Sqe { op_flags: flags as u32, ..Sqe::new(opcode::SendMsg::CODE) };
-        let parts = self.iovecs.gather(&self.buffers);
-        let header = self.header.sends(self.to.as_ref(), parts, self.control.bytes());
-        Prepared::on(sqe, &self.socket).message(header)
+        self.0.prepare(opcode::SendMsg::CODE)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        (completion.count(), self.buffers)
+        (completion.count(), self.0.buffers)
     }
 }

@@ -3,23 +3,16 @@
 use io_uring::opcode;
 use socket2::SockAddr;
 
-use super::message::{Control, MsgHdr, reset};
+use super::message::{Control, reset};
+use super::sendmsg::Message;
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
-use crate::buf::{BufResult, IoVecBuf, Iovecs};
+use crate::buf::{BufResult, IoVecBuf};
 use crate::descriptor::Descriptor;
-use crate::ring::{Prepared, Sqe};
+use crate::ring::Prepared;
 
 /// See [`sendmsg_zc`].
 #[derive(Debug)]
-pub struct SendMsgZc<B> {
-    socket: Descriptor,
-    buffers: B,
-    iovecs: Iovecs,
-    to: Option<SockAddr>,
-    control: Control,
-    header: MsgHdr,
-    flags: i32,
-}
+pub struct SendMsgZc<B>(Message<B>);
 
 /// As [`sendmsg`](super::sendmsg::sendmsg), but the network card reads the buffers themselves: worth it from
 /// some kilobytes on. Completes, with the buffers, when the kernel is done with them, which on a stream is when
@@ -38,8 +31,7 @@ pub fn sendmsg_zc<B: IoVecBuf>(
     control: Control,
     flags: i32,
 ) -> Op<SendMsgZc<B>> {
-    let (iovecs, header) = (Iovecs::new(), MsgHdr::new());
-    Op::new(SendMsgZc { socket: socket.clone(), buffers, iovecs, to, control, header, flags })
+    Op::new(SendMsgZc(Message::new(socket, buffers, to, control, flags)))
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -49,6 +41,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Notified,
     severs: Severs::WithWaitall,
+    multishot: false,
 };
 
 impl<B: IoVecBuf> Operation for SendMsgZc<B> {
@@ -56,18 +49,14 @@ impl<B: IoVecBuf> Operation for SendMsgZc<B> {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let flags = self.flags | libc::MSG_NOSIGNAL;
-        let sqe = Sqe { op_flags: flags as u32, ..Sqe::new(opcode::SendMsgZc::CODE) };
-        let parts = self.iovecs.gather(&self.buffers);
-        let header = self.header.sends(self.to.as_ref(), parts, self.control.bytes());
-        Prepared::new(sqe, self.socket.raw()).message(header)
+        self.0.prepare(opcode::SendMsgZc::CODE)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
-        (completion.count(), self.buffers)
+        (completion.count(), self.0.buffers)
     }
 
     fn abort(&self) {
-        reset(&self.socket);
+        reset(&self.0.socket);
     }
 }

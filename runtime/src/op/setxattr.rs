@@ -36,6 +36,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Unit,
     severs: Severs::Never,
+    multishot: false,
 };
 
 impl<B: IoBuf> Operation for SetXattr<B> {
@@ -78,6 +79,7 @@ pub(crate) const F_FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Unit,
     severs: Severs::Never,
+    multishot: false,
 };
 
 impl<B: IoBuf> Operation for FSetXattr<B> {

@@ -32,6 +32,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Unit,
     severs: Severs::Never,
+    multishot: false,
 };
 
 /// The submission, without a socket.

@@ -36,6 +36,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Descriptor,
     severs: Severs::Always,
+    multishot: false,
 };
 
 /// The entry without the kind of socket. The family stands in the place of a descriptor.

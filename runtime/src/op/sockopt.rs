@@ -46,6 +46,7 @@ pub(crate) const SET_FACTS: Facts = Facts {
     needs: Some(Capability::SocketOptions),
     returns: Returns::Unit,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl<D: AnyDescriptor> Operation for SetOption<D> {
@@ -106,6 +107,7 @@ pub(crate) const GET_FACTS: Facts = Facts {
     needs: Some(Capability::SocketOptions),
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for GetOption {

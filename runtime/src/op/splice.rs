@@ -56,20 +56,28 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
+
+/// The entry of a splice or a tee, without offsets.
+pub(super) fn entry<'a>(
+    opcode: u8,
+    from: &Descriptor,
+    to: &Descriptor,
+    len: u32,
+    flags: u32,
+) -> Prepared<'a> {
+    let sqe = Sqe { len, op_flags: flags, file_index: from.raw() as u32, ..Sqe::new(opcode) };
+    Prepared::new(sqe, to.raw())
+}
 
 impl Operation for Splice {
     type Output = io::Result<usize>;
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let sqe = Sqe {
-            len: self.len,
-            op_flags: self.flags,
-            file_index: self.from.raw() as u32,
-            ..Sqe::new(opcode::Splice::CODE)
-        };
-        Prepared::new(sqe, self.to.raw()).at(self.to_offset).number(self.from_offset)
+        let entry = entry(opcode::Splice::CODE, &self.from, &self.to, self.len, self.flags);
+        entry.at(self.to_offset).number(self.from_offset)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

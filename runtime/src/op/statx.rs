@@ -82,6 +82,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Unit,
     severs: Severs::Never,
+    multishot: false,
 };
 
 /// The entry without descriptor, path and answer.

@@ -4,9 +4,9 @@ use std::io;
 
 use io_uring::opcode;
 
-use super::{Completion, Facts, Op, Operation, Returns, Severs};
+use super::{Completion, Facts, Op, Operation, Returns, Severs, splice};
 use crate::descriptor::Descriptor;
-use crate::ring::{Prepared, Sqe};
+use crate::ring::Prepared;
 
 /// See [`tee`].
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for Tee {
@@ -44,13 +45,7 @@ impl Operation for Tee {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let sqe = Sqe {
-            len: self.len,
-            op_flags: self.flags,
-            file_index: self.from.raw() as u32,
-            ..Sqe::new(opcode::Tee::CODE)
-        };
-        Prepared::new(sqe, self.to.raw())
+        splice::entry(opcode::Tee::CODE, &self.from, &self.to, self.len, self.flags)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

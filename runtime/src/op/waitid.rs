@@ -81,6 +81,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: Some(Capability::WaitId),
     returns: Returns::Unit,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl Operation for WaitId {

@@ -31,6 +31,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl<B: IoBuf> Operation for Write<B> {

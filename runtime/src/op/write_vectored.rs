@@ -35,6 +35,7 @@ pub(crate) const FACTS: Facts = Facts {
     needs: None,
     returns: Returns::Count,
     severs: Severs::Always,
+    multishot: false,
 };
 
 impl<B: IoVecBuf> Operation for WriteVectored<B> {

@@ -18,7 +18,7 @@ use io_uring::opcode;
 use socket2::SockAddr;
 
 use super::sqe::{BUFFER_SELECT, Sqe};
-use crate::buf::{Gathered, IoBuf, IoBufMut, Plain, PoolShared};
+use crate::buf::{Gathered, IoBuf, Plain, PoolShared};
 use crate::descriptor::AnyDescriptor;
 use crate::op::message::Header;
 
@@ -101,17 +101,8 @@ impl<'a> Prepared<'a> {
         self
     }
 
-    /// The kernel writes into the room of `buffer`.
-    pub(crate) fn writes(mut self, buffer: &'a mut impl IoBufMut) -> Self {
-        // SAFETY: the kernel only ever writes bytes, and bytes that it wrote are initialised.
-        let room: &mut [MaybeUninit<u8>] = unsafe { buffer.room() };
-        self.sqe.addr = room.as_mut_ptr() as u64;
-        self.sqe.len = transfer_len(room.len());
-        self
-    }
-
     /// The kernel writes into `room`.
-    pub(crate) fn fills_room(mut self, room: &'a mut [MaybeUninit<u8>]) -> Self {
+    pub(crate) fn writes(mut self, room: &'a mut [MaybeUninit<u8>]) -> Self {
         self.sqe.addr = room.as_mut_ptr() as u64;
         self.sqe.len = transfer_len(room.len());
         self
@@ -151,9 +142,7 @@ impl<'a> Prepared<'a> {
     }
 
     /// The second buffer of opcodes that have two, written.
-    pub(crate) fn second_writes(mut self, buffer: &'a mut impl IoBufMut) -> Self {
-        // SAFETY: the kernel only ever writes bytes, and bytes that it wrote are initialised.
-        let room: &mut [MaybeUninit<u8>] = unsafe { buffer.room() };
+    pub(crate) fn second_writes(mut self, room: &'a mut [MaybeUninit<u8>]) -> Self {
         self.sqe.off = room.as_mut_ptr() as u64;
         self.sqe.len = transfer_len(room.len());
         self
@@ -276,11 +265,6 @@ impl<'a> Prepared<'a> {
         assert!(NUMBER_IN_ADDR.contains(&self.sqe.opcode), "this opcode takes addr for an address");
         self.sqe.addr = number;
         self
-    }
-
-    /// The length that was set.
-    pub(crate) fn len(&self) -> u32 {
-        self.sqe.len
     }
 
     /// The finished entry, its borrow forgotten: the caller now answers for the memory.

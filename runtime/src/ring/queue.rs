@@ -263,6 +263,23 @@ impl Queues {
         Some(unsafe { self.cqes.add((head & self.cq_mask) as usize).as_ref() })
     }
 
+    /// Takes the completions before `until` for which `handle` says so, up to the first for which it does not. Gives how
+    /// many these were. `handle` may not use the queues.
+    #[inline]
+    pub(crate) fn take_while(&self, until: u32, mut handle: impl FnMut(&Cqe) -> bool) -> u32 {
+        let (cqes, mask, first) = (self.cqes, self.cq_mask, self.head.get());
+        let mut head = first;
+        while head != until {
+            // SAFETY: as in `peek`; the head is published by `publish_head` only.
+            if !handle(unsafe { cqes.add((head & mask) as usize).as_ref() }) {
+                break;
+            }
+            head = head.wrapping_add(1);
+        }
+        self.head.set(head);
+        head.wrapping_sub(first)
+    }
+
     /// Goes on to the next completion.
     #[inline]
     pub(crate) fn consume(&self) {

@@ -11,8 +11,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use chainring_runtime::buf::{IoBuf, IoBufMut};
@@ -22,6 +24,32 @@ use chainring_runtime::{Builder, Descriptor, Handle, Runtime, yield_now};
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// See [`watchdog`].
+pub(crate) struct Watchdog(Arc<AtomicBool>);
+
+/// Ends the process if the test that asks has not dropped this within 20 seconds: one that hangs says nothing.
+pub(crate) fn watchdog() -> Watchdog {
+    let done = Arc::new(AtomicBool::new(false));
+    let (watched, name) = (done.clone(), thread::current().name().unwrap_or("a test").to_owned());
+    thread::spawn(move || {
+        let begin = Instant::now();
+        while !watched.load(Ordering::Relaxed) {
+            if begin.elapsed() > Duration::from_secs(20) {
+                eprintln!("{name} hangs");
+                std::process::abort();
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    Watchdog(done)
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The open descriptors of this process.

@@ -8,13 +8,22 @@
 mod echo;
 mod framed;
 
-use super::{Competitor, Server};
+use super::{Competitor, Part};
+use crate::job::{executor, log, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED};
 
 pub(super) static COMPETITOR: Competitor = Competitor {
     name: "raw-linked",
     about: "io_uring by hand: linked send and receive, one completion a turn",
-    servers: &[(&ECHO, Server::Here(echo::serve)), (&FRAMED, Server::Here(framed::serve))],
+    parts: &[
+        (&ECHO, Part::Serve(echo::serve)),
+        (&FRAMED, Part::Serve(framed::serve)),
+        (&small_files::SMALL_FILES, Part::Work(small_files::raw::run)),
+        (&log::LOG, Part::Work(log::raw::run)),
+        (&random_reads::CACHED, Part::Work(random_reads::raw::cached)),
+        (&random_reads::DIRECT, Part::Work(random_reads::raw::direct)),
+        (&executor::NOP, Part::Work(executor::raw::nops)),
+    ],
 };
 
 /// The member that a completion speaks for, in the low bits of its user data; the connection's index stands

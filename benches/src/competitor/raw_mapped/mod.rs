@@ -8,11 +8,11 @@
 mod echo;
 mod queues;
 
-use super::{Competitor, Server};
+use super::{Competitor, Part};
 use crate::workload::ECHO;
 
 pub(super) static COMPETITOR: Competitor = Competitor {
     name: "raw-mapped",
     about: "raw-linked on its own mappings, entries patched in place: the floor",
-    servers: &[(&ECHO, Server::Here(echo::serve))],
+    parts: &[(&ECHO, Part::Serve(echo::serve))],
 };

@@ -16,6 +16,7 @@ impl IoStep {
             position: None,
             amount: None,
             open: None,
+            outbox: None,
             into: None,
             on_end: OnEnd::Error,
         }

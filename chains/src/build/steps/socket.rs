@@ -7,7 +7,7 @@ use chainring_runtime::frame::Verb;
 use super::super::Chain;
 use super::io::TransferStep;
 use crate::expr::Expr;
-use crate::handle::{Socket, Span, StreamBuf};
+use crate::handle::{Outbox, Socket, Span, StreamBuf};
 use crate::tree::{Compute, IoStep, Kind};
 
 impl<S: 'static> Chain<S> {
@@ -50,6 +50,13 @@ impl<S: 'static> Chain<S> {
     /// Sends all of a span, or of several in order.
     pub fn send_all(&mut self, socket: Socket, spans: impl IntoIterator<Item = Span>) -> TransferStep<'_> {
         self.io("send_all", IoStep::new(Verb::SendAll, socket.0, spans))
+    }
+
+    /// Sends everything that calls have put into an outbox, in order; it is empty then. If there is nothing, nothing is
+    /// sent. What is more than 2 GiB fails the frame with [`ErrorKind::Bounds`](crate::ErrorKind::Bounds).
+    pub fn send_outbox(&mut self, socket: Socket, outbox: Outbox) {
+        let io = IoStep { outbox: Some(outbox), ..IoStep::new(Verb::SendOutbox, socket.0, None) };
+        self.io("send_outbox", io);
     }
 
     /// Ends the sending half of the connection: when the peer has read what was sent, it sees the end of the stream.

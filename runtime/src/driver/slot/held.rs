@@ -5,14 +5,16 @@ use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
-use super::{Outcome, Slot, State};
-use crate::exec::Handle;
+use super::chunk::Chunk;
+use super::{Slot, State};
+use crate::exec::{Core, Handle};
 use crate::op::{Completion, Operation};
 
 /// The slot of an operation that a future waits for, found without a look-up. Dropping it detaches the slot.
 pub(crate) struct Held<T> {
-    /// Keeps the slot's memory.
-    core: Handle,
+    /// The core of the slot: there unless the slot is an orphan, or lost.
+    core: NonNull<Core>,
+    /// There as long as this is: see [`chunk`](super::chunk).
     slot: NonNull<Slot>,
     operation: PhantomData<T>,
 }
@@ -22,58 +24,63 @@ impl<T: Operation> Held<T> {
     /// kernel lacks the opcode, the slot has its result at once, and the waker is woken.
     ///
     /// `take` gives the operation. It is asked as late as can be, so that the operation goes from where it is into the
-    /// slot without a stop on the stack.
+    /// slot without a stop on the stack. Once it was asked, `hold` is given the hold on the slot, and nothing runs in
+    /// between that can panic; the submission may.
     ///
     /// # Panics
-    /// Outside of a runtime, and if `take` does.
+    /// Outside of a runtime.
     #[inline]
-    pub(crate) fn start(take: impl FnOnce() -> T, cx: &Context<'_>) -> Self {
-        let core = Handle::current();
-        if core.driver().is_closing() || !T::FACTS.is_baseline() && !core.driver().ring.offers(&T::FACTS) {
-            return Held::refused(core, take(), cx);
-        }
-        let waker = core.core().clone_waker(cx.waker());
-        let slot = NonNull::from(core.driver().submit(take, Some(waker)));
-        Held { core, slot, operation: PhantomData }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn refused(core: Handle, mut operation: T, cx: &Context<'_>) -> Self {
-        let completion = if core.driver().ring.offers(&T::FACTS) {
-            Completion::refused(libc::ECANCELED)
-        } else {
-            operation.fallback().unwrap_or(Completion::lacking(T::FACTS.opcode))
-        };
-        let slots = &core.driver().slots;
-        let slot = slots.insert(|| operation, Some(cx.waker().clone()));
-        let outcome = slots.complete(slot.key(), completion.result(), 0);
-        let held = Held { slot: NonNull::from(slot), core, operation: PhantomData };
-        if let Outcome::Wake(Some(waker)) = outcome {
-            waker.wake();
-        }
-        held
+    pub(crate) fn start(take: impl FnOnce() -> T, cx: &Context<'_>, hold: impl FnOnce(Self)) {
+        Handle::with_current(|core, pointer| {
+            let (driver, slots) = (&core.driver, &core.driver.slots);
+            let held = |slot| Held { core: pointer, slot: NonNull::from(slot), operation: PhantomData };
+            let offered = T::FACTS.is_baseline() || driver.ring.offers(&T::FACTS);
+            if offered
+                && driver.is_straight()
+                && let Some(task) = core.polled_with(cx.waker())
+                && let Some(free) = slots.first_free()
+            {
+                let slot = slots.fill(free, take, || State::Task(task.retain()));
+                hold(held(slot));
+                return driver.submit_straight::<T>(slot);
+            }
+            let waiter = core.waiter(cx.waker());
+            let slot = slots.insert(take, Some(waiter));
+            hold(held(slot));
+            driver.submit_otherwise::<T>(slot, offered);
+        });
     }
 
     /// Whether the result is there; if not, whoever polls will be woken.
     #[inline]
     pub(crate) fn is_done(&self, cx: &Context<'_>) -> bool {
-        let done = self.slot().state.get() == State::Done;
-        if !done {
-            self.wait(cx);
-        }
-        done
+        matches!(self.slot().state(), State::Done) || self.is_done_otherwise(cx)
     }
 
-    /// Polled before the completion: by another task perhaps.
+    /// Polled before the completion, by another task perhaps; or after the end of the runtime.
     #[cold]
-    fn wait(&self, cx: &Context<'_>) {
+    fn is_done_otherwise(&self, cx: &Context<'_>) -> bool {
         let slot = self.slot();
-        let waker = match slot.waker.take() {
-            Some(waker) if waker.will_wake(cx.waker()) => waker,
-            _ => cx.waker().clone(),
+        match slot.state() {
+            State::Orphan => return true,
+            State::Lost => return false,
+            _ => {}
+        }
+        let waiter = match slot.state.replace(State::Told).waiter() {
+            Some(waiter) if waiter.will_wake(cx.waker()) => waiter,
+            old => {
+                // Foreign code, twice, which may do anything to the core: it may even be gone afterwards.
+                let waiter = self.core().waiter(cx.waker());
+                drop(old);
+                waiter
+            }
         };
-        drop(slot.waker.replace(Some(waker)));
+        if matches!(slot.state(), State::Told) {
+            slot.state.set(waiter.into());
+            return false;
+        }
+        drop(waiter);
+        matches!(slot.state(), State::Done | State::Orphan)
     }
 
     /// The operation and its result.
@@ -82,12 +89,25 @@ impl<T: Operation> Held<T> {
     /// If the result is not there.
     #[inline]
     pub(crate) fn finish(self) -> (T, Completion) {
-        assert!(self.slot().state.get() == State::Done, "the result is not there");
+        if !matches!(self.slot().state(), State::Done) {
+            return *self.finish_orphan();
+        }
         let held = ManuallyDrop::new(self);
-        // SAFETY: `held` is not dropped and not used any more, except for its slot, which this very core keeps.
-        let core = unsafe { ptr::read(&held.core) };
         // SAFETY: `start` filled the slot with a `T`, nobody else holds it, and the hold was just given up.
-        unsafe { core.driver().slots.take(held.slot()) }
+        unsafe { held.core().driver.slots.take(held.slot()) }
+    }
+
+    /// Boxed, so that the operation of all others can stay in registers.
+    #[cold]
+    #[inline(never)]
+    fn finish_orphan(self) -> Box<(T, Completion)> {
+        assert!(matches!(self.slot().state(), State::Orphan), "the result is not there");
+        let held = ManuallyDrop::new(self);
+        // SAFETY: as in `finish`, for a slot without a table.
+        let result = Box::new(unsafe { held.slot().take() });
+        // SAFETY: the hold was given up.
+        unsafe { Chunk::let_go(held.slot) };
+        result
     }
 
     /// A result before the last one, of a multishot operation.
@@ -103,20 +123,44 @@ impl<T: Operation> Held<T> {
 impl<T> Held<T> {
     /// Asks for cancellation, and goes on waiting.
     pub(crate) fn cancel(&self) {
-        self.core.driver().cancel(self.slot().key());
+        if self.slot().state().is_held() {
+            self.core().driver.cancel(self.slot().key());
+        }
     }
 
     #[inline]
     fn slot(&self) -> &Slot {
-        // SAFETY: the core that `self` shares owns the slot's memory; slots are only used through cells.
+        // SAFETY: its table or, once that is gone, the count of orphans keeps the slot's memory; slots are only used
+        // through cells.
         unsafe { self.slot.as_ref() }
+    }
+
+    /// The core; not for orphans.
+    #[inline]
+    fn core(&self) -> &Core {
+        debug_assert!(!matches!(self.slot().state(), State::Orphan | State::Lost), "the core is gone");
+        // SAFETY: when the core goes, the slot becomes an orphan, or lost; before that nothing foreign runs.
+        unsafe { self.core.as_ref() }
     }
 }
 
 impl<T> Drop for Held<T> {
     #[cold]
     fn drop(&mut self) {
-        self.core.driver().detach(self.slot().key());
+        match self.slot().state() {
+            State::Lost => {}
+            State::Orphan => {
+                self.slot().discard_orphan();
+                // SAFETY: an orphan that nobody uses any more.
+                unsafe { Chunk::let_go(self.slot) };
+            }
+            _ => {
+                // Shared meanwhile, because what is dropped may be the last that does.
+                // SAFETY: the slot is no orphan, and not lost: the core is there. The pointer came from `with_current`.
+                let core = unsafe { Handle::of(self.core) };
+                core.driver().detach(self.slot());
+            }
+        }
     }
 }
 
@@ -170,13 +214,16 @@ impl<T: Operation> Awaited<T> {
             return Poll::Ready(operation.complete(completion));
         }
         assert!(self.stage == Stage::Unsubmitted, "an operation was polled after it had completed");
-        let take = || {
-            self.stage = Stage::Done;
-            // SAFETY: the stage said that the operation is here, and now says that it is no more.
-            ManuallyDrop::into_inner(unsafe { ptr::read(&self.is.operation) })
+        let this = &raw mut *self;
+        // SAFETY: the stage says that the operation is here; once this was asked, nothing panics before `hold` says that
+        // it is no more.
+        let take = || ManuallyDrop::into_inner(unsafe { ptr::read(&raw const (*this).is.operation) });
+        // SAFETY: `self`, which nobody else uses meanwhile.
+        let hold = |held| unsafe {
+            (*this).is.held = ManuallyDrop::new(held);
+            (*this).stage = Stage::InFlight;
         };
-        self.is.held = ManuallyDrop::new(Held::start(take, cx));
-        self.stage = Stage::InFlight;
+        Held::start(take, cx, hold);
         Poll::Pending
     }
 

@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::header::{Header, JOINED, Table};
+use super::header::{Header, Table};
 use super::join::JoinError;
 use super::waker;
 use crate::events;
@@ -37,7 +37,7 @@ pub(super) fn allocate<F: Future + 'static>(future: F, remote: Arc<Remote>) -> N
     let task = unsafe { NonNull::new_unchecked(cell) }.cast();
     // SAFETY: the waker is a part of the task, which is there before anybody uses it.
     let waker = unsafe { waker::borrowed(task) };
-    let header = Header::new(remote, TableOf::<F>::TABLE, JOINED, 2, waker);
+    let header = Header::new(remote, TableOf::<F>::TABLE, waker);
     // SAFETY: the box's memory, large and aligned for a cell.
     unsafe { cell.write(TaskCell { header, stage: UnsafeCell::new(Stage::Future(future)) }) };
     task

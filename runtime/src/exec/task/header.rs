@@ -14,10 +14,8 @@ use crate::exec::Remote;
 pub(super) const SCHEDULED: u8 = 1;
 /// The future is gone; there is an output unless the handle took it or nobody wants it.
 pub(super) const DONE: u8 = 1 << 1;
-/// A `JoinHandle` exists.
-pub(super) const JOINED: u8 = 1 << 2;
 /// The next run drops the future instead of polling it: the core has seen `ABORTED`.
-pub(super) const ENDING: u8 = 1 << 3;
+pub(super) const ENDING: u8 = 1 << 2;
 
 /// A reference in the core's remote queue stands for a wake that the core has not seen yet.
 const NOTIFIED: u64 = 1;
@@ -45,7 +43,10 @@ pub(super) struct Table {
 
 pub(super) struct Header {
     // Of the core's thread:
-    pub(super) flags: Cell<u8>,
+    /// `SCHEDULED`, `DONE` and `ENDING`; nothing else, so that "idle" and "to be polled" are one comparison each.
+    flags: Cell<u8>,
+    /// A `JoinHandle` exists.
+    pub(super) joined: Cell<bool>,
     local: Cell<i64>,
     pub(super) queue_next: Cell<Option<NonNull<Header>>>,
     pub(super) list_previous: Cell<Option<NonNull<Header>>>,
@@ -60,17 +61,12 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// A task with `references` references, one of them the core's, and the waker that is borrowed from it.
-    pub(super) fn new(
-        remote: Arc<Remote>,
-        table: &'static Table,
-        flags: u8,
-        references: i64,
-        waker: ManuallyDrop<Waker>,
-    ) -> Header {
+    /// A task with two references, the core's and that of its handle, and the waker that is borrowed from it.
+    pub(super) fn new(remote: Arc<Remote>, table: &'static Table, waker: ManuallyDrop<Waker>) -> Header {
         Header {
-            flags: Cell::new(flags),
-            local: Cell::new(references),
+            flags: Cell::new(0),
+            joined: Cell::new(true),
+            local: Cell::new(2),
             queue_next: Cell::new(None),
             list_previous: Cell::new(None),
             list_next: Cell::new(None),
@@ -95,6 +91,26 @@ impl Header {
     #[inline]
     pub(super) fn clear(&self, flag: u8) {
         self.flags.set(self.flags.get() & !flag);
+    }
+
+    /// Puts down that it is in the queue. False if it is there, or need not be.
+    #[inline]
+    pub(super) fn begin_waiting(&self) -> bool {
+        let idle = self.flags.get() == 0;
+        if idle {
+            self.flags.set(SCHEDULED);
+        }
+        idle
+    }
+
+    /// Puts down that it has left the queue to be polled. False if it is not to be polled.
+    #[inline]
+    pub(super) fn begin_poll(&self) -> bool {
+        let polled = self.flags.get() == SCHEDULED;
+        if polled {
+            self.flags.set(0);
+        }
+        polled
     }
 
     /// Whether the task is done, for any thread.
@@ -127,12 +143,6 @@ impl Header {
         }
     }
 
-    /// Whether this is a task of `scheduler`.
-    #[inline]
-    pub(super) fn is_of(&self, scheduler: &Scheduler) -> bool {
-        scheduler.is_of(&self.remote)
-    }
-
     /// One reference more; for the core's thread, while the task is not done.
     #[inline]
     pub(super) fn retain_locally(&self) {
@@ -154,7 +164,7 @@ impl Header {
 }
 
 /// A counted reference to a task, for any thread.
-pub(in crate::exec) struct TaskRef(NonNull<Header>);
+pub(crate) struct TaskRef(NonNull<Header>);
 
 // SAFETY:
 // - what a `TaskRef` does on another thread than the core's uses the atomic word, the immutable fields and

@@ -5,10 +5,10 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::header::{DONE, JOINED, TaskRef};
+use super::header::{DONE, TaskRef};
 use crate::exec::packet::{Abort, Packet};
 
 /// The result of a task, of a blocking closure, or of a future that was sent to another core; to be awaited.
@@ -95,7 +95,7 @@ pub(in crate::exec) struct Joined<T> {
 
 impl<T> Joined<T> {
     /// # Safety
-    /// The reference is the only one with `JOINED`, used on the core's thread, to a task whose output is a `T`.
+    /// The reference is the one of the handle, used on the core's thread, to a task whose output is a `T`.
     pub(super) unsafe fn new(task: TaskRef) -> Self {
         Joined { task, output: PhantomData }
     }
@@ -126,7 +126,7 @@ impl<T> Joined<T> {
 impl<T> Drop for Joined<T> {
     fn drop(&mut self) {
         let header = self.task.header();
-        header.clear(JOINED);
+        header.joined.set(false);
         drop(header.joiner.take());
         if header.has(DONE) {
             // SAFETY: the task is done and this is the core's thread.
@@ -171,11 +171,14 @@ impl fmt::Debug for AbortHandle {
 
 /// Why there is no result: the task or closure panicked, or it was cancelled, by [`JoinHandle::abort`] or by
 /// the end of its runtime.
-pub struct JoinError(Option<Box<dyn Any + Send>>);
+///
+/// Send and Sync, so that it converts into the errors that most people pass around.
+// What it panicked with need not be Sync: the lock makes it so, and is only ever taken to print it.
+pub struct JoinError(Option<Mutex<Box<dyn Any + Send>>>);
 
 impl JoinError {
     pub(in crate::exec) fn panicked(panic: Box<dyn Any + Send>) -> Self {
-        JoinError(Some(panic))
+        JoinError(Some(Mutex::new(panic)))
     }
 
     pub(in crate::exec) fn cancelled() -> Self {
@@ -202,14 +205,16 @@ impl JoinError {
 
     /// What the task panicked with, or the error itself if it was cancelled.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send>, JoinError> {
-        self.0.ok_or(JoinError(None))
+        let panic = self.0.ok_or(JoinError(None))?;
+        Ok(panic.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Some(panic) => match panic_message(panic.as_ref()) {
+            Some(panic) => match panic_message(panic.lock().unwrap_or_else(PoisonError::into_inner).as_ref())
+            {
                 Some(message) => write!(f, "the task panicked: {message}"),
                 None => write!(f, "the task panicked"),
             },

@@ -50,8 +50,9 @@ mod waker;
 #[cfg(test)]
 mod tests;
 
-pub(super) use header::TaskRef;
+pub(crate) use header::TaskRef;
 pub(super) use join::Joined;
 pub use join::{AbortHandle, JoinError, JoinHandle};
+pub(crate) use scheduler::Polled;
 pub(super) use scheduler::{Entered, Scheduler};
-pub(super) use waker::{clone_here, wake_here};
+pub(crate) use waker::Waiter;

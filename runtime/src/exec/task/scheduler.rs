@@ -5,20 +5,24 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::marker::PhantomData;
+use std::mem::offset_of;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Waker};
 
 use super::cell::allocate;
-use super::header::{DONE, ENDING, Header, JOINED, SCHEDULED, TaskRef};
+use super::header::{DONE, Header, SCHEDULED, TaskRef};
 use super::join::Joined;
 use crate::exec::Remote;
+use crate::metrics::Counter;
 
 pub(in crate::exec) struct Scheduler {
     remote: Arc<Remote>,
     first_ready: Cell<Option<NonNull<Header>>>,
     last_ready: Cell<Option<NonNull<Header>>>,
-    ready: Cell<usize>,
+    /// The waker inside of the task that was polled last, unless that is done: it is alive if it is not null.
+    polled: Cell<*mut Waker>,
     first_task: Cell<Option<NonNull<Header>>>,
     tasks: Cell<usize>,
 }
@@ -26,6 +30,26 @@ pub(in crate::exec) struct Scheduler {
 thread_local! {
     /// The scheduler that this thread runs.
     static CURRENT: Cell<*const Scheduler> = const { Cell::new(ptr::null()) };
+}
+
+/// A task of a scheduler that is not done.
+pub(crate) struct Polled<'s> {
+    task: NonNull<Header>,
+    /// Not `Send`: this is the core's thread. To be used before anything foreign runs.
+    scheduler: PhantomData<&'s Scheduler>,
+}
+
+impl Polled<'_> {
+    /// A reference to it.
+    #[inline]
+    pub(crate) fn retain(self) -> TaskRef {
+        // SAFETY: the task is alive, because it is not done; the reference is counted here, and by the core itself, on
+        // whose thread this is.
+        unsafe {
+            self.task.as_ref().retain_locally();
+            TaskRef::from_raw(self.task)
+        }
+    }
 }
 
 /// While it lives, the thread runs a scheduler.
@@ -53,7 +77,7 @@ impl Scheduler {
             remote,
             first_ready: Cell::new(None),
             last_ready: Cell::new(None),
-            ready: Cell::new(0),
+            polled: Cell::new(ptr::null_mut()),
             first_task: Cell::new(None),
             tasks: Cell::new(0),
         }
@@ -82,10 +106,24 @@ impl Scheduler {
         Scheduler::with_current(remote, |scheduler| scheduler.is_some())
     }
 
-    /// Tasks in the queue.
+    /// Whether a task is in the queue.
     #[inline]
-    pub(in crate::exec) fn ready(&self) -> usize {
-        self.ready.get()
+    pub(in crate::exec) fn has_ready(&self) -> bool {
+        self.first_ready.get().is_some()
+    }
+
+    /// The task that was polled last, if that is its own waker.
+    #[inline]
+    pub(in crate::exec) fn polled_with(&self, waker: &Waker) -> Option<Polled<'_>> {
+        let own = self.polled.get();
+        // The address of a waker that is a part of a live task is that of no other.
+        if !ptr::eq(own, waker) {
+            return None;
+        }
+        // SAFETY: it is where a reference points to; and `run_task` made this pointer of one to the whole task, which is
+        // alive, because it is not done.
+        let task = unsafe { task_of(NonNull::new_unchecked(own)) };
+        Some(Polled { task, scheduler: PhantomData })
     }
 
     /// Tasks that are not done.
@@ -127,22 +165,24 @@ impl Scheduler {
     #[inline]
     pub(in crate::exec::task) fn schedule(&self, task: NonNull<Header>) {
         // SAFETY: the caller has a reference to it.
-        if !unsafe { task.as_ref() }.has(SCHEDULED | DONE) {
+        let header = unsafe { task.as_ref() };
+        if header.begin_waiting() {
+            self.enqueue(task);
+        } else if !header.has(SCHEDULED | DONE) {
+            // One that is to end.
+            header.set(SCHEDULED);
             self.enqueue(task);
         }
     }
 
-    /// Puts a task of this core into the queue, which is neither there nor done.
+    /// Puts a task of this core into the queue, which was not there and is marked now.
     #[inline]
     pub(super) fn enqueue(&self, task: NonNull<Header>) {
-        // SAFETY: the caller has a reference to it.
-        unsafe { task.as_ref() }.set(SCHEDULED);
         match self.last_ready.replace(Some(task)) {
             // SAFETY: tasks in the queue are alive: the core keeps its reference until they leave it.
             Some(last) => unsafe { last.as_ref() }.queue_next.set(Some(task)),
             None => self.first_ready.set(Some(task)),
         }
-        self.ready.set(self.ready.get() + 1);
     }
 
     /// Puts a task that `insert` gave into the queue.
@@ -156,37 +196,52 @@ impl Scheduler {
         self.schedule(task.as_ptr());
     }
 
-    /// Takes the first task out of the queue and polls it. False if there is none.
+    /// Polls the tasks that are in the queue now, but no more than `most`, and counts them. Those that are woken
+    /// meanwhile wait behind them.
     #[inline]
+    pub(in crate::exec) fn run(&self, most: usize, polls: &Counter) {
+        let (Some(first), Some(last)) = (self.first_ready.take(), self.last_ready.take()) else { return };
+        let mut batch = Batch { scheduler: self, first: Some(first), last };
+        for _ in 0..most {
+            let Some(task) = batch.first else { break };
+            polls.add(1);
+            // SAFETY: tasks in the queue are alive.
+            batch.first = unsafe { task.as_ref() }.queue_next.take();
+            self.run_task(task);
+        }
+    }
+
+    /// Takes the first task out of the queue and polls it. False if there is none.
     pub(in crate::exec) fn run_one(&self) -> bool {
-        let Some(task) = self.first_ready.get() else { return false };
+        let ready = self.has_ready();
+        self.run(1, &Counter::default());
+        ready
+    }
+
+    /// Polls a task that was just taken out of the queue.
+    #[inline]
+    fn run_task(&self, task: NonNull<Header>) {
         // SAFETY: tasks in the queue are alive.
         let header = unsafe { task.as_ref() };
-        let next = header.queue_next.take();
-        self.first_ready.set(next);
-        if next.is_none() {
-            self.last_ready.set(None);
+        if !header.begin_poll() {
+            return self.end(task);
         }
-        self.ready.set(self.ready.get() - 1);
-        header.clear(SCHEDULED);
-        if header.has(DONE | ENDING) {
-            self.end(task);
-            return true;
-        }
+        self.polled.set(own_waker(task));
         // SAFETY: the core's reference keeps the task alive over the poll; the future is there, on this
         // thread, and polled by nobody else, since tasks are not run from inside of tasks.
         let done = unsafe { (header.table.poll)(task, &mut Context::from_waker(&header.waker)) };
         if done {
             self.finish(task);
         }
-        true
     }
 
     /// Lets a task go that is done, or is to end, as its turn in the queue has come.
     #[cold]
     fn end(&self, task: NonNull<Header>) {
         // SAFETY: tasks in the queue are alive.
-        if unsafe { task.as_ref() }.has(DONE) {
+        let header = unsafe { task.as_ref() };
+        header.clear(SCHEDULED);
+        if header.has(DONE) {
             // SAFETY: the core's reference, which a task that was done in the queue left for this moment.
             drop(unsafe { TaskRef::from_raw(task) });
         } else {
@@ -216,7 +271,7 @@ impl Scheduler {
             any = true;
             self.cancel(task);
         }
-        while self.ready() > 0 {
+        while self.has_ready() {
             any |= self.run_one();
         }
         any
@@ -228,10 +283,13 @@ impl Scheduler {
         // SAFETY: the core's reference still keeps it alive.
         let header = unsafe { task.as_ref() };
         self.unlist(header);
+        if ptr::eq(self.polled.get(), own_waker(task)) {
+            self.polled.set(ptr::null_mut());
+        }
         header.set(DONE);
         header.merge();
         let joiner = header.joiner.take();
-        if !header.has(JOINED) {
+        if !header.joined.get() {
             // SAFETY: the task is done, this is the core's thread, and no handle is left.
             unsafe { (header.table.discard)(task) };
         }
@@ -242,6 +300,44 @@ impl Scheduler {
         // Last, since it may be anybody's waker.
         if let Some(joiner) = joiner {
             joiner.wake();
+        }
+    }
+}
+
+/// Where the waker is that a task is polled with. The task is alive.
+#[inline]
+fn own_waker(task: NonNull<Header>) -> *mut Waker {
+    // SAFETY: inside of the task.
+    unsafe { task.byte_add(offset_of!(Header, waker)).cast().as_ptr() }
+}
+
+/// The way back.
+///
+/// # Safety
+/// The pointer is one that `own_waker` gave, of a task that is alive.
+#[inline]
+unsafe fn task_of(own: NonNull<Waker>) -> NonNull<Header> {
+    // SAFETY: the caller's promise.
+    unsafe { own.byte_sub(offset_of!(Header, waker)).cast() }
+}
+
+/// Tasks that were taken off the queue to be polled. Those that are left when it is dropped go back to its head.
+struct Batch<'s> {
+    scheduler: &'s Scheduler,
+    first: Option<NonNull<Header>>,
+    /// The last of those that are left, if there are any.
+    last: NonNull<Header>,
+}
+
+impl Drop for Batch<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let Some(first) = self.first else { return };
+        let behind = self.scheduler.first_ready.replace(Some(first));
+        // SAFETY: tasks in the queue are alive, and those of a batch are in it again.
+        unsafe { self.last.as_ref() }.queue_next.set(behind);
+        if behind.is_none() {
+            self.scheduler.last_ready.set(Some(self.last));
         }
     }
 }

@@ -1,13 +1,13 @@
 //! Wakers of tasks: a reference to the task in the shape that `std` wants.
 //!
-//! Where the core handles a waker itself, it first looks whether it is that of one of its own tasks, which it nearly
-//! always is. Then it needs neither the table's functions nor the thread's current scheduler.
+//! Where the core keeps a waker itself, it first looks whether it is that of the task it polls, which it nearly always
+//! is. Then it keeps the task ([`Waiter`]), and needs neither the table's functions nor the thread's current scheduler.
 
 use std::mem::{self, ManuallyDrop};
 use std::ptr::{self, NonNull};
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use super::header::{DONE, Header, SCHEDULED, TaskRef};
+use super::header::{Header, TaskRef};
 use super::scheduler::Scheduler;
 
 static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
@@ -32,35 +32,54 @@ impl TaskRef {
     }
 }
 
-/// A clone of `waker`. The calling thread runs `scheduler`.
-#[inline]
-pub(in crate::exec) fn clone_here(waker: &Waker, scheduler: &Scheduler) -> Waker {
-    let Some(task) = task_of(waker) else { return waker.clone() };
-    // SAFETY: the waker keeps its task alive.
-    let header = unsafe { task.as_ref() };
-    // The flags only once it is known whose thread this is.
-    if !header.is_of(scheduler) || header.has(DONE) {
-        return waker.clone();
-    }
-    header.retain_locally();
-    // SAFETY: as in `borrowed`; the reference that was just counted is the clone's.
-    unsafe { Waker::from_raw(RawWaker::new(task.as_ptr().cast_const().cast(), &TABLE)) }
+/// Who waits for what a core will do.
+pub(crate) enum Waiter {
+    /// A task of this core, the reference counted by the core itself.
+    Task(TaskRef),
+    /// Anybody else.
+    Waker(Waker),
 }
 
-/// Wakes, and gives the waker up. The calling thread runs `scheduler`.
-#[inline]
-pub(in crate::exec) fn wake_here(waker: Waker, scheduler: &Scheduler) {
-    let Some(task) = task_of(&waker) else { return waker.wake() };
-    // SAFETY: the waker keeps its task alive.
-    let header = unsafe { task.as_ref() };
-    // The flags only once it is known whose thread this is.
-    if !header.is_of(scheduler) || header.has(SCHEDULED | DONE) {
-        return waker.wake();
+impl Waiter {
+    /// Whoever polls with `waker`. The calling thread is that of `scheduler`.
+    pub(in crate::exec) fn new(waker: &Waker, scheduler: &Scheduler) -> Waiter {
+        match scheduler.polled_with(waker) {
+            Some(task) => Waiter::Task(task.retain()),
+            None => Waiter::Waker(waker.clone()),
+        }
     }
-    scheduler.enqueue(task);
-    header.release_locally();
-    // Its reference was just given up.
-    mem::forget(waker);
+
+    /// Whether waking it wakes whoever polls with `waker`.
+    pub(crate) fn will_wake(&self, waker: &Waker) -> bool {
+        match self {
+            Waiter::Task(task) => task_of(waker) == Some(task.as_ptr()),
+            Waiter::Waker(own) => own.will_wake(waker),
+        }
+    }
+
+    /// Wakes it.
+    pub(crate) fn wake(self) {
+        match self {
+            Waiter::Task(task) => task.wake(),
+            Waiter::Waker(waker) => waker.wake(),
+        }
+    }
+}
+
+impl TaskRef {
+    /// [`wake`](TaskRef::wake) for a task of `scheduler`, whose core runs on the calling thread, which therefore need not
+    /// be found out.
+    #[inline]
+    pub(in crate::exec) fn wake_here(self, scheduler: &Scheduler) {
+        let header = self.header();
+        if !header.begin_waiting() {
+            return self.wake();
+        }
+        scheduler.enqueue(self.as_ptr());
+        header.release_locally();
+        // What it counted for was just given up.
+        mem::forget(self);
+    }
 }
 
 /// The task of `waker`, if it is that of a task of any core.

@@ -1,0 +1,15 @@
+//! The standard library's blocking calls, and threads where several are in flight.
+
+use super::{Competitor, Part};
+use crate::job::{log, random_reads, small_files};
+
+pub(super) static COMPETITOR: Competitor = Competitor {
+    name: "blocking",
+    about: "the standard library, blocking",
+    parts: &[
+        (&small_files::SMALL_FILES, Part::Work(small_files::blocking::run)),
+        (&log::LOG, Part::Work(log::blocking::run)),
+        (&random_reads::CACHED, Part::Work(random_reads::blocking::cached)),
+        (&random_reads::DIRECT, Part::Work(random_reads::blocking::direct)),
+    ],
+};

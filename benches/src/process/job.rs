@@ -1,0 +1,47 @@
+//! A job as a child process.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::load::{Extent, Shape};
+use super::own_program;
+use crate::Result;
+use crate::competitor::Competitor;
+use crate::load::Report;
+use crate::workload::Workload;
+
+/// One competitor's way to do a job.
+#[derive(Debug)]
+pub(crate) struct Program {
+    competitor: &'static str,
+    dir: PathBuf,
+    pinned: bool,
+}
+
+impl Program {
+    pub(super) fn new(competitor: &Competitor, workload: &Workload, dir: &Path) -> Result<Self> {
+        let pinned = workload.job()?.pinned;
+        Ok(Self { competitor: competitor.name, dir: dir.to_owned(), pinned })
+    }
+
+    /// Does it once; with a `wrapper`, that program is started with the job as its arguments. `core` is where it runs if
+    /// it has to make do with one.
+    pub(crate) fn run(
+        &self,
+        shape: &Shape,
+        extent: Extent,
+        wrapper: Option<Command>,
+        core: usize,
+    ) -> Result<Report> {
+        let own = own_program()?;
+        let mut command = match wrapper {
+            Some(mut wrapper) => {
+                wrapper.arg(own);
+                wrapper
+            }
+            None => Command::new(own),
+        };
+        command.args(["work", self.competitor, "--dir"]).arg(&self.dir).args(shape.options(extent));
+        super::report(command, self.pinned.then_some(core))
+    }
+}

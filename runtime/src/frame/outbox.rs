@@ -1,0 +1,287 @@
+//! Outboxes: what a frame is about to send, in order, as copies and shared blobs.
+//!
+//! An outbox belongs to its frame as the buffers do: while something of the frame is in flight the kernel may read it,
+//! and nobody can change it; while nothing is, the frame's token lends it. What the kernel reads (the `msghdr`, its
+//! `iovec`s, the bytes) lies in allocations of the outbox that do not move when the outbox does.
+
+use std::cell::UnsafeCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Parts of one message, at most (`UIO_MAXIOV` of the kernel).
+const PARTS: usize = 1024;
+/// What an empty outbox keeps for its next copies.
+const KEPT: usize = 4096;
+/// Outboxes allocated together.
+const CHUNK: usize = 64;
+
+/// Bytes that are shared and never change.
+#[derive(Clone)]
+pub enum Blob {
+    /// Of the program.
+    Static(&'static [u8]),
+    /// Of one core.
+    Local(Rc<[u8]>),
+    /// Of all cores.
+    Shared(Arc<[u8]>),
+}
+
+impl Blob {
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Blob::Static(bytes) => bytes,
+            Blob::Local(bytes) => bytes,
+            Blob::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Blob({} bytes)", self.bytes().len())
+    }
+}
+
+macro_rules! blobs {
+    ($($from:ty => $variant:ident;)+) => {
+        $(impl From<$from> for Blob {
+            fn from(bytes: $from) -> Self {
+                Blob::$variant(bytes.into())
+            }
+        })+
+    };
+}
+
+blobs! {
+    &'static [u8] => Static;
+    Rc<[u8]> => Local;
+    Vec<u8> => Local;
+    Box<[u8]> => Local;
+    Arc<[u8]> => Shared;
+}
+
+impl From<&'static str> for Blob {
+    fn from(text: &'static str) -> Self {
+        Blob::Static(text.as_bytes())
+    }
+}
+
+#[derive(Debug)]
+enum Part {
+    /// As many of the copied bytes, behind those of the parts before.
+    Copied(usize),
+    Shared(Blob),
+}
+
+/// What a frame is about to send, in order. Lent to calls; sent, and empty then, by
+/// [`Verb::SendOutbox`](super::Verb::SendOutbox).
+#[derive(Default)]
+pub struct Outbox {
+    parts: Vec<Part>,
+    copied: Vec<u8>,
+    len: usize,
+    /// What the kernel reads while the outbox is sent.
+    iovecs: Vec<libc::iovec>,
+    header: Option<Box<libc::msghdr>>,
+}
+
+impl Outbox {
+    /// Appends a copy of some bytes: for what is small, or does not last.
+    pub fn copy(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.copied.extend_from_slice(bytes);
+        self.len += bytes.len();
+        match self.parts.last_mut() {
+            Some(Part::Copied(len)) => *len += bytes.len(),
+            _ => self.parts.push(Part::Copied(bytes.len())),
+        }
+    }
+
+    /// Appends shared bytes, which are kept until they are sent, and not copied; unless there are a thousand parts
+    /// already, more than which one message cannot have.
+    pub fn push(&mut self, blob: impl Into<Blob>) {
+        let blob = blob.into();
+        if blob.bytes().is_empty() {
+            return;
+        }
+        // The last part is for whatever is copied.
+        if self.parts.len() >= PARTS - 1 {
+            return self.copy(blob.bytes());
+        }
+        self.len += blob.bytes().len();
+        self.parts.push(Part::Shared(blob));
+    }
+
+    /// How many bytes wait in it.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Drops what waits in it.
+    pub fn clear(&mut self) {
+        self.parts.clear();
+        self.copied.clear();
+        self.copied.shrink_to(KEPT);
+        self.len = 0;
+    }
+
+    /// What is left of it behind the first `done` bytes, as the kernel is to read it. It stays valid until the outbox
+    /// is changed or dropped.
+    pub(super) fn message(&mut self, mut done: usize) -> Message {
+        self.iovecs.clear();
+        let mut copied = self.copied.as_slice();
+        for part in &self.parts {
+            let bytes = match part {
+                Part::Copied(len) => {
+                    let (these, rest) = copied.split_at(*len);
+                    copied = rest;
+                    these
+                }
+                Part::Shared(blob) => blob.bytes(),
+            };
+            let skipped = done.min(bytes.len());
+            done -= skipped;
+            let bytes = &bytes[skipped..];
+            if !bytes.is_empty() {
+                let base = bytes.as_ptr().cast_mut().cast();
+                self.iovecs.push(libc::iovec { iov_base: base, iov_len: bytes.len() });
+            }
+        }
+        match self.iovecs.as_slice() {
+            [] => Message::Nothing,
+            [one] => Message::Bytes { address: one.iov_base as u64, len: one.iov_len },
+            _ => {
+                let header = self.header.get_or_insert_with(|| {
+                    // SAFETY: a message header of nothing but zeros is valid: no name, no parts, no control bytes.
+                    Box::new(unsafe { std::mem::zeroed() })
+                });
+                header.msg_iov = self.iovecs.as_mut_ptr();
+                header.msg_iovlen = self.iovecs.len();
+                let len = self.iovecs.iter().map(|part| part.iov_len).sum();
+                Message::Header { address: &raw const **header as u64, len }
+            }
+        }
+    }
+}
+
+/// What the kernel is to send.
+pub(super) enum Message {
+    Nothing,
+    /// Bytes in a row.
+    Bytes {
+        address: u64,
+        len: usize,
+    },
+    /// A `msghdr`, and the bytes of all its parts.
+    Header {
+        address: u64,
+        len: usize,
+    },
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").field("len", &self.len).field("parts", &self.parts.len()).finish()
+    }
+}
+
+/// The outboxes of all frames of a region: `each` a frame. Those of a frame never move.
+pub(super) struct Outboxes {
+    each: usize,
+    chunks: UnsafeCell<Vec<Box<[UnsafeCell<Outbox>]>>>,
+}
+
+impl Outboxes {
+    pub(super) fn new(each: u16) -> Self {
+        Outboxes { each: each.into(), chunks: UnsafeCell::new(Vec::new()) }
+    }
+
+    pub(super) fn each(&self) -> usize {
+        self.each
+    }
+
+    /// Makes sure that the frames below `frames` have theirs.
+    pub(super) fn grow(&self, frames: usize) {
+        // SAFETY: one thread; the vector is looked at only here and in `get`, neither of which runs foreign code while
+        // it holds this reference.
+        let chunks = unsafe { &mut *self.chunks.get() };
+        while chunks.len() * CHUNK < frames * self.each {
+            chunks.push((0..CHUNK).map(|_| UnsafeCell::default()).collect());
+        }
+    }
+
+    /// Outbox `i` of a frame.
+    ///
+    /// # Panics
+    /// If the frame has no such outbox, or is not accessible.
+    pub(super) fn get(&self, frame: usize, i: u16) -> *mut Outbox {
+        assert!(usize::from(i) < self.each, "the program has no outbox {i}");
+        let number = frame * self.each + usize::from(i);
+        // SAFETY: as in `grow`; a chunk, once made, stays where it is.
+        let chunks = unsafe { &*self.chunks.get() };
+        chunks[number / CHUNK][number % CHUNK].get()
+    }
+
+    /// Never frees them: the kernel may still read.
+    pub(super) fn leak(&mut self) {
+        std::mem::forget(std::mem::take(self.chunks.get_mut()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Message, Outbox, PARTS};
+    use std::rc::Rc;
+
+    /// What the kernel would read.
+    fn read(outbox: &mut Outbox, done: usize) -> Vec<u8> {
+        let message = outbox.message(done);
+        let (parts, len) = match message {
+            Message::Nothing => return Vec::new(),
+            Message::Bytes { len, .. } | Message::Header { len, .. } => (&outbox.iovecs, len),
+        };
+        let mut all = Vec::new();
+        for part in parts {
+            // SAFETY: the outbox has not been changed since.
+            all.extend_from_slice(unsafe { std::slice::from_raw_parts(part.iov_base.cast(), part.iov_len) });
+        }
+        assert_eq!(all.len(), len);
+        all
+    }
+
+    #[test]
+    fn copies_and_blobs_keep_their_order() {
+        let mut outbox = Outbox::default();
+        outbox.copy(b"one ");
+        outbox.copy(b"two ");
+        outbox.push(Rc::<[u8]>::from(*b"three "));
+        outbox.push("");
+        outbox.copy(b"four");
+        assert_eq!((outbox.len(), outbox.parts.len()), (18, 3));
+        for done in 0..=18 {
+            assert_eq!(read(&mut outbox, done), &b"one two three four"[done..]);
+        }
+        outbox.clear();
+        assert!(outbox.is_empty() && read(&mut outbox, 0).is_empty());
+    }
+
+    #[test]
+    fn more_parts_than_a_message_can_have_are_copied() {
+        let mut outbox = Outbox::default();
+        let blob = Rc::<[u8]>::from(*b"ab");
+        for _ in 0..3 * PARTS {
+            outbox.push(blob.clone());
+        }
+        assert_eq!(outbox.parts.len(), PARTS);
+        assert_eq!(read(&mut outbox, 1), &b"ab".repeat(3 * PARTS)[1..]);
+    }
+}

@@ -1,0 +1,86 @@
+//! What io_uring has no opcode for: system calls, done when they return. Those that may wait for the disk say so, and
+//! belong on a thread that may block ([`spawn_blocking`](crate::spawn_blocking)).
+
+use std::ffi::{CStr, c_char};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use crate::descriptor::Descriptor;
+
+/// Moves the file's own position to `offset`, seen from where `whence` (`SEEK_*`) says, and gives it in bytes
+/// from the start (lseek(2)). It hardly waits; with `SEEK_DATA` and `SEEK_HOLE` the file system may have to read its
+/// own bookkeeping from the disk.
+///
+/// # Errors
+/// Those of lseek(2): ESPIPE for what has no position, EINVAL before the start, ENXIO for a hole or data behind the
+/// end.
+pub fn seek(file: &Descriptor, offset: i64, whence: i32) -> io::Result<u64> {
+    let file: BorrowedFd<'_> = file.as_fd();
+    // SAFETY: takes numbers only, and the descriptor is open as long as it is borrowed.
+    let position = unsafe { libc::lseek64(file.as_raw_fd(), offset, whence) };
+    u64::try_from(position).map_err(|_| io::Error::last_os_error())
+}
+
+/// The names of the extended attributes of what `path` leads to, links followed, each with a NUL behind it
+/// (listxattr(2)). May wait for the disk.
+///
+/// # Errors
+/// Those of listxattr(2).
+pub fn listxattr(path: &CStr) -> io::Result<Vec<u8>> {
+    // SAFETY: a string, and room of the size that goes with it, both of which outlive the call.
+    names(|room, size| unsafe { libc::listxattr(path.as_ptr(), room, size) })
+}
+
+/// The names of the extended attributes of an open file, as [`listxattr`] gives them (flistxattr(2)). May wait for the
+/// disk.
+///
+/// # Errors
+/// Those of flistxattr(2).
+pub fn flistxattr(file: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    // SAFETY: a descriptor that is open as long as it is borrowed, and room of the size that goes with it.
+    names(|room, size| unsafe { libc::flistxattr(file.as_raw_fd(), room, size) })
+}
+
+/// Removes an extended attribute of what `path` leads to, links followed (removexattr(2)). May wait for the disk.
+///
+/// # Errors
+/// Those of removexattr(2), ENODATA if there is none of this name.
+pub fn removexattr(path: &CStr, name: &CStr) -> io::Result<()> {
+    // SAFETY: two strings that outlive the call.
+    done(unsafe { libc::removexattr(path.as_ptr(), name.as_ptr()) })
+}
+
+/// Removes an extended attribute of an open file (fremovexattr(2)). May wait for the disk.
+///
+/// # Errors
+/// Those of fremovexattr(2), ENODATA if there is none of this name.
+pub fn fremovexattr(file: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
+    // SAFETY: a descriptor that is open as long as it is borrowed, and a string that outlives the call.
+    done(unsafe { libc::fremovexattr(file.as_raw_fd(), name.as_ptr()) })
+}
+
+/// Asks how long the list is, and then for it; again if it has grown in between.
+fn names(list: impl Fn(*mut c_char, usize) -> isize) -> io::Result<Vec<u8>> {
+    loop {
+        let mut names = vec![0; count(list(std::ptr::null_mut(), 0))?];
+        if names.is_empty() {
+            return Ok(names);
+        }
+        match count(list(names.as_mut_ptr().cast(), names.len())) {
+            Ok(len) => {
+                names.truncate(len);
+                return Ok(names);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ERANGE) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn count(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+fn done(result: i32) -> io::Result<()> {
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
