@@ -16,15 +16,15 @@
 //!
 //! # Adding a step
 //!
-//! One variant and five arms, which the compiler asks for, but for the last:
+//! One variant and its arms, which the compiler asks for, but for the last:
 //!
 //! | where | what |
 //! |---|---|
 //! | `program.rs`, `print.rs` | the variant of [`Kind`](program::Kind), and how it is printed |
 //! | `check.rs` | what it reads and writes |
 //! | `lower.rs` | the call of the builder |
-//! | `blocking.rs`, `blocking_files.rs` | the system call, and what it is called if it can be made to fail |
-//! | `blocking_numbers.rs` | what it computes |
+//! | `blocking_sockets.rs`, `blocking_files.rs` | the system call, and what it is called if it can be made to fail |
+//! | `blocking.rs`, `blocking_numbers.rs` | what else it does, or computes |
 //! | `strategy.rs`, `fragments.rs` | a fragment with it |
 
 #[path = "../common/mod.rs"]
@@ -33,6 +33,7 @@ mod common;
 mod blocking;
 mod blocking_files;
 mod blocking_numbers;
+mod blocking_sockets;
 mod case;
 mod check;
 mod disk;
