@@ -130,6 +130,7 @@ pub(crate) enum Reason {
     SpanTooLong { from: u32, len: u32, capacity: u32 },
     LoadOutside { offset: u32, width: u32, capacity: u32 },
     EmptySpan,
+    Path,
     RegUnwritten(u16),
     BufUnwritten(u16),
     ShutDown(u16),
@@ -161,6 +162,7 @@ impl fmt::Display for BuildError {
                 write!(f, "a load of {width} bytes at {offset} lies outside of a buffer of {capacity}")
             }
             Reason::EmptySpan => write!(f, "it can never transfer a byte: the span is empty"),
+            Reason::Path => write!(f, "a path is a span of fixed place and length, and not empty"),
             Reason::RegUnwritten(reg) => write!(f, "register r{reg} is read before it is written"),
             Reason::BufUnwritten(buf) => write!(f, "buffer b{buf} is read before it is written"),
             Reason::ShutDown(socket) => {

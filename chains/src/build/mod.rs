@@ -31,6 +31,8 @@ pub struct Chain<S> {
     pub(crate) regs: u16,
     pub(crate) params: Vec<Reg>,
     pub(crate) bufs: Vec<Buf>,
+    /// Those of stream buffers, in which a register says what there is.
+    pub(crate) streams: Vec<Buf>,
     /// Bytes that all frames share, and how many there are of them.
     pub(crate) constants: Vec<u8>,
     pub(crate) constant_bufs: u16,
@@ -66,6 +68,7 @@ impl<S: 'static> Chain<S> {
             regs: 0,
             params: Vec::new(),
             bufs: Vec::new(),
+            streams: Vec::new(),
             constants: Vec::new(),
             constant_bufs: 0,
             outboxes: 0,
@@ -131,7 +134,9 @@ impl<S: 'static> Chain<S> {
     /// A buffer of `len` bytes of each frame that is filled at one end and consumed at the other.
     pub fn stream(&mut self, len: u32) -> StreamBuf {
         let (from, held) = (self.param(), self.param());
-        StreamBuf { buf: self.buffer(len), from, len: held, end: self.reg(), room: self.reg() }
+        let buf = self.buffer(len);
+        self.streams.push(buf);
+        StreamBuf { buf, from, len: held, end: self.reg(), room: self.reg() }
     }
 
     /// What each frame is about to send: see [`Outbox`].

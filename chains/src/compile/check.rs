@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use chainring_runtime::frame::Moves;
+use chainring_runtime::frame::{Moves, Verb};
 
 use super::effects::may_overlap;
 use crate::access::Touch;
@@ -77,6 +77,10 @@ impl Own {
         io.spans.iter().try_for_each(|span| self.span(span))?;
         if io.verb.moves() == Moves::In {
             io.spans.iter().try_for_each(|span| writable(&span.buf))?;
+        }
+        let fixed = |span: &Span| span.start.is_none() && matches!(span.len, SpanLen::Fixed(1..));
+        if io.verb == Verb::Open && !io.spans.iter().all(fixed) {
+            return Err(Reason::Path);
         }
         // What can never transfer a byte.
         io.outbox.iter().try_for_each(|outbox| self.id(outbox.builder))?;

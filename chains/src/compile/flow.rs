@@ -254,34 +254,24 @@ impl<'c> Flattener<'c> {
         // All before the first of them, so that they are one segment.
         let positions = self.positions(step, io, &runs)?;
         let amount = io.amount.as_ref().map(|amount| self.register(step, amount)).transpose()?;
-        // That there is nothing is no failure of a read, so what it means is decided behind it.
-        let count = if io.verb == Verb::ReadAt && io.on_end == OnEnd::Finish {
-            Some(self.fresh(step)?)
-        } else {
-            None
+        let verb = match (io.verb, io.on_end) {
+            // Nothing read is the end of the file, and that is what the frame is to finish with.
+            (Verb::ReadAt, OnEnd::Finish) => Verb::ReadSomeAt,
+            (verb, _) => verb,
         };
         for i in 0..runs.len().max(1) {
             let member = Io {
-                verb: io.verb,
+                verb,
                 place: io.place,
                 spans: runs.get(i).cloned().unwrap_or_default(),
                 position: positions.get(i).copied(),
                 amount,
                 open,
                 outbox: io.outbox,
-                into: count.or(io.into.filter(|_| !whole)),
+                into: io.into.filter(|_| !whole),
                 on_end: if i == 0 { io.on_end } else { OnEnd::Error },
             };
             self.push(step, Inst::Io(member), true);
-        }
-        if let Some(count) = count {
-            let cond = count.eq(0) & total(io.spans.iter()).ne(0);
-            let branch = self.push(step, Inst::Unless(cond, 0), false);
-            self.push(step, Inst::Finish, false);
-            self.patch(branch, self.lines.len());
-            if let Some(reg) = io.into {
-                self.push(step, Inst::Compute(Compute::Set(reg, count.into())), false);
-            }
         }
         if let Some(reg) = io.into.filter(|_| whole) {
             self.push(step, Inst::Compute(Compute::Set(reg, total(io.spans.iter()))), false);
@@ -300,20 +290,14 @@ impl<'c> Flattener<'c> {
         Ok(positions)
     }
 
-    /// A register that nobody else has.
-    fn fresh(&mut self, step: &Step) -> Result<Reg, BuildError> {
-        let reg = Reg { builder: self.builder, index: self.regs };
-        self.regs =
-            self.regs.checked_add(1).ok_or_else(|| self.refuse(step, Reason::TooMuch("registers")))?;
-        Ok(reg)
-    }
-
     /// A register with the value of an expression: the one that it is, or a fresh one that is set here.
     fn register(&mut self, step: &Step, value: &Expr) -> Result<Reg, BuildError> {
         if let Node::Reg(reg) = value.0 {
             return Ok(reg);
         }
-        let reg = self.fresh(step)?;
+        let reg = Reg { builder: self.builder, index: self.regs };
+        self.regs =
+            self.regs.checked_add(1).ok_or_else(|| self.refuse(step, Reason::TooMuch("registers")))?;
         self.push(step, Inst::Compute(Compute::Set(reg, value.clone())), false);
         Ok(reg)
     }

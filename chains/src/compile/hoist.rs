@@ -42,12 +42,12 @@ pub(crate) fn hoist(flow: &mut Flow, registers: u16) {
     }
 }
 
-/// Whether behind the line, and computations that follow it, there is an operation.
+/// Whether behind the line, and computations that follow it and may move as well, there is an operation.
 fn operation_follows(flow: &Flow, pc: Pc) -> bool {
     let mut next = follow(flow, pc + 1);
     // A loop of nothing but computations ends the search.
     for _ in 0..flow.lines.len() {
-        if !matches!(flow.lines[next].inst, Inst::Compute(_)) {
+        if !matches!(&flow.lines[next].inst, Inst::Compute(compute) if !can_trap(compute)) {
             break;
         }
         next = follow(flow, next + 1);

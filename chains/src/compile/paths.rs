@@ -97,6 +97,8 @@ impl Facts {
 pub(super) fn paths<S: 'static>(flow: &Flow, chain: &Chain<S>, registers: u16) -> Result<(), BuildError> {
     let mut start = Facts::nothing(chain, registers);
     chain.params.iter().for_each(|reg| start.set(Facts::reg(*reg), true));
+    // Whether there are bytes in a stream buffer is nothing that a path says: chains look, and fill it if they must.
+    chain.streams.iter().for_each(|buf| start.set(start.buf(*buf), true));
     let mut before: Vec<Option<Facts>> = vec![None; flow.lines.len()];
     before[0] = Some(start);
     let mut work: Vec<Pc> = vec![0];

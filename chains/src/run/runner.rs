@@ -18,6 +18,9 @@ use crate::error::{ChainError, ErrorKind};
 use crate::native::Flow;
 use crate::program::Program;
 
+/// How often a frame comes back from its code before others have their turn.
+const RUNS: u32 = 1024;
+
 pub(super) struct Runner<S> {
     pub(super) program: Program<S>,
     pub(super) lowered: Lowered,
@@ -72,18 +75,23 @@ impl<S: 'static> Resume for Runner<S> {
     fn unparked(&self, frame: Frame<'_>) {
         let [a, b, alarm] = [0, 1, 2].map(|i| frame.registers().get(self.hidden() + i));
         let place = Place::decode([a, b]);
+        let mut line = self.line_of(place);
         if alarm != 0 {
             frame.registers().set(self.hidden() + 2, 0);
             Handle::current().stop_alarm(Alarm::from_bits(alarm));
+            // It goes on behind the sleep, and has come no further.
+            if let Place::Op(behind) = place {
+                line = self.line(behind - 1);
+            }
         }
         if frame.is_cancelled() {
-            return self.fail(frame, self.line_of(place), ErrorKind::Cancelled { done: 0 });
+            return self.fail(frame, line, ErrorKind::Cancelled { done: 0 });
         }
         match place {
             Place::Op(op) => self.run(frame, op),
             Place::Segment(segment) => {
                 if let Err((frame, refused)) = frame.submit(segment) {
-                    self.not_submitted(frame, segment, place, refused);
+                    self.refused(frame, segment, place, refused);
                 }
             }
             Place::Member { segment, from, done, alone } => self.take_up(frame, segment, from, done, alone),
@@ -93,14 +101,14 @@ impl<S: 'static> Resume for Runner<S> {
 
 impl<S: 'static> Runner<S> {
     /// Runs code from an op on until the frame submits, parks or ends.
-    pub(super) fn run(&self, frame: Frame<'_>, op: u32) {
-        let mut at = Some((frame, op));
-        while let Some((frame, op)) = at {
-            at = match frame.run(op) {
-                Ok(()) => None,
-                Err((frame, interrupt)) => self.interrupt(frame, interrupt),
-            };
+    pub(super) fn run(&self, mut frame: Frame<'_>, mut op: u32) {
+        // The region counts the jumps of one run; a loop through calls and handlers consists of many.
+        for _ in 0..RUNS {
+            let Err((back, interrupt)) = frame.run(op) else { return };
+            let Some(next) = self.interrupt(back, interrupt) else { return };
+            (frame, op) = next;
         }
+        self.park(frame, Place::Op(op));
     }
 
     /// Does what code has left to the runner. Gives the frame back if it goes on, and with which op.
@@ -133,14 +141,29 @@ impl<S: 'static> Runner<S> {
             }
             Interrupt::Spent { pc } => self.park(frame, Place::Op(pc)),
             Interrupt::NotSubmitted { segment, reason } => {
-                self.not_submitted(frame, segment, Place::Segment(segment), reason);
+                return self.not_submitted(frame, segment, Place::Segment(segment), reason);
             }
         }
         None
     }
 
+    /// Does what is left to do where a segment could not be submitted that no code has come to.
     #[cold]
-    pub(super) fn not_submitted(&self, frame: Frame<'_>, segment: u16, place: Place, refused: NotSubmitted) {
+    pub(super) fn refused(&self, frame: Frame<'_>, segment: u16, place: Place, refused: NotSubmitted) {
+        if let Some((frame, op)) = self.not_submitted(frame, segment, place, refused) {
+            self.run(frame, op);
+        }
+    }
+
+    /// Gives the frame back if it goes on at a handler. Not run from here: a handler may lead to the same segment.
+    #[cold]
+    fn not_submitted<'f>(
+        &self,
+        frame: Frame<'f>,
+        segment: u16,
+        place: Place,
+        refused: NotSubmitted,
+    ) -> Option<(Frame<'f>, u32)> {
         match refused {
             NotSubmitted::Busy => self.park(frame, place),
             // The steps before it are due all the same: one by one, up to where it is.
@@ -149,9 +172,10 @@ impl<S: 'static> Runner<S> {
             }
             NotSubmitted::TooLong { member, len, max } => {
                 let pc = self.segment(segment).members[usize::from(member)];
-                self.fail(frame, pc, ErrorKind::Bounds { len, max });
+                return self.route(frame, pc, ErrorKind::Bounds { len, max });
             }
         }
+        None
     }
 
     /// The frame fails at a line: it goes on at the handler, or ends.

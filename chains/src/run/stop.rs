@@ -53,7 +53,7 @@ impl<S: 'static> Runner<S> {
     /// Submits a segment from one of its members on.
     pub(super) fn take_up(&self, frame: Frame<'_>, segment: u16, from: u8, done: u32, alone: bool) {
         if let Err((frame, refused)) = frame.submit_from(segment, from, done, alone) {
-            self.not_submitted(frame, segment, Place::Member { segment, from, done, alone }, refused);
+            self.refused(frame, segment, Place::Member { segment, from, done, alone }, refused);
         }
     }
 }

@@ -3,7 +3,9 @@
 // Every test file has its own copy of this module and uses a part of it.
 #![allow(dead_code)]
 
+pub(crate) mod both;
 pub(crate) mod framed;
+pub(crate) mod one;
 
 use std::future::{Future, IntoFuture};
 use std::io;

@@ -67,9 +67,6 @@ pub(crate) fn repair(program: &mut Program) {
     while let Some((step, faults)) = predict(program) {
         match faults[0] {
             Fault::Reg(reg) => program.params[reg] = Some(reg as u64 * 3),
-            Fault::Buf(STREAM) => {
-                program.body.insert(0, Kind::Call(Call::Take(0)).step());
-            }
             Fault::Buf(buf) => {
                 program.body.insert(0, Kind::Call(Call::Fill(Span::all(buf), buf as u8)).step());
             }
@@ -138,7 +135,8 @@ impl Known {
         let mut regs = [true; ALL_REGS];
         regs[..REGS].copy_from_slice(&program.params.map(|value| value.is_some()));
         let mut bufs = [false; BUFS.len()];
-        bufs[CONSTANT] = true;
+        // A stream buffer lends what it holds, which at first is nothing.
+        (bufs[CONSTANT], bufs[STREAM]) = (true, true);
         let nothing = [false; SOCKETS];
         Known { regs, bufs, shut: nothing, may_be_shut: nothing, vacant: [false; FILES] }
     }
@@ -409,7 +407,6 @@ fn writes(kind: &Kind, known: &mut Known) {
         }
         Kind::Open { file, .. } => known.vacant[*file] = false,
         Kind::CloseFile { file } => known.vacant[*file] = true,
-        Kind::Fill { .. } | Kind::Call(Call::Take(_)) => known.bufs[STREAM] = true,
         Kind::Set { reg, .. } => known.regs[*reg] = true,
         Kind::Store { buf, .. } => known.bufs[*buf] = true,
         Kind::Copy { to, .. } => known.bufs[to.buf] = true,

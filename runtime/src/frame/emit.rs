@@ -248,7 +248,7 @@ impl Region {
                     record.word(usize::from(member.length)).get(),
                 )
             };
-            let flags_len = member.flags_len + added;
+            let flags_len = member.flags_len.wrapping_add(added);
             if added > member.room || flags_len as u32 == 0 {
                 return None;
             }

@@ -103,15 +103,17 @@ impl Region {
     fn pass(&self, record: Record, template: &Template, first: u8, step: u8, result: i32) {
         let member = &template.members[usize::from(step)];
         if result >= 0 && member.verb.opens() {
-            // What a member before it has closed must not be closed again.
-            self.vacate(record, template, first..step);
-            self.close(record, member.place);
+            let before = &template.members[usize::from(first)..usize::from(step)];
+            // What a member before it has closed is nobody's any more: its number may be the one that has just come.
+            if !before.iter().any(|before| before.verb.closes() && before.place == member.place) {
+                self.close(record, member.place);
+            }
             // SAFETY: a template's words were checked against the layout of this region.
             unsafe { record.word(usize::from(member.place)) }.set((result as u64) << 32);
         }
         // A close that fails has closed all the same (close(2)), unless it was not made.
         if member.verb.closes() && result < 0 && result != -libc::ECANCELED && step >= first {
-            self.vacate(record, template, step..step + 1);
+            self.passed(record, template, step..step + 1);
         }
     }
 
@@ -120,23 +122,19 @@ impl Region {
         if template.is_hot() {
             return;
         }
-        self.vacate(record, template, members.clone());
-        for wide in &template.wide[usize::from(members.start)..usize::from(members.end)] {
-            if let Address::Outbox(outbox) = wide.address {
-                self.empty(record.header().key.get().index() as usize, outbox);
-            }
-        }
-    }
-
-    /// What the members of this range were to close is closed, unless one behind has opened something in its place.
-    fn vacate(&self, record: Record, template: &Template, members: Range<u8>) {
-        let members = &template.members[usize::from(members.start)..usize::from(members.end)];
-        for (i, member) in members.iter().enumerate() {
-            let opened =
-                || members[i..].iter().any(|later| later.verb.opens() && later.place == member.place);
-            if member.verb.closes() && !opened() {
+        let range = usize::from(members.start)..usize::from(members.end);
+        let opened_behind = |i: usize, place: u16| {
+            let behind = &template.members[range.start + i + 1..range.end];
+            behind.iter().any(|member| member.verb.opens() && member.place == place)
+        };
+        let (members, wide) = (&template.members[range.clone()], &template.wide[range.clone()]);
+        for (i, (member, wide)) in members.iter().zip(wide).enumerate() {
+            if member.verb.closes() && !opened_behind(i, member.place) {
                 // SAFETY: a template's words were checked against the layout of this region.
                 unsafe { record.word(usize::from(member.place)) }.set(VACANT);
+            }
+            if let Address::Outbox(outbox) = wide.address {
+                self.empty(record.header().key.get().index() as usize, outbox);
             }
         }
     }

@@ -24,6 +24,8 @@ pub enum Verb {
     Shutdown,
     /// Read at a position; less than the span if the file ends.
     ReadAt,
+    /// Read at a position, at least one byte.
+    ReadSomeAt,
     /// Read exactly the span at a position.
     ReadExactAt,
     /// Write the whole span at a position.
@@ -87,7 +89,7 @@ impl Verb {
             Verb::Recv | Verb::RecvExact => &recv::FACTS,
             Verb::Send | Verb::SendAll | Verb::SendOutbox => &send::FACTS,
             Verb::Shutdown => &shutdown::FACTS,
-            Verb::ReadAt | Verb::ReadExactAt => &read::FACTS,
+            Verb::ReadAt | Verb::ReadSomeAt | Verb::ReadExactAt => &read::FACTS,
             Verb::WriteAllAt => &write::FACTS,
             Verb::Fsync | Verb::Fdatasync => &fsync::FACTS,
             Verb::Fallocate => &fallocate::FACTS,
@@ -107,7 +109,7 @@ impl Verb {
             Verb::RecvExact | Verb::SendAll | Verb::SendOutbox | Verb::ReadExactAt | Verb::WriteAllAt => {
                 Success::Whole
             }
-            Verb::Recv | Verb::Send | Verb::Poll(_) => Success::Some,
+            Verb::Recv | Verb::Send | Verb::ReadSomeAt | Verb::Poll(_) => Success::Some,
             Verb::ReadAt => Success::Any,
             Verb::Open | Verb::Socket(_) => Success::Descriptor,
             _ => Success::Unit,
@@ -128,7 +130,8 @@ impl Verb {
     /// Which way the bytes of its span go.
     pub fn moves(self) -> Moves {
         match self {
-            Verb::Recv | Verb::RecvExact | Verb::ReadAt | Verb::ReadExactAt | Verb::Statx => Moves::In,
+            Verb::Recv | Verb::RecvExact | Verb::Statx => Moves::In,
+            Verb::ReadAt | Verb::ReadSomeAt | Verb::ReadExactAt => Moves::In,
             Verb::Send | Verb::SendAll | Verb::SendOutbox | Verb::WriteAllAt => Moves::Out,
             Verb::Open | Verb::Connect => Moves::Out,
             _ => Moves::Nothing,
@@ -137,8 +140,8 @@ impl Verb {
 
     /// Whether it works at a position of a file, or takes a number in its place.
     pub fn has_position(self) -> bool {
-        use Verb::{Fallocate, Ftruncate, ReadAt, ReadExactAt, WriteAllAt};
-        matches!(self, ReadAt | ReadExactAt | WriteAllAt | Fallocate | Ftruncate)
+        use Verb::{Fallocate, Ftruncate, ReadAt, ReadExactAt, ReadSomeAt, WriteAllAt};
+        matches!(self, ReadAt | ReadSomeAt | ReadExactAt | WriteAllAt | Fallocate | Ftruncate)
     }
 
     /// Whether it leaves the place of its descriptor vacant.

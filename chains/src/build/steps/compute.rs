@@ -4,7 +4,7 @@ use chainring_runtime::frame::Order;
 
 use super::super::Chain;
 use crate::access::Access;
-use crate::expr::{Cond, Expr};
+use crate::expr::{Cond, Expr, Node};
 use crate::handle::{Buf, Reg, Span, StreamBuf};
 use crate::native::{Flow, Native};
 use crate::tree::{Compute, Kind};
@@ -31,14 +31,18 @@ impl<S: 'static> Chain<S> {
     /// Takes bytes off the front of a stream buffer. If there are not as many the frame fails with
     /// [`ErrorKind::Ensure`](crate::ErrorKind::Ensure) and `EMSGSIZE`.
     pub fn consume(&mut self, stream: StreamBuf, len: impl Into<Expr>) {
-        let taken = len.into();
-        self.push("consume", Kind::Ensure(taken.clone().le(stream.len), libc::EMSGSIZE));
+        let mut taken = len.into();
+        self.steps += 1;
         let number = self.steps;
-        self.push_part(
-            number,
-            "consume",
-            Kind::Compute(Compute::Set(stream.from, stream.from + taken.clone())),
-        );
+        // Computed once, because it may look at the bytes that are then taken. A number or register says the same.
+        if !matches!(taken.0, Node::Const(_) | Node::Reg(_)) {
+            self.push_part(number, "consume", Kind::Compute(Compute::Set(stream.end, taken)));
+            taken = stream.end.into();
+        }
+        let left = Kind::Ensure(taken.clone().le(stream.len), libc::EMSGSIZE);
+        self.push_part(number, "consume", left);
+        let from = Compute::Set(stream.from, stream.from + taken.clone());
+        self.push_part(number, "consume", Kind::Compute(from));
         self.push_part(number, "consume", Kind::Compute(Compute::Set(stream.len, stream.len - taken)));
     }
 

@@ -71,9 +71,9 @@ impl<S: 'static> Chain<S> {
         self.io("ftruncate", IoStep { position, ..IoStep::new(Verb::Ftruncate, file.0, None) });
     }
 
-    /// Opens a file. The path is a span whose last byte is a NUL, such as [`Chain::path`]; if a buffer's last byte is
-    /// something else the frame fails with [`ErrorKind::Bounds`](crate::ErrorKind::Bounds). A file that was there before
-    /// is closed. O_CLOEXEC is always added.
+    /// Opens a file. The path is a span of fixed place and length whose last byte is a NUL, such as [`Chain::path`]; if
+    /// its last byte is something else the frame fails with [`ErrorKind::Bounds`](crate::ErrorKind::Bounds). A file
+    /// that was there before is closed. O_CLOEXEC is always added.
     pub fn open(&mut self, file: File, path: Span, how: OpenHow) -> OpenStep<'_> {
         let how = [how.flags | libc::O_CLOEXEC as u64, how.mode, how.resolve];
         let open = Some(Open { at: None, how });

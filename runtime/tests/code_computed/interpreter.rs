@@ -1,0 +1,199 @@
+//! The interpreter: each op as its documentation says it, with nothing clever.
+
+use chainring_runtime::frame::{Area, Bulk, Code, Len, Op, Operator, Order, Trap};
+
+/// Jumps back that it follows.
+pub(crate) const BACK: u32 = 30_000;
+
+/// What code works on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Machine {
+    pub(crate) registers: Vec<u64>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) constants: Vec<u8>,
+}
+
+/// How code has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Left(u32),
+    Trapped(usize, Trap),
+    Endless,
+}
+
+fn outside(end: u64, room: u32) -> Trap {
+    Trap::Bounds { end, room }
+}
+
+impl Machine {
+    pub(crate) fn run(&mut self, code: &Code) -> End {
+        let (mut pc, mut back) = (0, 0);
+        loop {
+            let next = match self.step(code, pc) {
+                Ok(Ok(next)) => next,
+                Ok(Err(left)) => return End::Left(left),
+                Err(trap) => return End::Trapped(pc, trap),
+            };
+            back += u32::from(next <= pc);
+            if back > BACK {
+                return End::Endless;
+            }
+            pc = next;
+        }
+    }
+
+    /// Where code goes on behind an op, or that it leaves.
+    fn step(&mut self, code: &Code, pc: usize) -> Result<Result<usize, u32>, Trap> {
+        let value = |register: u16| self.registers[usize::from(register)];
+        let mut next = pc + 1;
+        match code.ops[pc] {
+            Op::Set { to, value } => self.registers[usize::from(to)] = value,
+            Op::Move { to, from } => self.registers[usize::from(to)] = value(from),
+            Op::Binary { operator, to, a, b } => {
+                self.registers[usize::from(to)] = apply(operator, value(a), value(b))?;
+            }
+            Op::BinaryBy { operator, to, a, value: b } => {
+                self.registers[usize::from(to)] = apply(operator, value(a), b)?;
+            }
+            Op::Load { order, to, at } => {
+                self.registers[usize::from(to)] = load(order, &self.bytes[at as usize..]);
+            }
+            Op::LoadAt { order, to, index, start, room } => {
+                let at = inside(value(index), order.width().into(), room)?;
+                self.registers[usize::from(to)] = load(order, &self.bytes[start as usize + at..]);
+            }
+            Op::Store { order, from, at } => {
+                let value = value(from);
+                store(order, &mut self.bytes[at as usize..], value);
+            }
+            Op::StoreAt { order, from, index, start, room } => {
+                let (at, value) = (inside(value(index), order.width().into(), room)?, value(from));
+                store(order, &mut self.bytes[start as usize + at..], value);
+            }
+            Op::Bulk(number) => self.bulk(&code.bulk[usize::from(number)])?,
+            Op::Unless { condition, to } if value(condition) == 0 => next = to as usize,
+            Op::UnlessWithin { a, low, span, to } if !within(value(a), low, span) => next = to as usize,
+            Op::IfWithin { a, low, span, to } if within(value(a), low, span) => next = to as usize,
+            Op::Unless { .. } | Op::UnlessWithin { .. } | Op::IfWithin { .. } => {}
+            Op::Jump { to } => next = to as usize,
+            Op::Leave(number) => return Ok(Err(number)),
+            Op::Submit(_) => unreachable!("there are no segments"),
+        }
+        Ok(Ok(next))
+    }
+
+    /// The bytes of an area.
+    fn range(&self, area: &Area) -> Result<std::ops::Range<usize>, Trap> {
+        let start = area.start.map_or(0, |start| self.registers[usize::from(start)]);
+        let len = match area.len {
+            Len::Fixed(len) => len.into(),
+            Len::Register { index, plus, .. } => {
+                self.registers[usize::from(index)].saturating_add(plus.into())
+            }
+        };
+        let start = area.offset as usize + inside(start, len, area.room)?;
+        Ok(start..start + len as usize)
+    }
+
+    fn read(&self, area: &Area) -> Result<Vec<u8>, Trap> {
+        let from = if area.constant { &self.constants } else { &self.bytes };
+        Ok(from[self.range(area)?].to_vec())
+    }
+
+    fn bulk(&mut self, bulk: &Bulk) -> Result<(), Trap> {
+        match bulk {
+            Bulk::Copy { to, from } => {
+                let (range, copied) = (self.range(to)?, self.read(from)?);
+                if range.len() != copied.len() {
+                    return Err(outside(copied.len() as u64, range.len() as u32));
+                }
+                self.bytes[range].copy_from_slice(&copied);
+            }
+            Bulk::Equal { to, a, b } => {
+                self.registers[usize::from(*to)] = (self.read(a)? == self.read(b)?).into();
+            }
+            Bulk::Find { to, area, byte } => {
+                let (bytes, byte) = (self.read(area)?, self.registers[usize::from(*byte)] % 256);
+                let place = bytes.iter().take_while(|other| u64::from(**other) != byte).count();
+                self.registers[usize::from(*to)] = place as u64;
+            }
+            Bulk::Hash { to, area } => {
+                let mut hash: u128 = 0xcbf2_9ce4_8422_2325;
+                for byte in self.read(area)? {
+                    hash = (hash ^ u128::from(byte)) * 0x100_0000_01b3 % (1 << 64);
+                }
+                self.registers[usize::from(*to)] = hash as u64;
+            }
+            Bulk::Compact { offset, room, from, len } => {
+                let (start, count) = (self.registers[usize::from(*from)], self.registers[usize::from(*len)]);
+                let end = start.saturating_add(count);
+                if end > u64::from(*room) || count == u64::from(*room) {
+                    return Err(outside(end.max(u64::from(*room) + 1), *room));
+                }
+                if count == 0 || end == u64::from(*room) {
+                    let (front, start) = (*offset as usize, *offset as usize + start as usize);
+                    let moved = self.bytes[start..start + count as usize].to_vec();
+                    self.bytes[front..front + moved.len()].copy_from_slice(&moved);
+                    self.registers[usize::from(*from)] = 0;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn within(a: u64, low: u32, span: u32) -> bool {
+    (u64::from(low)..=u64::from(low) + u64::from(span)).contains(&a)
+}
+
+/// The place of `len` bytes at `start`, if they lie within `room`.
+fn inside(start: u64, len: u64, room: u32) -> Result<usize, Trap> {
+    let end = u128::from(start) + u128::from(len);
+    if end <= room.into() { Ok(start as usize) } else { Err(outside(start.saturating_add(len), room)) }
+}
+
+fn apply(operator: Operator, a: u64, b: u64) -> Result<u64, Trap> {
+    let (wide_a, wide_b) = (u128::from(a), u128::from(b));
+    let whole = 1 << 64;
+    let wide = match operator {
+        Operator::Add => (wide_a + wide_b) % whole,
+        Operator::Sub => (whole + wide_a - wide_b) % whole,
+        Operator::Mul => wide_a * wide_b % whole,
+        Operator::Div | Operator::Rem if b == 0 => return Err(Trap::Division),
+        Operator::Div => wide_a / wide_b,
+        Operator::Rem => wide_a % wide_b,
+        Operator::And => wide_a & wide_b,
+        Operator::Or => wide_a | wide_b,
+        Operator::Xor => wide_a ^ wide_b,
+        Operator::Shl | Operator::Shr if b > 63 => 0,
+        Operator::Shl => (wide_a << b) % whole,
+        Operator::Shr => wide_a >> b,
+        Operator::Eq => (a == b).into(),
+        Operator::Ne => (a != b).into(),
+        Operator::Lt => (a < b).into(),
+        Operator::Le => (a <= b).into(),
+        Operator::Gt => (a > b).into(),
+        Operator::Ge => (a >= b).into(),
+    };
+    Ok(wide as u64)
+}
+
+fn is_big(order: Order) -> bool {
+    matches!(order, Order::U8 | Order::Be16 | Order::Be32 | Order::Be64)
+}
+
+fn load(order: Order, bytes: &[u8]) -> u64 {
+    let mut bytes = bytes[..order.width() as usize].to_vec();
+    if !is_big(order) {
+        bytes.reverse();
+    }
+    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn store(order: Order, bytes: &mut [u8], value: u64) {
+    let width = order.width() as usize;
+    for i in 0..width {
+        let place = if is_big(order) { width - 1 - i } else { i };
+        bytes[place] = (value >> (8 * i)) as u8;
+    }
+}
