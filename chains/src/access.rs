@@ -129,12 +129,10 @@ impl<'f> Parts<'f> {
             SpanLen::Fixed(len) => u64::from(len),
             SpanLen::Reg(reg) => self.registers.get(reg.index),
         };
-        if len > u64::from(max) {
-            return Err(OutOfBounds { len, max });
-        }
         let skipped = span.start.map_or(0, |reg| self.registers.get(reg.index));
-        if skipped > u64::from(max) - len {
-            return Err(OutOfBounds { len: skipped.saturating_add(len), max });
+        let end = skipped.saturating_add(len);
+        if end > u64::from(max) {
+            return Err(OutOfBounds { len: end, max });
         }
         let start = span.buf.start + span.from + skipped as u32;
         Ok(start..start + len as u32)

@@ -13,7 +13,8 @@
 //!         stop if the last member does not sever when it fails (a shutdown, an fsync): its successor would run all
 //!             the same
 //!         stop if the segment has that operation already (a loop has closed)
-//!         stop if what it works on (a path, a place, an outbox) is changed by a member
+//!         stop if that opens a path whose bytes a member brings: whether it ends is looked at before
+//!         stop if its place, or its outbox, is one that a member closes or empties: entries are made beforehand
 //!         stop if there are as many members as the ring or the compiler allows
 //!         members += operation at pc
 //! ```
@@ -30,7 +31,7 @@ use std::fmt;
 use chainring_runtime::frame::{Moves, Plan, Then, Verb};
 
 use super::effects::may_overlap;
-use super::flow::{Flow, Inst, Pc, follow, io};
+use super::flow::{Flow, Inst, Io, Pc, follow, io};
 use crate::build::Lowering;
 
 /// Members a segment, at most, whatever the ring allows.
@@ -71,6 +72,8 @@ pub(crate) enum Boundary {
     Limit(usize),
     /// What follows is a computation.
     Compute(&'static str),
+    /// The next operation opens a path that is not yet there.
+    Path(&'static str),
     /// The next operation is already in the segment.
     Closed,
     /// What the next operation works on is fixed when the segment is submitted, and changed by a member before it.
@@ -136,6 +139,9 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
         if members.contains(&next) {
             break Boundary::Closed;
         }
+        if opens_what_comes(flow, &members, next) {
+            break Boundary::Path(flow.lines[pc].name);
+        }
         if members.iter().any(|member| is_behind(flow, *member, next)) {
             break Boundary::Depends(flow.lines[next].name);
         }
@@ -149,19 +155,24 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
     Segment { members, into, next, boundary }
 }
 
-/// Whether the operation at `next` must not be submitted before that at `member` is done. The entries of a segment are
-/// made, and a path is read, when it is submitted: before any of its members runs. A descriptor's number is in its entry,
-/// and another's by the time that a member has closed it.
+/// Whether the operation at `next` must not be submitted before that at `member` is done: a descriptor's number is in its
+/// entry, and another's by the time that a member has closed it; and what an outbox holds is in the entry too.
 fn is_behind(flow: &Flow, member: Pc, next: Pc) -> bool {
     let (Some(before), Some(after)) = (io(flow, member), io(flow, next)) else { return false };
     let directory = after.open.and_then(|(directory, _)| directory);
     let uses = !after.verb.opens() && after.place == before.place || directory == Some(before.place);
-    let is_vacated = before.verb.closes() && uses;
     let is_emptied = before.outbox.is_some() && before.outbox == after.outbox;
-    let is_written = after.verb == Verb::Open
-        && before.verb.moves() == Moves::In
-        && before.spans.iter().any(|span| after.spans.iter().any(|path| may_overlap(span, path)));
-    is_vacated || is_emptied || is_written
+    before.verb.closes() && uses || is_emptied
+}
+
+/// Whether the operation at `next` opens a path whose bytes one of the members writes.
+fn opens_what_comes(flow: &Flow, members: &[Pc], next: Pc) -> bool {
+    let Some(path) = io(flow, next).filter(|io| io.verb == Verb::Open).and_then(|io| io.spans.first()) else {
+        return false;
+    };
+    let comes = |member: &&Io| member.verb.moves() == Moves::In;
+    let incoming = members.iter().filter_map(|member| io(flow, *member)).filter(comes);
+    incoming.flat_map(|io| &io.spans).any(|span| may_overlap(span, path))
 }
 
 impl Segment {
@@ -184,6 +195,7 @@ impl fmt::Display for Boundary {
             }
             Boundary::Limit(limit) => write!(f, "cut at {limit} members"),
             Boundary::Compute(name) => write!(f, "`{name}` follows, which runs between submissions"),
+            Boundary::Path(name) => write!(f, "the path that is opened next comes with `{name}`"),
             Boundary::Closed => write!(f, "the loop has closed: the next step begins this segment again"),
             Boundary::Depends(name) => {
                 write!(f, "what `{name}` works on is known only when the steps before it are done")

@@ -5,30 +5,54 @@
 //! tells it how much each recv brought on the other side, which the kernel is free to choose: it takes as much.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::Shutdown;
+use std::ops::Range;
 
 use socket2::Socket;
 
+use super::blocking_files::Open;
+use super::disk::Disk;
 use super::native::{self, Next};
-use super::program::{BUFS, Block, Call, Count, Expr, Kind, Len, Op, Program, REGS, SOCKETS, Span, Step};
-use super::report::{Ended, Failure, Report, Verb, Visit};
+use super::program::{
+    ALL_REGS, BUFS, Block, CONSTANT, Call, Count, FILES, HELD, HELD_FROM, Kind, Len, Program, REGS, SOCKETS,
+    STREAM, Span, Step, constant,
+};
+use super::report::{Ended, Failure, Report, Strike, Verb, Visit};
 
 pub(crate) struct Twin<'p> {
-    sockets: &'p [Socket],
-    regs: [u64; REGS],
-    bufs: Vec<Vec<u8>>,
-    counts: VecDeque<usize>,
+    pub(super) sockets: &'p [Socket],
+    pub(super) disk: Option<&'p Disk>,
+    pub(super) files: [Option<Open>; FILES],
+    pub(super) regs: [u64; ALL_REGS],
+    pub(super) bufs: Vec<Vec<u8>>,
+    /// What calls have noted there, and at which steps.
+    counts: VecDeque<(u32, u64)>,
+    /// The call whose note was last made use of, before it is called here.
+    known: Option<u32>,
+    strike: Option<Strike>,
+    /// Whether reads may have come short there, although there was more.
+    pub(super) shortened: bool,
+    /// Whether visits are to note what the files hold.
+    snapshots: bool,
     /// How much the streams may still bring is unknown from here on: a [`Count::Free`] has been met.
     loose: bool,
-    /// Sending halves that were shut down.
-    shut: [bool; SOCKETS],
     steps: u32,
     pub(crate) report: Report,
 }
 
+/// What a twin is to know of the run that it is compared with.
+#[derive(Clone, Default)]
+pub(crate) struct Hints {
+    /// What its calls have noted of how much came or went, and their steps.
+    pub(crate) counts: VecDeque<(u32, u64)>,
+    pub(crate) strike: Option<Strike>,
+    pub(crate) shortened: bool,
+    pub(crate) snapshots: bool,
+}
+
 /// Where a program goes on.
-enum Way {
+pub(super) enum Way {
     On,
     Again,
     Leave,
@@ -43,15 +67,29 @@ const UNKNOWN: [usize; SOCKETS] = [usize::MAX; SOCKETS];
 const ENDLESS: u32 = 2_000_000;
 
 impl<'p> Twin<'p> {
-    /// Runs `program` to its end. `counts`: how much each logged recv brings, as far as it is known.
-    pub(crate) fn run(program: &Program, sockets: &'p [Socket], counts: VecDeque<usize>) -> (Ended, Report) {
+    /// Runs `program` to its end.
+    pub(crate) fn run(
+        program: &Program,
+        sockets: &'p [Socket],
+        disk: Option<&'p Disk>,
+        hints: Hints,
+    ) -> (Ended, Report) {
+        let mut regs = [0; ALL_REGS];
+        regs[..REGS].copy_from_slice(&program.params.map(|value| value.unwrap_or(0)));
+        let mut bufs = BUFS.map(|len| vec![0; len as usize]);
+        bufs[CONSTANT] = constant();
         let mut twin = Twin {
             sockets,
-            regs: program.params.map(|value| value.unwrap_or(0)),
-            bufs: BUFS.map(|len| vec![0; len as usize]).into(),
-            counts,
+            disk,
+            files: [disk.map(|disk| Open::new(disk.given(), libc::O_RDWR)), None],
+            regs,
+            bufs: bufs.into(),
+            counts: hints.counts,
+            known: None,
+            strike: hints.strike,
+            shortened: hints.shortened,
+            snapshots: hints.snapshots,
             loose: false,
-            shut: [false; SOCKETS],
             steps: 0,
             report: Report::default(),
         };
@@ -61,7 +99,7 @@ impl<'p> Twin<'p> {
             Way::Again | Way::Leave => unreachable!("outside of a loop these are refused"),
         };
         twin.report.loose = twin.loose;
-        let total = twin.most();
+        let total = twin.sent();
         // What each turn of an endless echo sends is not the same on both sides, only what all of them send.
         twin.report
             .visits
@@ -84,7 +122,12 @@ impl<'p> Twin<'p> {
     fn step(&mut self, Step { number, kind }: &Step) -> Way {
         self.steps += 1;
         assert!(self.steps < ENDLESS, "the strategies made a program that does not end");
-        let number = *number;
+        let way = self.kind(*number, kind);
+        self.report.failed |= matches!(way, Way::Fail(step, _) if step == *number);
+        way
+    }
+
+    fn kind(&mut self, number: u32, kind: &Kind) -> Way {
         match kind {
             Kind::Recv { socket, span, into, or_finish, count } => {
                 self.visit(number, Verb::Recv, *socket, |twin| {
@@ -100,25 +143,62 @@ impl<'p> Twin<'p> {
             Kind::SendAll { socket, spans, into } => {
                 self.visit(number, Verb::Send, *socket, |twin| twin.send_all(number, *socket, spans, *into))
             }
+            Kind::Send { socket, span, into } => {
+                self.visit(number, Verb::Send, *socket, |twin| twin.send(number, *socket, span, *into))
+            }
+            Kind::Fill { socket, or_finish } => self.visit(number, Verb::Recv, *socket, |twin| {
+                twin.fill(number, *socket, *or_finish).unwrap_or_else(|failure| Way::Fail(number, failure))
+            }),
+            Kind::Consume { len } => match self.value(len) {
+                Ok(len) if len <= self.regs[HELD] => {
+                    self.regs[HELD_FROM] += len;
+                    self.regs[HELD] -= len;
+                    Way::On
+                }
+                Ok(_) => Way::Fail(number, Failure::Ensure(libc::EMSGSIZE)),
+                Err(failure) => Way::Fail(number, failure),
+            },
             Kind::Shutdown { socket } => self.visit(number, Verb::Shutdown, *socket, |twin| {
-                twin.shut[*socket] = true;
+                if let Err(failure) = twin.strike("shutdown") {
+                    return Way::Fail(number, failure);
+                }
                 match twin.sockets[*socket].shutdown(Shutdown::Write) {
                     Ok(()) => Way::On,
                     Err(error) => Way::Fail(number, errno(&error)),
                 }
             }),
-            Kind::Set { reg, value } => {
-                self.regs[*reg] = self.value(value);
-                Way::On
+            Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } | Kind::Sleep { .. } => {
+                match self.compute(kind) {
+                    Ok(()) => Way::On,
+                    Err(failure) => Way::Fail(number, failure),
+                }
             }
             Kind::Ensure { cond, code } => match self.value(cond) {
-                0 => Way::Fail(number, Failure::Ensure(*code)),
-                _ => Way::On,
+                Ok(0) => Way::Fail(number, Failure::Ensure(*code)),
+                Ok(_) => Way::On,
+                Err(failure) => Way::Fail(number, failure),
             },
-            Kind::When { cond, then, otherwise } => {
-                let holds = self.value(cond) != 0;
-                self.block(if holds { then } else { otherwise })
-            }
+            Kind::When { cond, then, otherwise } => match self.value(cond) {
+                Ok(holds) => self.block(if holds != 0 { then } else { otherwise }),
+                Err(failure) => Way::Fail(number, failure),
+            },
+            Kind::Attempt { body, errno: reg, handler } => match self.block(body) {
+                Way::Fail(step, failure) => {
+                    let Some(errno) = failure.errno() else { return Way::Fail(step, failure) };
+                    self.report.handled += 1;
+                    reg.iter().for_each(|reg| self.regs[*reg] = errno as u64);
+                    self.block(handler)
+                }
+                way => way,
+            },
+            Kind::Read { .. }
+            | Kind::Write { .. }
+            | Kind::Sync { .. }
+            | Kind::Fallocate { .. }
+            | Kind::Truncate { .. }
+            | Kind::Open { .. }
+            | Kind::CloseFile { .. }
+            | Kind::Statx { .. } => self.file(number, kind),
             Kind::Repeat { body } => loop {
                 match self.block(body) {
                     Way::On | Way::Again => {}
@@ -137,151 +217,105 @@ impl<'p> Twin<'p> {
         std::array::from_fn(|socket| self.report.sent[socket].len())
     }
 
-    /// The same, with what may have been sent as well.
-    fn most(&self) -> [usize; SOCKETS] {
-        let sent = self.sent();
-        std::array::from_fn(|socket| sent[socket] + self.report.optional[socket].len())
-    }
-
     /// Notes what happens around a step that does I/O.
     fn visit(&mut self, step: u32, verb: Verb, socket: usize, body: impl FnOnce(&mut Self) -> Way) -> Way {
         let (events, mut before) = (self.report.trace.len(), self.sent());
         if self.loose {
             before = self.report.visits.last().map_or(before, |last| last.before);
         }
+        let files = self.disk.filter(|_| self.snapshots).map(Disk::contents).unwrap_or_default();
         let way = body(self);
-        let after = if self.loose { UNKNOWN } else { self.most() };
-        self.report.visits.push(Visit { step, verb, socket, events, before, after });
+        let after = if self.loose { UNKNOWN } else { self.sent() };
+        self.report.visits.push(Visit { step, verb, socket, events, before, after, files });
         way
     }
 
     /// The bytes of a span, or why there are none.
-    fn range(&self, span: &Span) -> Result<std::ops::Range<usize>, Failure> {
-        let from = span.from as usize;
-        match span.len {
-            Len::Fixed(len) => Ok(from..from + len as usize),
-            Len::Reg(reg) => {
-                let (len, max) = (self.regs[reg], span.room());
-                if len > u64::from(max) {
-                    return Err(Failure::Bounds { len, max, plus: 0 });
-                }
-                Ok(from..from + len as usize)
-            }
+    pub(super) fn range(&self, span: &Span) -> Result<Range<usize>, Failure> {
+        let len = match span.len {
+            Len::Fixed(len) => len.into(),
+            Len::Reg(reg) => self.regs[reg],
+        };
+        let start = span.start.map_or(0, |reg| self.regs[reg]);
+        let (end, max) = (start.saturating_add(len), span.room());
+        if end > u64::from(max) {
+            return Err(Failure::Bounds { len: end, max, plus: 0 });
         }
+        let from = (u64::from(span.from) + start) as usize;
+        Ok(from..from + len as usize)
     }
 
-    fn recv(
-        &mut self,
-        step: u32,
-        socket: usize,
-        span: &Span,
-        into: Option<usize>,
-        or_finish: bool,
-        count: Count,
-    ) -> Way {
-        let range = match self.range(span) {
-            Ok(range) => range,
-            Err(failure) => return Way::Fail(step, failure),
-        };
-        let place = &mut self.bufs[span.buf][range];
-        let want = place.len() as u32;
-        let known = self.counts.front().filter(|_| count == Count::Logged).copied();
-        let mut wire = &self.sockets[socket];
-        let got = match known {
-            // As much as came on the other side, which must be there.
-            Some(known) => {
-                self.counts.pop_front();
-                let known = &mut place[..known.min(want as usize)];
-                wire.read_exact(known).map(|()| known.len())
+    /// The bytes of spans that lie behind each other.
+    pub(super) fn gather(&self, run: &[Span]) -> Result<Vec<u8>, Failure> {
+        let mut bytes = Vec::new();
+        for span in run {
+            match self.range(span) {
+                Ok(range) => bytes.extend_from_slice(&self.bufs[span.buf][range]),
+                Err(Failure::Bounds { len, max, .. }) => {
+                    return Err(Failure::Bounds { len, max, plus: bytes.len() as u32 });
+                }
+                Err(failure) => return Err(failure),
             }
-            // Of nothing, some sockets would wait for something.
-            None if place.is_empty() => Ok(0),
-            None => loop {
-                match wire.read(place) {
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    got => break got,
+        }
+        Ok(bytes)
+    }
+
+    /// An operation begins, which may be the one that is to fail.
+    pub(super) fn strike(&mut self, name: &'static str) -> Result<(), Failure> {
+        match &mut self.strike {
+            Some(strike) if strike.name == name => match strike.at.checked_sub(1) {
+                Some(left) => strike.at = left,
+                None => {
+                    let errno = strike.errno;
+                    self.strike = None;
+                    return Err(Failure::Errno(errno));
                 }
             },
-        };
-        match got {
-            Ok(0) if want > 0 && known != Some(0) => self.end(step, socket, or_finish, 0, want),
-            Ok(got) => {
-                into.iter().for_each(|reg| self.regs[*reg] = got as u64);
-                Way::On
-            }
-            Err(error) => Way::Fail(step, errno(&error)),
+            _ => {}
         }
+        Ok(())
     }
 
-    fn recv_exact(
-        &mut self,
-        step: u32,
-        socket: usize,
-        span: &Span,
-        into: Option<usize>,
-        or_finish: bool,
-    ) -> Way {
-        let range = match self.range(span) {
-            Ok(range) => range,
-            Err(failure) => return Way::Fail(step, failure),
-        };
-        let place = &mut self.bufs[span.buf][range];
-        let mut done = 0;
-        while done < place.len() {
-            match (&self.sockets[socket]).read(&mut place[done..]) {
-                Ok(0) => {
-                    let want = place.len() as u32;
-                    return self.end(step, socket, or_finish, done as u32, want);
-                }
-                Ok(got) => done += got,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Way::Fail(step, errno(&error)),
-            }
-        }
-        let all = done as u64;
-        into.iter().for_each(|reg| self.regs[*reg] = all);
-        Way::On
+    /// What the call behind the step has noted there, if what comes next was noted there. Something can only come of
+    /// a span that is not empty.
+    pub(super) fn logged(&mut self, step: u32, want: usize) -> Option<u64> {
+        let fits = self.counts.front().is_some_and(|(_, count)| (*count == 0) == (want == 0));
+        if fits { self.noted(step) } else { None }
     }
 
-    /// The end of the stream after `done` of `want` bytes.
-    fn end(&mut self, step: u32, socket: usize, or_finish: bool, done: u32, want: u32) -> Way {
-        self.report.met_end = Some(socket);
-        if or_finish && done == 0 { Way::Finish } else { Way::Fail(step, Failure::Short { done, want }) }
-    }
-
-    fn send_all(&mut self, step: u32, socket: usize, spans: &[Span], into: Option<usize>) -> Way {
-        let (mut bytes, mut plus) = (Vec::new(), 0);
-        for (i, span) in spans.iter().enumerate() {
-            if i > 0 && !spans[i - 1].is_followed_by(span) {
-                plus = 0;
-            }
-            match self.range(span) {
-                Ok(range) => {
-                    plus += range.len() as u32;
-                    bytes.extend_from_slice(&self.bufs[span.buf][range]);
-                }
-                Err(Failure::Bounds { len, max, .. }) => {
-                    self.report.or_errno = (self.shut[socket] && !bytes.is_empty()).then_some(libc::EPIPE);
-                    self.report.optional[socket] = bytes;
-                    return Way::Fail(step, Failure::Bounds { len, max, plus });
-                }
-                Err(failure) => return Way::Fail(step, failure),
-            }
-        }
-        if let Err(error) = (&self.sockets[socket]).write_all(&bytes) {
-            return Way::Fail(step, errno(&error));
-        }
-        self.report.sent[socket].extend_from_slice(&bytes);
-        into.iter().for_each(|reg| self.regs[*reg] = bytes.len() as u64);
-        Way::On
+    /// The same for what has succeeded here, and so there.
+    pub(super) fn noted(&mut self, step: u32) -> Option<u64> {
+        let (noted, count) = *self.counts.front()?;
+        let here = (step + 1..=step + 2).contains(&noted);
+        here.then(|| {
+            self.known = Some(noted);
+            self.counts.pop_front();
+            count
+        })
     }
 
     fn call(&mut self, step: u32, call: &Call) -> Way {
         let event = match call {
-            Call::Log(reg) => native::log(step, self.regs[*reg]),
-            Call::Observe => native::observe(step, &self.regs),
+            Call::Log(reg) => {
+                // What nothing in front of it has brought.
+                let known = self.known.take() == Some(step);
+                if !known && self.counts.front().is_some_and(|(noted, _)| *noted == step) {
+                    self.counts.pop_front();
+                }
+                native::log(step, self.regs[*reg])
+            }
+            Call::Observe => native::observe(step, &self.regs[..REGS]),
             Call::Look(span, reg) => match self.range(span) {
                 Ok(range) => native::look(step, &self.bufs[span.buf][range], self.regs[*reg]),
+                Err(failure) => return Way::Fail(step, failure),
+            },
+            Call::Take(reg) => match self.range(&Span::held(Len::Reg(HELD))) {
+                Ok(range) => {
+                    let (event, taken) = native::take(step, &self.bufs[STREAM][range], self.regs[*reg]);
+                    self.regs[HELD_FROM] += taken as u64;
+                    self.regs[HELD] -= taken as u64;
+                    event
+                }
                 Err(failure) => return Way::Fail(step, failure),
             },
             Call::Fill(span, seed) => match self.range(span) {
@@ -312,52 +346,9 @@ impl<'p> Twin<'p> {
         self.report.trace.push(event);
         Way::On
     }
-
-    fn value(&self, expr: &Expr) -> u64 {
-        match expr {
-            Expr::Const(value) => *value,
-            Expr::Reg(reg) => self.regs[*reg],
-            Expr::Load { buf, offset, width, big } => {
-                let bytes = &self.bufs[*buf][*offset as usize..][..*width as usize];
-                let digit = |value: u64, byte: &u8| value << 8 | u64::from(*byte);
-                if *big { bytes.iter().fold(0, digit) } else { bytes.iter().rev().fold(0, digit) }
-            }
-            Expr::Binary(op, operands) => {
-                let (a, b) = (self.value(&operands[0]), self.value(&operands[1]));
-                match op {
-                    Op::Add => a.wrapping_add(b),
-                    Op::Sub => a.wrapping_sub(b),
-                    Op::Mul => a.wrapping_mul(b),
-                    Op::And => a & b,
-                    Op::Or => a | b,
-                    Op::Xor => a ^ b,
-                    Op::Shl => {
-                        if b < 64 {
-                            a << b
-                        } else {
-                            0
-                        }
-                    }
-                    Op::Shr => {
-                        if b < 64 {
-                            a >> b
-                        } else {
-                            0
-                        }
-                    }
-                    Op::Eq => (a == b).into(),
-                    Op::Ne => (a != b).into(),
-                    Op::Lt => (a < b).into(),
-                    Op::Le => (a <= b).into(),
-                    Op::Gt => (a > b).into(),
-                    Op::Ge => (a >= b).into(),
-                }
-            }
-        }
-    }
 }
 
-fn errno(error: &io::Error) -> Failure {
+pub(super) fn errno(error: &io::Error) -> Failure {
     match error.raw_os_error() {
         Some(errno) => Failure::Errno(errno),
         None if error.kind() == io::ErrorKind::UnexpectedEof => Failure::NotSent,

@@ -2,11 +2,15 @@
 
 use std::error::Error;
 
-use chainring_chains::{Buf, Span as Bytes, read, reg, value, write};
-use chainring_chains::{BuildError, Chain, Expr as Value, Flow, Lowering, Reg, Socket, SpanLen};
+use chainring_chains::{Buf, Span as Bytes, read, reg, stream, value, write};
+use chainring_chains::{BuildError, Chain, Expr as Value, File, Flow, Lowering, OpenHow, Order, Reg, Socket};
+use chainring_chains::{SpanLen, StreamBuf};
 
 use super::native::{self, Next};
-use super::program::{BUFS, Block, Call, Event, Expr, Kind, Len, Op, Program, REGS, SOCKETS, Span};
+use super::program::{
+    BUFS, Block, CONSTANT, Call, Event, Expr, FILES, HELD, HELD_FROM, Kind, Len, NAMES, Op, Path, Program,
+    REGS, SOCKETS, STREAM, Span, constant,
+};
 
 /// The session of a frame: what its calls have written down.
 pub(crate) type Session = Vec<Event>;
@@ -15,6 +19,9 @@ pub(crate) type Session = Vec<Event>;
 pub(crate) struct Built {
     pub(crate) program: chainring_chains::Program<Session>,
     pub(crate) sockets: [Socket; SOCKETS],
+    /// The file that is given, and the directory.
+    pub(crate) given: File,
+    pub(crate) directory: File,
     pub(crate) regs: [Reg; REGS],
 }
 
@@ -26,15 +33,23 @@ pub(crate) fn build(program: &Program, lowering: Lowering) -> Result<Built, Buil
     c.lowering(lowering);
     let sockets = [c.accepted(), c.socket()];
     let regs = program.params.map(|given| if given.is_some() { c.param() } else { c.reg() });
-    let bufs = BUFS.map(|len| c.buffer(len));
-    Lowerer { sockets, regs, bufs }.block(&mut c, &program.body);
-    Ok(Built { program: c.build()?, sockets, regs })
+    let (files, directory) = ([c.file(), c.file()], c.file());
+    let mut bufs = BUFS[..STREAM].iter().map(|len| c.buffer(*len)).collect::<Vec<_>>();
+    let stream = c.stream(BUFS[STREAM]);
+    // The stream's is never asked for.
+    bufs.extend([bufs[0], c.constant(&constant())]);
+    debug_assert_eq!(bufs.len(), CONSTANT + 1);
+    Lowerer { sockets, files, directory, regs, bufs, stream }.block(&mut c, &program.body);
+    Ok(Built { program: c.build()?, sockets, given: files[0], directory, regs })
 }
 
 struct Lowerer {
     sockets: [Socket; SOCKETS],
+    files: [File; FILES],
+    directory: File,
     regs: [Reg; REGS],
-    bufs: [Buf; BUFS.len()],
+    bufs: Vec<Buf>,
+    stream: StreamBuf,
 }
 
 impl Lowerer {
@@ -60,6 +75,16 @@ impl Lowerer {
                     step.or_finish();
                 }
             }
+            Kind::Send { socket, span, into } => {
+                c.send(self.sockets[*socket], self.span(span)).into(self.regs[*into]);
+            }
+            Kind::Fill { socket, or_finish } => {
+                let step = c.fill(self.sockets[*socket], self.stream);
+                if *or_finish {
+                    step.or_finish();
+                }
+            }
+            Kind::Consume { len } => c.consume(self.stream, self.expr(len)),
             Kind::SendAll { socket, spans, into } => {
                 let spans = spans.iter().map(|span| self.span(span));
                 let step = c.send_all(self.sockets[*socket], spans);
@@ -69,6 +94,25 @@ impl Lowerer {
             }
             Kind::Shutdown { socket } => c.shutdown(self.sockets[*socket]),
             Kind::Set { reg, value } => c.set(self.regs[*reg], self.expr(value)),
+            Kind::Store { buf, at, width, big, value } => {
+                c.store(self.bufs[*buf], self.expr(at), order(*width, *big), self.expr(value));
+            }
+            Kind::Copy { to, from } => c.copy(self.span(to), self.span(from)),
+            Kind::Sleep { time } => c.sleep(self.expr(time)),
+            Kind::Attempt { body, errno, handler } => {
+                let step = c.attempt(|c| self.block(c, body));
+                if let Some(errno) = errno {
+                    step.on_error(self.regs[*errno], |c| self.block(c, handler));
+                }
+            }
+            Kind::Read { .. }
+            | Kind::Write { .. }
+            | Kind::Sync { .. }
+            | Kind::Fallocate { .. }
+            | Kind::Truncate { .. }
+            | Kind::Open { .. }
+            | Kind::CloseFile { .. }
+            | Kind::Statx { .. } => self.file(c, kind),
             Kind::Ensure { cond, code } => c.ensure(self.expr(cond), *code),
             Kind::When { cond, then, otherwise } => {
                 let step = c.when(self.expr(cond), |c| self.block(c, then));
@@ -81,6 +125,54 @@ impl Lowerer {
             Kind::Leave => c.leave(),
             Kind::Finish => c.finish(),
             Kind::Call(call) => self.call(c, number, call),
+        }
+    }
+
+    fn file(&self, c: &mut Chain<Session>, kind: &Kind) {
+        match kind {
+            Kind::Read { file, span, position, into, exact, or_finish } => {
+                let (file, span, position) = (self.files[*file], self.span(span), self.expr(position));
+                let step = if *exact {
+                    c.read_exact_at(file, span, position)
+                } else {
+                    c.read_at(file, span, position)
+                };
+                let step = if let Some(reg) = into { step.into(self.regs[*reg]) } else { step };
+                if *or_finish {
+                    step.or_finish();
+                }
+            }
+            Kind::Write { file, spans, position, into } => {
+                let spans = spans.iter().map(|span| self.span(span));
+                let step = c.write_all_at(self.files[*file], spans, self.expr(position));
+                if let Some(reg) = into {
+                    step.into(self.regs[*reg]);
+                }
+            }
+            Kind::Sync { file, data: false } => c.fsync(self.files[*file]),
+            Kind::Sync { file, data: true } => c.fdatasync(self.files[*file]),
+            Kind::Fallocate { file, position, len } => {
+                c.fallocate(self.files[*file], self.expr(position), self.expr(len));
+            }
+            Kind::Truncate { file, len } => c.ftruncate(self.files[*file], self.expr(len)),
+            Kind::Open { file, path, flags } => {
+                let path = match path {
+                    Path::Name(name) => c.path(NAMES[*name]),
+                    Path::Bytes(span) => self.span(span),
+                };
+                let mode = if flags & libc::O_CREAT != 0 { 0o600 } else { 0 };
+                let how = OpenHow { flags: *flags as u64, mode, resolve: 0 };
+                c.open(self.files[*file], path, how).beneath(self.directory);
+            }
+            Kind::CloseFile { file } => c.close_file(self.files[*file]),
+            Kind::Statx { file, size, mode } => {
+                let step = c.statx(self.files[*file]);
+                let step = if let Some(reg) = size { step.size(self.regs[*reg]) } else { step };
+                if let Some(reg) = mode {
+                    step.mode(self.regs[*reg]);
+                }
+            }
+            other => unreachable!("no step on a file: {other:?}"),
         }
     }
 
@@ -118,6 +210,15 @@ impl Lowerer {
                     Flow::Next
                 });
             }
+            Call::Take(register) => {
+                let access = (stream(self.stream), value(self.regs[*register]));
+                c.call(access, move |session, (mut held, value)| {
+                    let (event, taken) = native::take(step, held.bytes(), value);
+                    session.push(event);
+                    held.consume(taken);
+                    Flow::Next
+                });
+            }
             Call::Decide(register) => {
                 c.call((value(self.regs[*register]),), |_, (value,)| match native::decide(value) {
                     Next::On => Flow::Next,
@@ -129,36 +230,42 @@ impl Lowerer {
     }
 
     fn span(&self, span: &Span) -> Bytes {
+        let len = match span.len {
+            Len::Fixed(len) => SpanLen::Fixed(len),
+            Len::Reg(HELD) => return self.stream.bytes(),
+            Len::Reg(reg) => SpanLen::Reg(self.regs[reg]),
+        };
         let buf = self.bufs[span.buf];
-        match span.len {
-            Len::Fixed(len) => buf.range(span.from..span.from + len),
-            Len::Reg(reg) => buf.to(SpanLen::Reg(self.regs[reg])),
+        match (span.start, len) {
+            (Some(HELD_FROM), len) => self.stream.first(len),
+            (Some(start), len) => buf.part(self.regs[start], len),
+            (None, SpanLen::Fixed(len)) => buf.range(span.from..span.from + len),
+            (None, len) => buf.to(len),
         }
     }
 
     fn expr(&self, expr: &Expr) -> Value {
         match expr {
             Expr::Const(value) => Value::from(*value),
+            Expr::Reg(HELD) => self.stream.len(),
             Expr::Reg(reg) => Value::from(self.regs[*reg]),
             Expr::Load { buf, offset, width, big } => {
-                let (buf, at) = (self.bufs[*buf], *offset);
-                match (width, big) {
-                    (1, _) => buf.u8(at),
-                    (2, true) => buf.be16(at),
-                    (4, true) => buf.be32(at),
-                    (8, true) => buf.be64(at),
-                    (2, false) => buf.le16(at),
-                    (4, false) => buf.le32(at),
-                    (8, false) => buf.le64(at),
-                    _ => panic!("there are no loads of {width} bytes"),
-                }
+                load(self.bufs[*buf], Value::from(*offset), order(*width, *big))
             }
+            Expr::LoadAt { buf, index, width, big } => {
+                load(self.bufs[*buf], self.expr(index), order(*width, *big))
+            }
+            Expr::Find { span, byte } => self.span(span).find(self.expr(byte)),
+            Expr::Equals(a, b) => self.span(a).equals(self.span(b)),
+            Expr::Hash(span) => self.span(span).hash(),
             Expr::Binary(op, operands) => {
                 let [a, b] = [&operands[0], &operands[1]].map(|operand| self.expr(operand));
                 match op {
                     Op::Add => a + b,
                     Op::Sub => a - b,
                     Op::Mul => a * b,
+                    Op::Div => a / b,
+                    Op::Rem => a % b,
                     Op::And => a & b,
                     Op::Or => a | b,
                     Op::Xor => a ^ b,
@@ -173,5 +280,30 @@ impl Lowerer {
                 }
             }
         }
+    }
+}
+
+fn order(width: u32, big: bool) -> Order {
+    match (width, big) {
+        (1, _) => Order::U8,
+        (2, true) => Order::Be16,
+        (4, true) => Order::Be32,
+        (8, true) => Order::Be64,
+        (2, false) => Order::Le16,
+        (4, false) => Order::Le32,
+        (8, false) => Order::Le64,
+        _ => panic!("there are no numbers of {width} bytes"),
+    }
+}
+
+fn load(buf: Buf, at: Value, order: Order) -> Value {
+    match order {
+        Order::U8 => buf.u8(at),
+        Order::Be16 => buf.be16(at),
+        Order::Be32 => buf.be32(at),
+        Order::Be64 => buf.be64(at),
+        Order::Le16 => buf.le16(at),
+        Order::Le32 => buf.le32(at),
+        Order::Le64 => buf.le64(at),
     }
 }

@@ -16,22 +16,28 @@
 //!
 //! # Adding a step
 //!
-//! One variant and five arms, which the compiler asks for, but for the last:
+//! One variant and its arms, which the compiler asks for, but for the last:
 //!
 //! | where | what |
 //! |---|---|
 //! | `program.rs`, `print.rs` | the variant of [`Kind`](program::Kind), and how it is printed |
 //! | `check.rs` | what it reads and writes |
 //! | `lower.rs` | the call of the builder |
-//! | `blocking.rs` | the system call, and its verb if it can fail |
-//! | `strategy.rs` | a fragment with it |
+//! | `blocking_sockets.rs`, `blocking_files.rs` | the system call, and what it is called if it can be made to fail |
+//! | `blocking.rs`, `blocking_numbers.rs` | what else it does, or computes |
+//! | `strategy.rs`, `fragments.rs` | a fragment with it |
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod blocking;
+mod blocking_files;
+mod blocking_numbers;
+mod blocking_sockets;
 mod case;
 mod check;
+mod disk;
+mod fragments;
 mod judge;
 mod lower;
 mod native;
@@ -47,15 +53,17 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use blocking::Twin;
-use case::{Case, Trouble, case, sockets};
+use blocking::{Hints, Twin};
+use case::{Case, Trouble, case, files, sockets};
 use check::Fault as Refusal;
 use common::{scaled, watchdog};
+use disk::Disk;
 use judge::{Known, Verdict};
 use lower::Built;
-use peer::{Ending, Peer, connect};
+use peer::{Peer, connect};
+use proptest::strategy::{BoxedStrategy, Strategy};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
-use report::{Ended, Failure, Report};
+use report::{Ended, Failure, Report, Strike};
 use runner::{Fault, Outcome, Variant};
 use socket2::Socket;
 
@@ -83,42 +91,61 @@ fn ending(ended: &Ended) -> &'static str {
         Err((_, Failure::Errno(_))) => "errno",
         Err((_, Failure::Short { .. })) => "short",
         Err((_, Failure::Bounds { .. })) => "bounds",
+        Err((_, Failure::Division)) => "division",
         Err((_, Failure::Ensure(_))) => "ensure",
         Err((_, Failure::Call)) => "call",
         Err((_, Failure::NotSent)) => "not sent",
     }
 }
 
-/// The twin, against peers of its own. `whole`: resets are left out.
-fn twin(case: &Case, counts: &Outcome, whole: bool) -> (Outcome, Report) {
+/// The twin's run, what came of it and what is known of it.
+struct Twins {
+    outcome: Outcome,
+    report: Report,
+}
+
+/// The twin of a frame, against peers of its own. `whole`: resets are left out.
+fn twin(case: &Case, ours: &Outcome, whole: bool, shortened: bool, strike: Option<Strike>) -> Twins {
     let pairs = case.scripts[..sockets(&case.program)].iter().map(connect);
-    let (ours, theirs): (Vec<Socket>, Vec<Socket>) = pairs.unzip();
-    for socket in &ours {
+    let (ends, theirs): (Vec<Socket>, Vec<Socket>) = pairs.unzip();
+    for socket in &ends {
         socket.set_read_timeout(Some(peer::PATIENCE)).expect("read timeout");
         socket.set_write_timeout(Some(peer::PATIENCE)).expect("write timeout");
     }
     let start = |(script, socket)| Peer::start(script, socket, whole);
     let peers = case.scripts.iter().zip(theirs).map(start).collect();
-    let counts = counts.trace.iter().filter(|event| event.is_count).map(|event| event.values[0] as usize);
-    let (ended, mut report) = Twin::run(&case.program, &ours, counts.collect());
-    let (received, left) = runner::settle(&ours, peers);
+    let noted = ours.trace.iter().filter(|event| event.is_count);
+    let counts = noted.map(|event| (event.step, event.values[0])).collect();
+    let disk = files(&case.program).then(Disk::new);
+    let hints = Hints { counts, strike, shortened, snapshots: case.resets() || case.is_loose() };
+    let (ended, mut report) = Twin::run(&case.program, &ends, disk.as_ref(), hints);
+    let (received, left) = runner::settle(&ends, peers);
     let trace = if whole { Vec::new() } else { std::mem::take(&mut report.trace) };
-    (Outcome { ended, trace, received, left }, report)
+    let files = disk.map(|disk| disk.contents()).unwrap_or_default();
+    Twins { outcome: Outcome { ended, trace, received, left, files }, report }
+}
+
+impl Twins {
+    fn known<'k>(&'k self, case: &'k Case) -> Known<'k> {
+        let Outcome { ended, left, files, .. } = &self.outcome;
+        Known { ended, report: &self.report, left, files, scripts: &case.scripts }
+    }
 }
 
 fn run(case: &Case, tally: &Tally) -> Result<(), String> {
     let predicted = check::predict(&case.program);
-    if let Some((_, Refusal::MayBeShutDown)) = predicted {
-        tally.count("discarded");
-        return Ok(());
-    }
     if let Some((step, refusal)) = predicted {
+        if refusal.contains(&Refusal::MayBeShutDown) {
+            tally.count("discarded");
+            return Ok(());
+        }
         let Err(refused) = lower::build(&case.program, case.variants[0].lowering()) else {
             return Err(format!("it is built, but step {step} is wrong: {refusal:?}"));
         };
-        let message = refusal.message().expect("looked at above");
-        if refused.step() != Some(step) || !refused.to_string().contains(&message) {
-            return Err(format!("refused for \"{refused}\", but step {step} is wrong: {message}"));
+        let told = refused.to_string();
+        let mut messages = refusal.iter().filter_map(|refusal| refusal.message());
+        if refused.step() != Some(step) || !messages.any(|message| told.contains(&message)) {
+            return Err(format!("refused for \"{refused}\", but step {step} is wrong: {refusal:?}"));
         }
         tally.count("refused");
         return Ok(());
@@ -136,7 +163,8 @@ fn run(case: &Case, tally: &Tally) -> Result<(), String> {
 }
 
 fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> Result<(), String> {
-    let run = runner::run(&case.program, built, &case.scripts, sockets(&case.program), variant);
+    let (sockets, files) = (sockets(&case.program), files(&case.program));
+    let run = runner::run(&case.program, built, &case.scripts, sockets, files, variant);
     if run.lost > 0 {
         return Err(format!("{} completions were strays or lost: {:?}", run.lost, run.outcomes[0].ended));
     }
@@ -144,9 +172,23 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
         tally.count("resumed");
     }
     for ours in &run.outcomes {
-        let (known, report) = twin(case, ours, true);
+        let shortened = variant.fault.shortens_reads();
+        let twin = |strike| twin(case, ours, true, shortened, strike);
+        let strikes = if run.spent && !case.resets() { variant.fault.strikes() } else { Vec::new() };
+        let struck = strikes.into_iter().any(|strike| {
+            let struck = twin(Some(strike));
+            struck.known(case).equal(ours, Fault::None, true).is_ok()
+        });
+        if struck {
+            tally.count("struck");
+            tally.count("frames");
+            continue;
+        }
+        let twin = twin(None);
+        let (known, report) = (&twin.outcome, &twin.report);
         tally.count("frames");
         tally.add("steps of I/O", report.visits.len());
+        tally.add("handled", report.handled);
         tally.count(ending(&known.ended));
         let say = |who: &str, outcome: &Outcome| {
             format!("{who} {:?}, calls {:?}, left {:?}", outcome.ended, outcome.trace, outcome.left)
@@ -157,25 +199,23 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
                 return Err(format!("the twin has not sent on s{socket} what it says"));
             }
         }
-        let judge = Known { ended: &known.ended, report: &report, left: &known.left, scripts: &case.scripts };
-        let verdict = judge.judge(ours, variant.fault, run.spent).map_err(|difference| {
+        let verdict = if case.resets() || case.is_loose() {
+            twin.known(case).judge(ours, variant.fault, run.spent)
+        } else {
+            twin.known(case).equal(ours, variant.fault, run.spent).map(|()| Verdict::Equal)
+        };
+        let verdict = verdict.map_err(|difference| {
             let calls = &report.trace;
-            format!(
-                "{difference}\n{}\n{}\nthe twin's calls {calls:?}",
-                say("ours", ours),
-                say("twin", &known)
-            )
+            format!("{difference}\n{}\n{}\nthe twin's calls {calls:?}", say("ours", ours), say("twin", known))
         })?;
         if verdict == Verdict::Struck {
             tally.count("struck");
         }
         // The twin may be struck by a reset as well, and is then judged by the same rules.
-        if case.scripts.iter().any(|script| matches!(script.ending, Ending::Reset(_))) {
-            let (struck, _) = twin(case, ours, false);
-            let (known, report) = twin(case, &struck, true);
-            let judge =
-                Known { ended: &known.ended, report: &report, left: &known.left, scripts: &case.scripts };
-            judge.judge(&struck, Fault::None, true).map_err(|difference| {
+        if case.resets() {
+            let struck = self::twin(case, ours, false, shortened, None).outcome;
+            let known = self::twin(case, &struck, true, shortened, None);
+            known.known(case).judge(&struck, Fault::None, true).map_err(|difference| {
                 format!(
                     "the rules are wrong, a blocking run breaks them: {difference}\n{}",
                     say("it", &struck)
@@ -186,28 +226,39 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
     Ok(())
 }
 
+/// Strategies are deep, and in a debug build their frames are large.
+const STACK: usize = 32 << 20;
+
 /// Runs as many programs as asked for, each from a seed of its own.
 fn programs(trouble: Trouble, count: usize) -> Tally {
+    let thread = std::thread::Builder::new().stack_size(STACK);
+    let tally = thread.spawn(move || run_programs(trouble, count)).expect("a thread").join();
+    tally.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn run_programs(trouble: Trouble, count: usize) -> Tally {
     let tally = Tally::default();
+    // It takes as long to make as many programs do.
+    let cases = case(trouble).boxed();
     if let Ok(seed) = std::env::var("CHAINRING_SEED") {
-        program(trouble, seed.parse().expect("CHAINRING_SEED is a number"), &tally);
+        program(trouble, &cases, seed.parse().expect("CHAINRING_SEED is a number"), &tally);
         return tally;
     }
     for seed in 1.. {
-        program(trouble, seed, &tally);
+        program(trouble, &cases, seed, &tally);
         if tally.of("programs") == count {
             break;
         }
     }
     println!("{:?}", tally.0.borrow());
-    for seen in ["refused", "resumed", "ended well", "short", "bounds", "ensure", "call"] {
+    for seen in ["refused", "resumed", "ended well", "short", "bounds", "ensure", "errno", "handled"] {
         assert!(tally.of(seen) > 0, "not one `{seen}`: the strategies are off");
     }
     assert!(tally.of("discarded") <= 1 + count / 50, "too many programs are of no use");
     tally
 }
 
-fn program(trouble: Trouble, seed: u64, tally: &Tally) {
+fn program(trouble: Trouble, cases: &BoxedStrategy<Case>, seed: u64, tally: &Tally) {
     let mut bytes = [trouble as u8; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
@@ -218,7 +269,7 @@ fn program(trouble: Trouble, seed: u64, tally: &Tally) {
         ..Config::default()
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let result = runner.run(&case(trouble), |case| run(&case, tally).map_err(TestCaseError::fail));
+    let result = runner.run(cases, |case| run(&case, tally).map_err(TestCaseError::fail));
     if let Err(failed) = result {
         panic!("CHAINRING_SEED={seed}: {failed}");
     }

@@ -22,6 +22,11 @@ pub(crate) fn look(step: u32, bytes: &[u8], value: u64) -> Event {
     Event { step, values: vec![value], bytes: bytes.to_vec(), is_count: false }
 }
 
+/// Gives how many bytes are consumed as well.
+pub(crate) fn take(step: u32, bytes: &[u8], value: u64) -> (Event, usize) {
+    (look(step, bytes, value), bytes.len().min(value as usize))
+}
+
 pub(crate) fn fill(bytes: &mut [u8], seed: u8) {
     for (i, byte) in bytes.iter_mut().enumerate() {
         *byte = seed.wrapping_add((i as u8).wrapping_mul(3));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::program::{Block, Call, Expr, Kind, Len, Op, Program, Span, Step};
+use super::program::{Block, Call, Expr, Kind, Len, NAMES, Op, Path, Program, Span, Step};
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,6 +34,15 @@ fn print(f: &mut fmt::Formatter<'_>, block: &Block, depth: usize) -> fmt::Result
                 print(f, body, depth + 1)?;
                 writeln!(f, "      {indent}}}")?;
             }
+            Kind::Attempt { body, errno, handler } => {
+                writeln!(f, "attempt {{")?;
+                print(f, body, depth + 1)?;
+                if let Some(errno) = errno {
+                    writeln!(f, "      {indent}}} on error, r{errno} = errno {{")?;
+                    print(f, handler, depth + 1)?;
+                }
+                writeln!(f, "      {indent}}}")?;
+            }
             simple => writeln!(f, "{simple}")?,
         }
     }
@@ -54,10 +63,37 @@ impl fmt::Display for Kind {
             Kind::RecvExact { socket, span, into, or_finish } => {
                 write!(f, "recv_exact(s{socket}, {span}){}", suffix(into, *or_finish))
             }
+            Kind::Send { socket, span, into } => write!(f, "send(s{socket}, {span}).into(r{into})"),
             Kind::SendAll { socket, spans: all, into } => {
                 write!(f, "send_all(s{socket}, [{}]){}", spans(all), suffix(into, false))
             }
             Kind::Shutdown { socket } => write!(f, "shutdown(s{socket})"),
+            Kind::Fill { socket, or_finish } => write!(f, "fill(s{socket}){}", suffix(&None, *or_finish)),
+            Kind::Consume { len } => write!(f, "consume({len})"),
+            Kind::Read { file, span, position, into, exact, or_finish } => {
+                let name = if *exact { "read_exact_at" } else { "read_at" };
+                write!(f, "{name}(f{file}, {span}, {position}){}", suffix(into, *or_finish))
+            }
+            Kind::Write { file, spans: all, position, into } => {
+                write!(f, "write_all_at(f{file}, [{}], {position}){}", spans(all), suffix(into, false))
+            }
+            Kind::Sync { file, data } => write!(f, "{}(f{file})", if *data { "fdatasync" } else { "fsync" }),
+            Kind::Fallocate { file, position, len } => write!(f, "fallocate(f{file}, {position}, {len})"),
+            Kind::Truncate { file, len } => write!(f, "ftruncate(f{file}, {len})"),
+            Kind::Open { file, path: Path::Name(name), flags } => {
+                write!(f, "open(f{file}, {:?}, {flags:#o})", NAMES[*name])
+            }
+            Kind::Open { file, path: Path::Bytes(span), flags } => {
+                write!(f, "open(f{file}, {span}, {flags:#o})")
+            }
+            Kind::CloseFile { file } => write!(f, "close_file(f{file})"),
+            Kind::Statx { file, size, mode } => write!(f, "statx(f{file}), size {size:?}, mode {mode:?}"),
+            Kind::Store { buf, at, width, big, value } => {
+                write!(f, "store(b{buf}, {at}, {}{}, {value})", if *big { "be" } else { "le" }, width * 8)
+            }
+            Kind::Copy { to, from } => write!(f, "copy({to}, {from})"),
+            Kind::Sleep { time } => write!(f, "sleep({time})"),
+            Kind::Attempt { .. } => write!(f, "attempt"),
             Kind::Set { reg, value } => write!(f, "set(r{reg}, {value})"),
             Kind::Ensure { cond, code } => write!(f, "ensure({cond}, {code})"),
             Kind::When { cond, .. } => write!(f, "when {cond}"),
@@ -71,6 +107,7 @@ impl fmt::Display for Kind {
                 Call::Look(span, reg) => write!(f, "call: note {span} and r{reg}"),
                 Call::Fill(span, seed) => write!(f, "call: fill {span} from {seed}"),
                 Call::Mix { from, to, reg } => write!(f, "call: mix {from} and r{reg} into {to} and r{reg}"),
+                Call::Take(reg) => write!(f, "call: note what the stream holds, and consume r{reg} of it"),
                 Call::Decide(reg) => write!(f, "call: finish, fail or go on as r{reg} says"),
             },
         }
@@ -79,9 +116,12 @@ impl fmt::Display for Kind {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.len {
-            Len::Fixed(len) => write!(f, "b{}[{}..{}]", self.buf, self.from, self.from + len),
-            Len::Reg(reg) => write!(f, "b{}.to(r{reg})", self.buf),
+        let buf = self.buf;
+        match (self.start, self.len) {
+            (None, Len::Fixed(len)) => write!(f, "b{buf}[{}..{}]", self.from, self.from + len),
+            (None, Len::Reg(reg)) => write!(f, "b{buf}.to(r{reg})"),
+            (Some(start), Len::Fixed(len)) => write!(f, "b{buf}.part(r{start}, {len})"),
+            (Some(start), Len::Reg(reg)) => write!(f, "b{buf}.part(r{start}, r{reg})"),
         }
     }
 }
@@ -94,6 +134,12 @@ impl fmt::Display for Expr {
             Expr::Load { buf, offset, width, big } => {
                 write!(f, "b{buf}.{}{}({offset})", if *big { "be" } else { "le" }, width * 8)
             }
+            Expr::LoadAt { buf, index, width, big } => {
+                write!(f, "b{buf}.{}{}({index})", if *big { "be" } else { "le" }, width * 8)
+            }
+            Expr::Find { span, byte } => write!(f, "{span}.find({byte})"),
+            Expr::Equals(a, b) => write!(f, "{a}.equals({b})"),
+            Expr::Hash(span) => write!(f, "{span}.hash()"),
             Expr::Binary(op, operands) => {
                 let sign = Op::ALL.iter().find(|(known, _)| known == op).map_or("?", |(_, sign)| *sign);
                 write!(f, "({} {sign} {})", operands[0], operands[1])

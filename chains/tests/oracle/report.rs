@@ -1,5 +1,6 @@
 //! What is known of a program that has ended: how, and what it did on the way there.
 
+use super::disk::Contents;
 use super::program::{Event, SOCKETS};
 
 /// Why a program ended early.
@@ -16,10 +17,33 @@ pub(crate) enum Failure {
         max: u32,
         plus: u32,
     },
+    Division,
     Ensure(i32),
     Call,
     /// A recv brought on the other side what does not come here.
     NotSent,
+}
+
+impl Failure {
+    /// What a handler is told.
+    pub(crate) fn errno(&self) -> Option<i32> {
+        match self {
+            Failure::Errno(errno) | Failure::Ensure(errno) => Some(*errno),
+            Failure::Short { .. } => Some(libc::ENODATA),
+            Failure::Bounds { .. } => Some(libc::EMSGSIZE),
+            Failure::Division => Some(libc::EDOM),
+            Failure::Call => Some(libc::EIO),
+            Failure::NotSent => None,
+        }
+    }
+}
+
+/// One operation is to fail: the one that so many others of its name precede.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Strike {
+    pub(crate) name: &'static str,
+    pub(crate) errno: i32,
+    pub(crate) at: u32,
 }
 
 pub(crate) type Ended = Result<(), (u32, Failure)>;
@@ -44,6 +68,8 @@ pub(crate) struct Visit {
     pub(crate) before: [usize; SOCKETS],
     /// And when it ended.
     pub(crate) after: [usize; SOCKETS],
+    /// What the files held when it began.
+    pub(crate) files: Contents,
 }
 
 /// What came of it.
@@ -52,10 +78,11 @@ pub(crate) struct Report {
     pub(crate) trace: Vec<Event>,
     pub(crate) visits: Vec<Visit>,
     pub(crate) sent: [Vec<u8>; SOCKETS],
-    /// What a step of several spans may send before the one that does not fit, and the errno that this may fail with.
-    pub(crate) optional: [Vec<u8>; SOCKETS],
-    pub(crate) or_errno: Option<i32>,
     /// The socket whose end of the stream was the end of the program.
     pub(crate) met_end: Option<usize>,
     pub(crate) loose: bool,
+    /// An operation has failed: what was to strike one behind it may not have had a chance.
+    pub(crate) failed: bool,
+    /// How many errors a handler has dealt with.
+    pub(crate) handled: usize,
 }

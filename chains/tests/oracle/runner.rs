@@ -9,10 +9,11 @@ use chainring_runtime::{Builder, Capability, Runtime};
 use socket2::Socket;
 
 use super::common::soon;
+use super::disk::{Contents, Disk};
 use super::lower::{Built, Session};
 use super::peer::{Peer, Script, connect, drain};
 use super::program::{Event, Program, SOCKETS};
-use super::report::{Ended, Failure, Verb};
+use super::report::{Ended, Failure, Strike, Verb};
 
 /// One way of running a program.
 #[derive(Clone, Debug)]
@@ -79,6 +80,31 @@ impl Fault {
         }
     }
 
+    /// The name of the operations that it is about.
+    pub(crate) fn verb(self) -> Option<&'static str> {
+        match self {
+            Fault::None | Fault::Full(_) => None,
+            Fault::Shorten { verb, .. } | Fault::Delay { verb, .. } => Some(verb),
+            Fault::Fail { verb, .. } | Fault::Refuse { verb } => Some(verb),
+        }
+    }
+
+    /// The failures of which one may have come of it.
+    pub(crate) fn strikes(self) -> Vec<Strike> {
+        match self {
+            Fault::Fail { verb: name, errno, skip } => {
+                (0..=skip).rev().map(|at| Strike { name, errno, at }).collect()
+            }
+            Fault::Refuse { verb: name } => vec![Strike { name, errno: libc::EINVAL, at: 0 }],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether what is read may be less than there is.
+    pub(crate) fn shortens_reads(self) -> bool {
+        matches!(self, Fault::Shorten { verb: "read", .. })
+    }
+
     fn inject(self, runtime: &Runtime) {
         let injector = runtime.handle().injector();
         match self {
@@ -137,6 +163,7 @@ pub(crate) struct Outcome {
     pub(crate) received: [Vec<u8>; SOCKETS],
     /// What it left unread.
     pub(crate) left: [Vec<u8>; SOCKETS],
+    pub(crate) files: Contents,
 }
 
 /// What a run of a variant was.
@@ -156,17 +183,22 @@ pub(crate) fn run(
     built: &Built,
     scripts: &[Script; SOCKETS],
     sockets: usize,
+    files: bool,
     variant: &Variant,
 ) -> Run {
     let runtime = variant.runtime();
     let spawner = runtime.block_on(async { built.program.start(variant.frames).expect("it starts") });
     variant.fault.inject(&runtime);
-    let (exits, peers) = runtime.block_on(async {
-        let (mut handles, mut peers) = (Vec::new(), Vec::new());
+    let (exits, peers, disks) = runtime.block_on(async {
+        let (mut handles, mut peers, mut disks) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..variant.frames {
             let ends: Vec<(Socket, Socket)> = scripts[..sockets].iter().map(connect).collect();
             let (ours, theirs): (Vec<Socket>, Vec<Socket>) = ends.into_iter().unzip();
+            let disk = files.then(Disk::new);
             let handle = spawner.spawn(Session::new(), |frame| {
+                if let Some(disk) = &disk {
+                    frame.file(built.given, disk.given()).file(built.directory, disk.directory());
+                }
                 for (handle, socket) in built.sockets.iter().zip(ours) {
                     frame.socket(*handle, TcpStream::from(OwnedFd::from(socket)));
                 }
@@ -176,6 +208,7 @@ pub(crate) fn run(
                     }
                 }
             });
+            disks.push(disk);
             handles.push(handle.expect("there is room"));
             let start = |(script, socket)| Peer::start(script, socket, false);
             peers.push(scripts.iter().zip(theirs).map(start).collect::<Vec<_>>());
@@ -184,16 +217,17 @@ pub(crate) fn run(
         for handle in handles {
             exits.push(soon("the frame to end", handle).await);
         }
-        (exits, peers)
+        (exits, peers, disks)
     });
     let (spent, counters, metrics) =
         (runtime.handle().injector().is_spent(), spawner.counters(), runtime.metrics());
-    let outcomes = exits.into_iter().zip(peers).map(|(exit, peers)| finish(built, exit, peers)).collect();
+    let ends = exits.into_iter().zip(peers).zip(disks);
+    let outcomes = ends.map(|((exit, peers), disk)| finish(built, exit, peers, disk)).collect();
     Run { outcomes, spent, resumed: counters.short > 0, lost: metrics.strays + metrics.lost }
 }
 
 /// Lets the peers come to their end.
-fn finish(built: &Built, mut exit: Exit<Session>, peers: Vec<Peer>) -> Outcome {
+fn finish(built: &Built, mut exit: Exit<Session>, peers: Vec<Peer>, disk: Option<Disk>) -> Outcome {
     let mut ours = Vec::new();
     for handle in &built.sockets[..peers.len()] {
         let stream = exit.sockets.take(*handle).expect("the frame gives its sockets back");
@@ -201,7 +235,8 @@ fn finish(built: &Built, mut exit: Exit<Session>, peers: Vec<Peer>) -> Outcome {
     }
     let (received, left) = settle(&ours, peers);
     let ended = exit.result.map_err(|error| (error.step(), failure(error.kind())));
-    Outcome { ended, trace: exit.session, received, left }
+    let files = disk.map(|disk| disk.contents()).unwrap_or_default();
+    Outcome { ended, trace: exit.session, received, left, files }
 }
 
 /// Takes what is left on the sockets of a program that has ended, and what its peers got.
@@ -217,6 +252,7 @@ fn failure(kind: &ErrorKind) -> Failure {
         ErrorKind::Errno(errno) => Failure::Errno(*errno),
         ErrorKind::Short { done, want } => Failure::Short { done: *done, want: *want },
         ErrorKind::Bounds { len, max } => Failure::Bounds { len: *len, max: *max, plus: 0 },
+        ErrorKind::Division => Failure::Division,
         ErrorKind::Ensure(code) => Failure::Ensure(*code),
         ErrorKind::Call(_) => Failure::Call,
         other => panic!("nothing here is cancelled or panics: {other:?}"),

@@ -10,9 +10,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::check;
+use super::fragments;
 use super::program::{
-    BUFS, Block, Call, Count, DEEPEST, ECHO_BUF, ECHO_REG, Expr, GENERAL, Kind, Len, Op, Program, REGS,
-    SOCKETS, Span, Step, counter,
+    BUFS, Block, CONSTANT, Call, Count, DEEPEST, ECHO_BUF, ECHO_REG, Expr, GENERAL, HELD, Kind, Len, Op,
+    Program, REGS, SOCKETS, Span, Step, counter,
 };
 
 /// A program, mended or, seldom, not.
@@ -36,7 +37,7 @@ pub(crate) fn program() -> impl Strategy<Value = Program> {
 
 /// The innermost loop around a block.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Inside {
+pub(crate) enum Inside {
     Nothing,
     /// One that may be started again: its start counts, or consumes.
     Loop,
@@ -44,7 +45,7 @@ enum Inside {
     Counted,
 }
 
-fn block(depth: usize, inside: Inside) -> BoxedStrategy<Block> {
+pub(crate) fn block(depth: usize, inside: Inside) -> BoxedStrategy<Block> {
     let most = [7, 5, 4, 3][depth.min(3)];
     vec(fragment(depth, inside), 1..=most).prop_map(|fragments| fragments.concat()).boxed()
 }
@@ -62,7 +63,10 @@ fn fragment(depth: usize, inside: Inside) -> BoxedStrategy<Vec<Step>> {
         (1, Just(vec![Kind::Shutdown { socket: 0 }.step()]).boxed()),
         (1, jump(Kind::Finish).boxed()),
     ];
+    kinds.extend(fragments::simple());
     if depth < DEEPEST {
+        kinds.push((4, fragments::attempt(depth, inside).boxed()));
+        kinds.push((6, fragments::hoistable().boxed()));
         kinds.push((4, when(depth, inside).boxed()));
         kinds.push((5, repeat(depth).boxed()));
     }
@@ -75,40 +79,55 @@ fn fragment(depth: usize, inside: Inside) -> BoxedStrategy<Vec<Step>> {
     proptest::strategy::Union::new_weighted(kinds).boxed()
 }
 
-fn step(kind: Kind) -> Vec<Step> {
+pub(crate) fn step(kind: Kind) -> Vec<Step> {
     vec![kind.step()]
 }
 
-fn socket() -> impl Strategy<Value = usize> {
+pub(crate) fn socket() -> impl Strategy<Value = usize> {
     prop_oneof![4 => Just(0), 1 => 0..SOCKETS]
 }
 
-fn general() -> std::ops::Range<usize> {
+pub(crate) fn general() -> std::ops::Range<usize> {
     0..GENERAL
 }
 
 /// A buffer to receive into: a small one, mostly.
-fn inlet() -> impl Strategy<Value = usize> {
+pub(crate) fn inlet() -> impl Strategy<Value = usize> {
     prop_oneof![8 => 0..3usize, 1 => 3..ECHO_BUF]
 }
 
 /// A span of known length in one of the buffers that `buf` gives.
-fn fixed(buf: impl Strategy<Value = usize> + 'static) -> impl Strategy<Value = Span> {
-    (buf, any::<(u32, u32)>(), prop::bool::weighted(0.4)).prop_map(|(buf, (a, b), all)| {
-        if all {
-            return Span::all(buf);
-        }
-        let from = a % BUFS[buf];
-        Span { buf, from, len: Len::Fixed(1 + b % (BUFS[buf] - from)) }
-    })
+pub(crate) fn fixed(buf: impl Strategy<Value = usize> + 'static) -> BoxedStrategy<Span> {
+    (buf, any::<(u32, u32)>(), prop::bool::weighted(0.4))
+        .prop_map(|(buf, (a, b), all)| {
+            if all {
+                return Span::all(buf);
+            }
+            let from = a % BUFS[buf];
+            Span { buf, from, start: None, len: Len::Fixed(1 + b % (BUFS[buf] - from)) }
+        })
+        .boxed()
 }
 
-fn span(buf: impl Strategy<Value = usize> + Clone + 'static) -> impl Strategy<Value = Span> {
+pub(crate) fn span(buf: impl Strategy<Value = usize> + Clone + 'static) -> BoxedStrategy<Span> {
     let to = (buf.clone(), general()).prop_map(|(buf, reg)| Span::to(buf, reg));
-    prop_oneof![3 => fixed(buf), 1 => to]
+    let len = prop_oneof![2 => (1..5u32).prop_map(Len::Fixed), 1 => general().prop_map(Len::Reg)];
+    let part = (buf.clone(), general(), len)
+        .prop_map(|(buf, start, len)| Span { start: Some(start), ..Span { len, ..Span::all(buf) } });
+    prop_oneof![6 => fixed(buf), 2 => to, 1 => part].boxed()
 }
 
-fn any_buf() -> std::ops::Range<usize> {
+/// Bytes to be read, of any kind.
+pub(crate) fn source() -> BoxedStrategy<Span> {
+    let held = prop_oneof![
+        2 => Just(Len::Reg(HELD)),
+        1 => (1..5u32).prop_map(Len::Fixed),
+        1 => general().prop_map(Len::Reg)
+    ];
+    prop_oneof![12 => span(any_buf()), 2 => fixed(Just(CONSTANT)), 1 => held.prop_map(Span::held)].boxed()
+}
+
+pub(crate) fn any_buf() -> std::ops::Range<usize> {
     0..ECHO_BUF
 }
 
@@ -124,13 +143,13 @@ fn recv() -> impl Strategy<Value = Vec<Step>> {
 fn recv_one() -> impl Strategy<Value = Kind> {
     (socket(), 0..ECHO_BUF, any::<u32>(), option::of(general()), any::<bool>()).prop_map(
         |(socket, buf, from, into, or_finish)| {
-            let span = Span { buf, from: from % BUFS[buf], len: Len::Fixed(1) };
+            let span = Span { buf, from: from % BUFS[buf], start: None, len: Len::Fixed(1) };
             Kind::Recv { socket, span, into, or_finish, count: Count::One }
         },
     )
 }
 
-fn exact(span: impl Strategy<Value = Span>) -> impl Strategy<Value = Kind> {
+pub(crate) fn exact(span: impl Strategy<Value = Span>) -> impl Strategy<Value = Kind> {
     let into = option::weighted(0.3, general());
     (socket(), span, into, any::<bool>()).prop_map(|(socket, span, into, or_finish)| Kind::RecvExact {
         socket,
@@ -140,19 +159,21 @@ fn exact(span: impl Strategy<Value = Span>) -> impl Strategy<Value = Kind> {
     })
 }
 
-fn recv_exact() -> impl Strategy<Value = Vec<Step>> {
-    exact(prop_oneof![fixed(inlet()).boxed(), span(0..3usize).boxed()]).prop_map(step)
+pub(crate) fn recv_exact() -> BoxedStrategy<Vec<Step>> {
+    exact(prop_oneof![fixed(inlet()).boxed(), span(0..3usize).boxed()]).prop_map(step).boxed()
 }
 
-fn send_all() -> impl Strategy<Value = Vec<Step>> {
-    let several = vec(span(any_buf()), 1..4);
+pub(crate) fn send_all() -> BoxedStrategy<Vec<Step>> {
+    let several = vec(source(), 1..4);
     // Behind each other in memory: one transfer.
     let neighbours =
         (0..ECHO_BUF - 1, general()).prop_map(|(buf, reg)| vec![Span::all(buf), Span::to(buf + 1, reg)]);
     let empty = fixed(any_buf()).prop_map(|span| vec![Span { len: Len::Fixed(0), ..span }, span]);
     let spans = prop_oneof![6 => several, 2 => neighbours, 1 => empty];
     let into = option::weighted(0.3, general());
-    (socket(), spans, into).prop_map(|(socket, spans, into)| step(Kind::SendAll { socket, spans, into }))
+    (socket(), spans, into)
+        .prop_map(|(socket, spans, into)| step(Kind::SendAll { socket, spans, into }))
+        .boxed()
 }
 
 /// A message with its length in front, answered.
@@ -160,7 +181,7 @@ fn framed() -> impl Strategy<Value = Vec<Step>> {
     let mask = select(vec![3u64, 7, 15, 63]);
     (socket(), general(), mask, any::<bool>(), any::<bool>()).prop_map(
         |(socket, len, mask, or_finish, checked)| {
-            let head = Span { buf: 0, from: 0, len: Len::Fixed(2) };
+            let head = Span { buf: 0, from: 0, start: None, len: Len::Fixed(2) };
             let size = Expr::Load { buf: 0, offset: 0, width: 2, big: true };
             let size = Expr::Binary(Op::And, Box::new([size, Expr::Const(mask)]));
             let body = Span::to(2, len);
@@ -187,7 +208,7 @@ fn turn() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-fn leaf() -> impl Strategy<Value = Expr> {
+pub(crate) fn leaf() -> BoxedStrategy<Expr> {
     let load = (0..ECHO_BUF, any::<u32>(), select(vec![1u32, 2, 4, 8]), any::<bool>()).prop_map(
         |(buf, offset, width, big)| {
             let width = width.min(BUFS[buf]);
@@ -195,42 +216,84 @@ fn leaf() -> impl Strategy<Value = Expr> {
         },
     );
     let number = prop_oneof![8 => 0..70u64, 1 => any::<u64>()];
-    prop_oneof![2 => number.prop_map(Expr::Const), 3 => general().prop_map(Expr::Reg), 2 => load]
+    let bytes = prop_oneof![
+        2 => (source(), 0..12u64).prop_map(|(span, byte)| Expr::Find { span, byte: Expr::Const(byte).into() }),
+        1 => (source(), general()).prop_map(|(span, reg)| Expr::Find { span, byte: Expr::Reg(reg).into() }),
+        2 => (source(), source()).prop_map(|(a, b)| Expr::Equals(a, b)),
+        1 => source().prop_map(Expr::Hash),
+    ];
+    let index = (0..ECHO_BUF, general(), any::<bool>(), select(vec![1u32, 2, 4, 8]), any::<bool>()).prop_map(
+        |(buf, reg, fits, width, big)| {
+            let width = width.min(BUFS[buf]);
+            // The largest mask that keeps it inside.
+            let most = u64::from((BUFS[buf] - width + 1).next_power_of_two() / 2).max(1) - 1;
+            let inside = Expr::binary(Op::And, Expr::Reg(reg), Expr::Const(most));
+            let index = Box::new(if fits { inside } else { Expr::Reg(reg) });
+            Expr::LoadAt { buf, index, width, big }
+        },
+    );
+    prop_oneof![
+        4 => number.prop_map(Expr::Const),
+        6 => general().prop_map(Expr::Reg),
+        4 => load,
+        1 => index,
+        1 => bytes,
+        1 => Just(Expr::Reg(HELD))
+    ]
+    .boxed()
 }
 
-fn binary(a: impl Strategy<Value = Expr>, b: impl Strategy<Value = Expr>) -> impl Strategy<Value = Expr> {
+pub(crate) fn binary(a: BoxedStrategy<Expr>, b: BoxedStrategy<Expr>) -> BoxedStrategy<Expr> {
     let op = select(Op::ALL.to_vec()).prop_map(|(op, _)| op);
-    (op, a, b).prop_map(|(op, a, b)| Expr::Binary(op, Box::new([a, b])))
+    (op, a, b, prop::bool::weighted(0.85))
+        .prop_map(|(op, a, b, divides)| match op {
+            Op::Div | Op::Rem if divides => Expr::binary(op, a, Expr::binary(Op::Or, b, Expr::Const(1))),
+            _ => Expr::binary(op, a, b),
+        })
+        .boxed()
 }
 
-fn expr() -> impl Strategy<Value = Expr> {
-    prop_oneof![2 => leaf(), 2 => binary(leaf(), leaf()), 1 => binary(binary(leaf(), leaf()), leaf())]
+pub(crate) fn expr() -> BoxedStrategy<Expr> {
+    prop_oneof![2 => leaf(), 2 => binary(leaf(), leaf()), 1 => binary(binary(leaf(), leaf()), leaf())].boxed()
 }
 
-fn set() -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn set() -> BoxedStrategy<Vec<Step>> {
     let small = (expr(), select(vec![1u64, 3, 7, 15, 63]))
         .prop_map(|(value, mask)| Expr::Binary(Op::And, Box::new([value, Expr::Const(mask)])));
     let value = prop_oneof![3 => small, 2 => (0..16u64).prop_map(Expr::Const), 1 => expr()];
-    (general(), value).prop_map(|(reg, value)| step(Kind::Set { reg, value }))
+    (general(), value).prop_map(|(reg, value)| step(Kind::Set { reg, value })).boxed()
+}
+
+/// A small number compared with another one, which often is the same.
+fn compared() -> BoxedStrategy<Expr> {
+    let op = select(vec![Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge]);
+    (op, leaf(), 0..4u64)
+        .prop_map(|(op, value, number)| {
+            let small = Expr::binary(Op::And, value, Expr::Const(3));
+            Expr::binary(op, small, Expr::Const(number))
+        })
+        .boxed()
 }
 
 fn ensure() -> impl Strategy<Value = Vec<Step>> {
     let likely = leaf().prop_map(|value| Expr::Binary(Op::Lt, Box::new([value, Expr::Const(u64::MAX / 2)])));
-    let cond = prop_oneof![5 => likely, 1 => expr()];
+    let cond = prop_oneof![5 => likely, 1 => expr(), 1 => compared()];
     (cond, select(vec![libc::EPROTO, libc::EMSGSIZE]))
         .prop_map(|(cond, code)| step(Kind::Ensure { cond, code }))
 }
 
-fn call() -> impl Strategy<Value = Vec<Step>> {
-    let mix = (span(any_buf()), span(any_buf()), general());
+pub(crate) fn call() -> BoxedStrategy<Vec<Step>> {
+    let mix = (source(), span(any_buf()), general());
     prop_oneof![
         2 => Just(Call::Observe),
-        4 => (span(any_buf()), general()).prop_map(|(span, reg)| Call::Look(span, reg)),
+        4 => (source(), general()).prop_map(|(span, reg)| Call::Look(span, reg)),
         2 => (span(any_buf()), any::<u8>()).prop_map(|(span, seed)| Call::Fill(span, seed)),
         3 => mix.prop_map(|(from, to, reg)| Call::Mix { from, to, reg }),
+        1 => general().prop_map(Call::Take),
         3 => general().prop_map(Call::Decide),
     ]
     .prop_map(|call| step(Kind::Call(call)))
+    .boxed()
 }
 
 /// A jump that is taken sometimes; without a condition, what follows it would never be reached.
@@ -247,7 +310,7 @@ fn jump(kind: Kind) -> impl Strategy<Value = Vec<Step>> {
 
 fn when(depth: usize, inside: Inside) -> impl Strategy<Value = Vec<Step>> {
     let otherwise = prop_oneof![Just(Block::new()).boxed(), block(depth + 1, inside)];
-    (expr(), block(depth + 1, inside), otherwise)
+    (prop_oneof![1 => expr(), 1 => compared()], block(depth + 1, inside), otherwise)
         .prop_map(|(cond, then, otherwise)| step(Kind::When { cond, then, otherwise }))
 }
 

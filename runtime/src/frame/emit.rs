@@ -377,7 +377,7 @@ impl<'f> Frame<'f> {
         let reservation = region.core.driver().ring.reserve(count).map_err(|_| NotSubmitted::Busy)?;
         // SAFETY: the places are reserved for us alone, one for each member.
         let written = unsafe { region.write_part(record, index, part, reservation.first()) };
-        let want = written.ok_or_else(|| region.too_long(record, part))?;
+        let want = written.ok_or_else(|| region.too_long(record, index, part))?;
         // SAFETY: every place was written in full; the spans are inside this frame's buffer, which is not
         // reused, unmapped or lent before the completions have come that the caller awaits from here on.
         unsafe { reservation.commit() };

@@ -106,7 +106,8 @@ impl Region {
         };
         let off = match wide.off {
             Off::Template => member.off,
-            Off::Register(register) => position(word(register).wrapping_add(before)),
+            // The kernel takes -1 for the position that the file has; the neighbour is as negative, and fails.
+            Off::Register(register) => word(register).wrapping_add(before).min(u64::MAX - 1),
             Off::Span => buffer + span,
             Off::Constants(at) => constants + u64::from(at),
         };
@@ -147,10 +148,9 @@ impl Region {
 
     /// Why a part could not be written.
     #[cold]
-    pub(super) fn too_long(&self, record: Record, part: &Part<'_>) -> NotSubmitted {
+    pub(super) fn too_long(&self, record: Record, index: usize, part: &Part<'_>) -> NotSubmitted {
         // SAFETY: a template's words were checked against the layout of this region.
         let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
-        let index = record.header().key.get().index() as usize;
         for (number, (member, wide)) in part.members.clone().zip(part.members()) {
             if let Address::Outbox(outbox) = wide.address {
                 // SAFETY: as in `message`.
@@ -168,7 +168,7 @@ impl Region {
                 return NotSubmitted::TooLong { member: number, len: 0, max: 0 };
             }
         }
-        unreachable!("a part that cannot be written has a member that cannot")
+        unreachable!("all members of the part fit")
     }
 
     /// Whether the kernel finds the end of a path inside of its span: the last byte is a NUL.
@@ -180,9 +180,4 @@ impl Region {
             _ => unsafe { self.memory.buffer(index).add(last).read() == 0 },
         }
     }
-}
-
-/// A position as word 1 wants it: all ones, which no file has, would mean the file's own position, which is moved.
-fn position(at: u64) -> u64 {
-    if at == u64::MAX { 1 << 63 } else { at }
 }

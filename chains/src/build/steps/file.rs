@@ -14,7 +14,8 @@ const STATX: u32 = 256;
 
 impl<S: 'static> Chain<S> {
     /// Reads into the front of `span` from a position of the file, a number, register or expression. Say `.into(reg)`
-    /// to learn how much; at the end of the file it is nothing, which is not an error.
+    /// to learn how much; at the end of the file it is nothing, which is not an error, and which
+    /// [`or_finish`](TransferStep::or_finish) takes for the end.
     pub fn read_at(&mut self, file: File, span: Span, position: impl Into<Expr>) -> TransferStep<'_> {
         self.at("read_at", Verb::ReadAt, file, [span], position)
     }
