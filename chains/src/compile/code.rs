@@ -32,7 +32,7 @@ pub(crate) enum Exit {
     /// The native call of this line; code goes on at the op.
     Call { line: Pc, native: usize, next: u32 },
     /// Sleeps for as many nanoseconds as the register says; code goes on at the op.
-    Sleep { line: Pc, time: u16, next: u32 },
+    Sleep { time: u16, next: u32 },
 }
 
 /// The code of a flow that is cut into segments.
@@ -141,7 +141,7 @@ impl Generator<'_> {
             Inst::Sleep(time) => {
                 let time = self.operand(&time.0, 0);
                 let next = self.here() + 1;
-                self.exit(Exit::Sleep { line, time, next });
+                self.exit(Exit::Sleep { time, next });
             }
             Inst::Finish => self.exit(Exit::Finish),
         }

@@ -117,7 +117,7 @@ impl<S: 'static> Runner<S> {
             Interrupt::Left(exit) => match self.lowered.generated.exits[exit as usize] {
                 Exit::Finish => self.end(frame, Ok(())),
                 Exit::Ensure(line, code) => return self.route(frame, line, ErrorKind::Ensure(code)),
-                Exit::Sleep { time, next, .. } => return self.sleep(frame, time, next),
+                Exit::Sleep { time, next } => return self.sleep(frame, time, next),
                 Exit::Call { line, native, next } => {
                     let kind = match self.call(&mut frame, native) {
                         Ok(Flow::Next) if !frame.is_cancelled() => return Some((frame, next)),

@@ -6,7 +6,7 @@
 //! ECANCELED, unasked   -> a member could not even be prepared, and nothing ran: one by one, to learn which
 //! end of the stream    -> before the first byte what the step says; later Short
 //! a short transfer     -> taken up where it stopped, the rest of the segment behind it
-//! any other error      -> the frame ends with it
+//! any other error      -> to the step's handler, or the frame ends with it
 //! ```
 
 use chainring_runtime::frame::{Frame, Stop};

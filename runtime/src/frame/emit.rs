@@ -1,9 +1,10 @@
 //! From a template to the submission queue: the hot path.
 //!
 //! For every member: eight words, most of them from the template; descriptor, address, length and `user_data` are
-//! patched in on the way. Words and spans were checked against the layout when the template was made (`plan.rs`), so registers are read without
-//! checking them again; a length from a register is the one thing that is new each time, and is compared with
-//! the bound that was checked. Segments with members that need more than that go through `wide.rs`.
+//! patched in on the way. Words and spans were checked against the layout when the template was made (`template.rs`),
+//! so registers are read without checking them again; a length from a register is the one thing that is new each time,
+//! and is compared with the bound that was checked. What needs more than that, and what has no length, goes through
+//! `wide.rs`.
 //!
 //! A span of no bytes becomes a nop with the same flags: a recv of nothing would wait for data to come, which is
 //! not what an exact transfer of nothing means. What never moves bytes comes the same way, and is written as its
@@ -223,7 +224,7 @@ impl Region {
     }
 
     /// Writes the entries of `members`, all of them plain, to the places from `place` on. Gives the length of the last
-    /// one; `None` if one has no length or too much of it, which `write_wide` deals with.
+    /// one; `None` if one has no length or too much of it, which `write_part` deals with.
     ///
     /// # Safety
     /// As many places as there are members must be valid for writes.

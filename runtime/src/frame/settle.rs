@@ -31,7 +31,7 @@ impl<R: Resume> Frames<R> {
         }
         let member = &template.members[usize::from(step)];
         let before = |member: u8| if member == first { header.done.get() } else { 0 };
-        // `advance` may have put the count into the register of the length already.
+        // What was submitted as one is compared with what it was submitted with: the register may say something else.
         let want = match header.expect.get() {
             0 => self.region.wanted(record, step) - before(step),
             _ if step < last => self.region.wanted(record, step),
