@@ -266,10 +266,10 @@ impl Region {
         Some(want)
     }
 
-    /// The bytes that a member of the current segment transfers, as the registers say now. An over-long register
+    /// The bytes that a member of a segment transfers, as the registers say now. An over-long register
     /// counts as the most that it may be: only a submission of it is an error.
-    pub(super) fn wanted(&self, record: Record, member: u8) -> u32 {
-        let template = &self.templates[usize::from(record.header().segment.get())];
+    pub(super) fn wanted(&self, record: Record, segment: u16, member: u8) -> u32 {
+        let template = &self.templates[usize::from(segment)];
         let (member, wide) = (&template.members[usize::from(member)], &template.wide[usize::from(member)]);
         if let Address::Outbox(outbox) = wide.address {
             let index = record.header().key.get().index() as usize;
@@ -364,7 +364,7 @@ impl<'f> Frame<'f> {
         header.from.set(from);
         header.to.set(to);
         header.segment.set(segment);
-        header.done.set(done.min(region.wanted(record, from)));
+        header.done.set(done.min(region.wanted(record, segment, from)));
         header.raise(PARTIAL);
         region.await_counted(record, segment, template.completions.min(members.len() as u16));
         self.give_up();

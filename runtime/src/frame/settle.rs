@@ -6,10 +6,24 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use super::code::Outcome;
 use super::emit::Interrupt;
 use super::frames::{Frames, Region, Resume};
-use super::memory::{BAD, CANCELLING, PARTIAL, Record, VACANT};
+use super::memory::{BAD, CANCELLING, Header, PARTIAL, Record, VACANT};
 use super::template::{Address, NO_CODE, NONE, Template};
 use super::token::{Frame, Stop};
 use super::verb::Success;
+
+/// What has become of a submission, all of whose completions have come.
+pub(super) struct Account {
+    pub(super) segment: u16,
+    /// The whole segment has succeeded, and what follows it is next.
+    pub(super) whole: bool,
+    /// As in [`Stop`].
+    pub(super) member: u8,
+    result: i32,
+    pub(super) done: u32,
+    succeeded: bool,
+    alone: bool,
+    cancelling: bool,
+}
 
 impl<R: Resume> Frames<R> {
     /// Everything that [`Region::advance`] leaves: a success that a computation follows, a failure, a short
@@ -17,65 +31,12 @@ impl<R: Resume> Frames<R> {
     /// a completion.
     pub(super) fn settle(&self, record: Record, step: u32, result: i32) {
         let header = record.header();
-        let segment = header.segment.get();
-        let template = &self.region.templates[usize::from(segment)];
-        let partial = header.has(PARTIAL);
-        let first = if partial { header.from.get() } else { 0 };
-        let last = if partial { header.to.get() - 1 } else { template.last };
-        if step < u32::from(first) || step > u32::from(last) {
-            return self.region.core.driver().ring.counters.strays.add(1);
-        }
-        let step = step as u8;
-        if step == last {
-            header.last_result.set(result);
-        }
-        let member = &template.members[usize::from(step)];
-        let before = |member: u8| if member == first { header.done.get() } else { 0 };
-        // What was submitted as one is compared with what it was submitted with: the register may say something else.
-        let want = match header.expect.get() {
-            0 => self.region.wanted(record, step) - before(step),
-            _ if step < last => self.region.wanted(record, step),
-            _ => header.want.get(),
-        };
-        let success = match member.verb.success() {
-            Success::Whole => result >= 0 && result as u32 == want,
-            Success::Some => result > 0 || (result == 0 && want == 0 && member.verb.transfers()),
-            Success::Any | Success::Unit | Success::Descriptor => result >= 0,
-        };
-        self.region.pass(record, template, first, step, result);
-        // Members complete in any order; what severed the link is the first of them that failed.
-        if !success && (!header.has(BAD) || step < header.bad_member.get()) {
-            header.raise(BAD);
-            header.bad_member.set(step);
-            header.bad_result.set(result);
-        }
-        if header.expect.replace(0) == 0 {
-            header.counted.set(header.counted.get() - 1);
-            if header.counted.get() > 0 {
-                return;
-            }
-        }
-
-        let succeeded = !header.has(BAD);
-        let ended = if succeeded { last + 1 } else { header.bad_member.get() };
-        self.region.passed(record, template, first..ended);
-        let cancelling = header.has(CANCELLING);
-        let (member, result) = if succeeded {
-            (last, header.last_result.get())
-        } else {
-            (header.bad_member.get(), header.bad_result.get())
-        };
-        let done = before(member) + result.max(0) as u32;
-        header.done.set(0);
-        header.flags.set(header.flags.get() & CANCELLING);
+        let Some(account) = self.region.account(record, header, step, result) else { return };
         let frame = Frame::new(&self.region, record, header.key.get().index() as usize);
-        if succeeded && last == template.last && !cancelling {
-            return self.follow(frame, segment, done);
+        if account.whole {
+            return self.follow(frame, account.segment, account.done);
         }
-        let want = self.region.wanted(record, member);
-        let alone = first == last;
-        self.runner
-            .stopped(frame, Stop { segment, member, result, done, want, succeeded, alone, cancelling });
+        self.runner.stopped(frame, self.region.stop(record, &account));
     }
 
     /// The segment has succeeded: on to what follows it.
@@ -99,6 +60,73 @@ impl<R: Resume> Frames<R> {
 }
 
 impl Region {
+    /// Takes the result of a member of what the frame, or a strand of it, with this header has submitted. `None` as
+    /// long as others are to come.
+    pub(super) fn account(&self, record: Record, header: &Header, step: u32, result: i32) -> Option<Account> {
+        let segment = header.segment.get();
+        let template = &self.templates[usize::from(segment)];
+        let partial = header.has(PARTIAL);
+        let first = if partial { header.from.get() } else { 0 };
+        let last = if partial { header.to.get() - 1 } else { template.last };
+        if step < u32::from(first) || step > u32::from(last) {
+            self.core.driver().ring.counters.strays.add(1);
+            return None;
+        }
+        let step = step as u8;
+        if step == last {
+            header.last_result.set(result);
+        }
+        let member = &template.members[usize::from(step)];
+        let before = |member: u8| if member == first { header.done.get() } else { 0 };
+        // What was submitted as one is compared with what it was submitted with: the register may say something else.
+        let want = match header.expect.get() {
+            0 => self.wanted(record, segment, step).saturating_sub(before(step)),
+            _ if step < last => self.wanted(record, segment, step),
+            _ => header.want.get(),
+        };
+        let success = match member.verb.success() {
+            Success::Whole => result >= 0 && result as u32 == want,
+            Success::Some => result > 0 || (result == 0 && want == 0 && member.verb.transfers()),
+            Success::Any | Success::Unit | Success::Descriptor => result >= 0,
+        };
+        self.pass(record, template, first, step, result);
+        // Members complete in any order; what severed the link is the first of them that failed.
+        if !success && (!header.has(BAD) || step < header.bad_member.get()) {
+            header.raise(BAD);
+            header.bad_member.set(step);
+            header.bad_result.set(result);
+        }
+        if header.expect.replace(0) == 0 {
+            header.counted.set(header.counted.get() - 1);
+            if header.counted.get() > 0 {
+                return None;
+            }
+        }
+
+        let succeeded = !header.has(BAD);
+        let ended = if succeeded { last + 1 } else { header.bad_member.get() };
+        self.passed(record, template, first..ended);
+        let cancelling = header.has(CANCELLING);
+        let (member, result) = if succeeded {
+            (last, header.last_result.get())
+        } else {
+            (header.bad_member.get(), header.bad_result.get())
+        };
+        let done = before(member) + result.max(0) as u32;
+        header.done.set(0);
+        header.flags.set(header.flags.get() & CANCELLING);
+        let whole = succeeded && last == template.last && !cancelling;
+        let alone = first == last;
+        Some(Account { segment, whole, member, result, done, succeeded, alone, cancelling })
+    }
+
+    /// The same, as the runner is told of it.
+    pub(super) fn stop(&self, record: Record, account: &Account) -> Stop {
+        let Account { segment, member, result, done, succeeded, alone, cancelling, .. } = *account;
+        let want = self.wanted(record, segment, member);
+        Stop { segment, member, result, done, want, succeeded, alone, cancelling }
+    }
+
     /// The result of a member may be a descriptor, which is the frame's from here on, or the end of one.
     fn pass(&self, record: Record, template: &Template, first: u8, step: u8, result: i32) {
         let member = &template.members[usize::from(step)];

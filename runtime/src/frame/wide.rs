@@ -47,10 +47,27 @@ impl Region {
         record: Record,
         index: usize,
         part: &Part<'_>,
+        place: NonNull<Sqe>,
+    ) -> Option<u32> {
+        // SAFETY: the caller's promise.
+        unsafe { self.write_part_for(record.header().key.get(), record, index, part, place) }
+    }
+
+    /// The same, with entries whose completions go to `key`: the frame's, or that of a strand of it.
+    ///
+    /// # Safety
+    /// As many places as there are members must be valid for writes.
+    #[inline(always)]
+    pub(super) unsafe fn write_part_for(
+        &self,
+        key: Key,
+        record: Record,
+        index: usize,
+        part: &Part<'_>,
         mut place: NonNull<Sqe>,
     ) -> Option<u32> {
         let (mut want, mut done) = (0, part.done);
-        let mut user_data = record.header().key.get().with_step(part.members.start.into());
+        let mut user_data = key.with_step(part.members.start.into());
         for (member, wide) in part.members() {
             let (mut words, len) = match wide.address {
                 Address::Outbox(outbox) => self.message(record, index, member, outbox, done)?,

@@ -14,7 +14,8 @@ impl Region {
     ///
     /// # Safety
     /// `pc` must be the place of an op, and `record` the record of the accessible frame `index`, of which nothing is in
-    /// flight and no view lent.
+    /// flight and no view lent. (For a strand: nothing that touches what the ops of its branch change, or changes what
+    /// they touch.)
     #[inline(always)]
     pub(in crate::frame) unsafe fn execute(&self, record: Record, index: usize, mut pc: u32) -> Outcome {
         let bytes = self.memory.buffer(index).as_ptr();
