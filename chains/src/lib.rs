@@ -67,7 +67,9 @@ pub use access::{
     Access, Item, OutboxMut, Read, RegMut, Stream, StreamMut, Value, Write, outbox, read, reg, stream, value,
     write,
 };
-pub use build::{AttemptStep, Chain, FillStep, Lowering, OpenStep, StatxStep, TransferStep, WhenStep};
+pub use build::{
+    AttemptStep, Branches, Chain, FillStep, Lowering, OpenStep, StatxStep, TransferStep, WhenStep,
+};
 pub use chainring_runtime::frame::{Blob, Order, Outbox as OutboxView};
 pub use chainring_runtime::op::openat2::OpenHow;
 pub use error::{BuildError, ChainError, ErrorKind, StartError};

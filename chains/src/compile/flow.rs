@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use chainring_runtime::frame::{Directory, Extra, Len, Success, Transfer, Verb};
 
+use super::branches::{self, BranchId, Fork};
 use crate::access::Touch;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Cond, Expr, Node};
@@ -33,6 +34,8 @@ pub(crate) struct Line {
     pub(crate) hoisted: bool,
     /// Where an error leads.
     pub(crate) handler: Option<Handler>,
+    /// The branch that it belongs to.
+    pub(crate) branch: Option<BranchId>,
 }
 
 /// Where an error of a line leads, and the register that takes its errno.
@@ -52,6 +55,17 @@ pub(crate) enum Inst {
     Jump(Pc),
     Call(usize, Vec<Touch>),
     Sleep(Expr),
+    /// Goes on at the branches of the fork with this number, all at once.
+    Fork(u16),
+    /// The head of a branch; behind it comes the branch, and elsewhere the head of the next one, or what is behind the
+    /// fork.
+    Branch(Pc),
+    /// Goes on when the turns before this one are done.
+    InOrder,
+    /// This turn is done.
+    Pass,
+    /// The branch has succeeded; the fork goes on at the target.
+    Join(Pc),
     Finish,
 }
 
@@ -108,12 +122,22 @@ impl Io {
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
     pub(crate) lines: Vec<Line>,
+    pub(crate) forks: Vec<Fork>,
 }
 
-/// The innermost repeat, while its body is flattened.
-struct Loop {
-    start: Pc,
-    leaves: Vec<Pc>,
+impl Flow {
+    /// Strands that a frame has at most.
+    pub(crate) fn strands(&self) -> u16 {
+        self.forks.iter().map(|fork| fork.branches.len() as u16).max().unwrap_or(0)
+    }
+}
+
+/// What `again` and `leave` mean, while the body of a repeat is flattened.
+pub(super) struct Loop {
+    /// Where `again` leads, if that is known.
+    pub(super) start: Pc,
+    pub(super) agains: Vec<Pc>,
+    pub(super) leaves: Vec<Pc>,
 }
 
 pub(super) struct Flattener<'c> {
@@ -122,45 +146,53 @@ pub(super) struct Flattener<'c> {
     /// Registers given out so far; more are taken behind them.
     pub(super) regs: u16,
     pub(super) constants: Vec<u8>,
-    lines: Vec<Line>,
-    loops: Vec<Loop>,
+    pub(super) lines: Vec<Line>,
+    pub(super) forks: Vec<Fork>,
+    pub(super) loops: Vec<Loop>,
     handler: Option<Handler>,
+    pub(super) branch: Option<BranchId>,
 }
 
-/// Where a handler starts that is not flattened yet: patched when it is.
-const LATER: Pc = Pc::MAX;
+/// Where a handler, or the next turn, starts that is not flattened yet: patched when it is.
+pub(super) const LATER: Pc = Pc::MAX;
 
 impl<'c> Flattener<'c> {
     pub(super) fn new(chain: &'c Arc<str>, builder: BuilderId, regs: u16, constants: Vec<u8>) -> Self {
-        let (lines, loops) = (Vec::new(), Vec::new());
-        Flattener { chain, builder, regs, constants, lines, loops, handler: None }
+        let (lines, forks, loops) = (Vec::new(), Vec::new(), Vec::new());
+        let (handler, branch) = (None, None);
+        Flattener { chain, builder, regs, constants, lines, forks, loops, handler, branch }
     }
 
     pub(super) fn flatten(&mut self, tree: &Block) -> Result<Flow, BuildError> {
         self.block(tree)?;
         let step = self.lines.last().map_or(0, |line| line.step);
-        let inst = Inst::Finish;
-        self.lines.push(Line { inst, step, name: "end", written: false, hoisted: false, handler: None });
-        Ok(Flow { lines: std::mem::take(&mut self.lines) })
+        let (inst, handler, branch) = (Inst::Finish, None, None);
+        self.lines.push(Line { inst, step, name: "end", written: false, hoisted: false, handler, branch });
+        Ok(Flow { lines: std::mem::take(&mut self.lines), forks: std::mem::take(&mut self.forks) })
     }
 
-    fn block(&mut self, block: &Block) -> Result<(), BuildError> {
+    pub(super) fn block(&mut self, block: &Block) -> Result<(), BuildError> {
         block.iter().try_for_each(|step| self.step(step))
     }
 
-    fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
-        let handler = self.handler;
+    pub(super) fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
+        let (handler, branch) = (self.handler, self.branch);
         let (number, name) = (step.number, step.name);
-        self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler });
+        self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler, branch });
         self.lines.len() - 1
     }
 
     fn step(&mut self, step: &Step) -> Result<(), BuildError> {
+        if self.branch.is_some() {
+            branches::allow(&step.kind).map_err(|why| self.refuse(step, Reason::InBranch(why)))?;
+        }
         let inst = match &step.kind {
             Kind::Io(io) => return self.io(step, io),
             Kind::When { cond, then, otherwise } => return self.when(step, cond, then, otherwise),
             Kind::Repeat(body) => return self.repeat(step, body),
             Kind::Attempt { body, errno, handler } => return self.attempt(step, body, *errno, handler),
+            Kind::Fork { need, branches } => return self.fork(step, *need, branches),
+            Kind::Pipelined(turns) => return self.pipelined(step, turns),
             Kind::Again | Kind::Leave => return self.jump(step),
             Kind::Compute(compute) => Inst::Compute(compute.clone()),
             Kind::Ensure(cond, code) => Inst::Ensure(cond.clone(), *code),
@@ -188,7 +220,7 @@ impl<'c> Flattener<'c> {
 
     fn repeat(&mut self, step: &Step, body: &Block) -> Result<(), BuildError> {
         let start = self.lines.len();
-        self.loops.push(Loop { start, leaves: Vec::new() });
+        self.loops.push(Loop { start, agains: Vec::new(), leaves: Vec::new() });
         self.block(body)?;
         self.push(step, Inst::Jump(start), false);
         let ended = self.loops.pop().expect("pushed above");
@@ -226,19 +258,22 @@ impl<'c> Flattener<'c> {
             return Err(self.refuse(step, Reason::NoLoop));
         };
         let jump = self.push(step, Inst::Jump(innermost.start), true);
+        let innermost = self.loops.last_mut().expect("looked at above");
         if matches!(step.kind, Kind::Leave) {
-            self.loops.last_mut().expect("looked at above").leaves.push(jump);
+            innermost.leaves.push(jump);
+        } else if innermost.start == LATER {
+            innermost.agains.push(jump);
         }
         Ok(())
     }
 
-    fn refuse(&self, step: &Step, reason: Reason) -> BuildError {
+    pub(super) fn refuse(&self, step: &Step, reason: Reason) -> BuildError {
         BuildError { chain: self.chain.clone(), step: Some((step.number, step.name)), reason }
     }
 
-    fn patch(&mut self, line: Pc, target: Pc) {
+    pub(super) fn patch(&mut self, line: Pc, target: Pc) {
         match &mut self.lines[line].inst {
-            Inst::Unless(_, to) | Inst::Jump(to) => *to = target,
+            Inst::Unless(_, to) | Inst::Jump(to) | Inst::Branch(to) | Inst::Join(to) => *to = target,
             _ => unreachable!("only branches and jumps are patched"),
         }
     }
@@ -327,8 +362,8 @@ fn merged(spans: &[Span]) -> Vec<Vec<Span>> {
 pub(super) fn successors(inst: &Inst, pc: Pc) -> [Option<Pc>; 2] {
     match inst {
         Inst::Finish => [None, None],
-        Inst::Jump(to) => [Some(*to), None],
-        Inst::Unless(_, to) => [Some(pc + 1), Some(*to)],
+        Inst::Jump(to) | Inst::Join(to) => [Some(*to), None],
+        Inst::Unless(_, to) | Inst::Branch(to) => [Some(pc + 1), Some(*to)],
         _ => [Some(pc + 1), None],
     }
 }

@@ -17,6 +17,7 @@
 //!
 //! `effects` says what each line reads and writes, and everything else asks it.
 
+pub(crate) mod branches;
 mod check;
 pub(crate) mod code;
 pub(crate) mod effects;
@@ -40,7 +41,8 @@ use segment::{LONGEST, Segments};
 /// Registers and descriptors of a frame: the region numbers them in 16 bits, and keeps two for itself.
 const NAMES: u32 = (1 << 16) - 2;
 
-/// Registers that the runner keeps for itself, behind those of the chain: where a parked frame goes on, and its alarm.
+/// Registers that the runner keeps for itself, behind those of the chain: where a parked frame goes on, and its alarm;
+/// before them as many for each strand of the frame.
 pub(crate) const HIDDEN: u16 = 3;
 
 /// A flow, lowered for a ring.
@@ -68,6 +70,7 @@ impl Lowered {
             code: self.generated.code.clone(),
             constants: constants.clone(),
             outboxes,
+            forks: self.forks(flow),
         }
     }
 }
@@ -104,6 +107,7 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     if flow.lines.len() > usize::from(u16::MAX) {
         return Err(refuse(Reason::TooMuch("steps")));
     }
+    branches::check(&flow, &chain.name)?;
     paths::paths(&flow, &chain, registers)?;
     hoist::hoist(&mut flow, registers);
     // What expressions compute on the way does not depend on how the flow is cut.
@@ -113,10 +117,11 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
         return Err(refuse(Reason::TooMuch("comparisons, searches and copies of bytes")));
     }
     let all = generated.registers;
-    if u32::from(all) + u32::from(HIDDEN) + u32::from(chain.places) > NAMES {
+    let hidden = HIDDEN * (1 + flow.strands());
+    if u32::from(all) + u32::from(hidden) + u32::from(chain.places) > NAMES {
         return Err(refuse(Reason::TooMuch("registers")));
     }
-    let layout = Layout { registers: all + HIDDEN, descriptors: chain.places, bytes };
+    let layout = Layout { registers: all + hidden, descriptors: chain.places, bytes };
     Ok(Program(Arc::new(Inner {
         name: chain.name,
         flow,

@@ -80,6 +80,10 @@ pub(crate) enum Boundary {
     Depends(&'static str),
     /// The chain ends.
     End,
+    /// The branch ends, or the turn.
+    Branch,
+    /// The turns before this one come first.
+    InOrder,
     /// Every step by itself was asked for.
     Forced,
 }
@@ -104,8 +108,9 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
                 segments.starts[pc] = Some(segments.all.len() as u16);
                 segments.all.push(segment);
             }
-            Inst::Jump(to) => work.push(*to),
-            Inst::Unless(_, to) => work.extend([*to, pc + 1]),
+            Inst::Jump(to) | Inst::Join(to) => work.push(*to),
+            Inst::Unless(_, to) | Inst::Branch(to) => work.extend([*to, pc + 1]),
+            Inst::Fork(_) | Inst::InOrder | Inst::Pass => work.push(pc + 1),
             Inst::Finish => {}
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Sleep(_) => work.push(pc + 1),
         }
@@ -130,6 +135,8 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
         if io(flow, next).is_none() {
             break match flow.lines[next].inst {
                 Inst::Finish => Boundary::End,
+                Inst::Join(_) | Inst::Pass => Boundary::Branch,
+                Inst::InOrder => Boundary::InOrder,
                 _ => Boundary::Compute(flow.lines[next].name),
             };
         }
@@ -200,6 +207,8 @@ impl fmt::Display for Boundary {
             Boundary::Depends(name) => {
                 write!(f, "what `{name}` works on is known only when the steps before it are done")
             }
+            Boundary::Branch => write!(f, "its branch or turn ends"),
+            Boundary::InOrder => write!(f, "what follows waits for the turns before this one"),
             Boundary::End => write!(f, "the chain ends"),
             Boundary::Forced => write!(f, "single lowering was asked for"),
         }

@@ -5,6 +5,7 @@
 //! same index each frame's session and where its exit goes. User code (calls, exits, the Drop of a session) runs
 //! with nothing borrowed but the session itself, and its panics end there.
 
+mod branches;
 mod exit;
 mod place;
 mod runner;

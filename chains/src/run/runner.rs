@@ -7,6 +7,7 @@ use chainring_runtime::Handle;
 use chainring_runtime::frame::{Frame, Interrupt, NotSubmitted, Resume, Stop, Trap};
 use chainring_runtime::time::{self, Alarm};
 
+use super::branches::Progress;
 use super::exit::{Entry, quietly};
 use super::place::Place;
 use super::sessions::Sessions;
@@ -19,13 +20,15 @@ use crate::native::Flow;
 use crate::program::Program;
 
 /// How often a frame comes back from its code before others have their turn.
-const RUNS: u32 = 1024;
+pub(super) const RUNS: u32 = 1024;
 
 pub(super) struct Runner<S> {
     pub(super) program: Program<S>,
     pub(super) lowered: Lowered,
     pub(super) sessions: Sessions<Entry<S>>,
     pub(super) counted: Counted,
+    /// How far the frames are that run branches side by side.
+    pub(super) forks: Sessions<Progress>,
 }
 
 /// The counters of a program on a core.
@@ -118,6 +121,10 @@ impl<S: 'static> Runner<S> {
                 Exit::Finish => self.end(frame, Ok(())),
                 Exit::Ensure(line, code) => return self.route(frame, line, ErrorKind::Ensure(code)),
                 Exit::Sleep { time, next } => return self.sleep(frame, time, next),
+                Exit::Fork { line, fork } => self.fork(frame, line, fork),
+                Exit::Join { .. } | Exit::InOrder { .. } | Exit::Pass { .. } => {
+                    unreachable!("only strands come to the ends of branches")
+                }
                 Exit::Call { line, native, next } => {
                     let kind = match self.call(&mut frame, native) {
                         Ok(Flow::Next) if !frame.is_cancelled() => return Some((frame, next)),
@@ -226,7 +233,7 @@ impl<S: 'static> Runner<S> {
     }
 
     /// The first of the runner's own registers.
-    fn hidden(&self) -> u16 {
+    pub(super) fn hidden(&self) -> u16 {
         self.program.0.layout.registers - HIDDEN
     }
 
@@ -235,7 +242,7 @@ impl<S: 'static> Runner<S> {
     }
 
     /// The line that an op is of.
-    fn line(&self, op: u32) -> Pc {
+    pub(super) fn line(&self, op: u32) -> Pc {
         self.lowered.generated.lines[op as usize]
     }
 
@@ -258,7 +265,7 @@ impl<S: 'static> Runner<S> {
         }
     }
 
-    fn line_of(&self, place: Place) -> Pc {
+    pub(super) fn line_of(&self, place: Place) -> Pc {
         match place {
             Place::Op(op) => self.line(op),
             Place::Segment(segment) => self.segment(segment).members[0],

@@ -48,8 +48,9 @@ impl<S: 'static> Spawner<S> {
     pub(crate) fn new(program: Program<S>, lowered: Lowered, limit: u32) -> Result<Self, StartError> {
         let plans = lowered.plans(&program.0.flow, &program.0.constants, program.0.outboxes);
         let layout = program.0.layout;
-        let runner = Runner { program, lowered, sessions: Sessions::new(), counted: Counted::default() };
-        let frames = Frames::new(layout, plans, limit, runner).map_err(StartError)?;
+        let (sessions, forks) = (Sessions::new(), Sessions::new());
+        let runner = Runner { program, lowered, sessions, counted: Counted::default(), forks };
+        let frames = Frames::with_strands(layout, plans, limit, runner).map_err(StartError)?;
         let core = Handle::current();
         let (longest_list, skips) = (core.longest_list() as usize, core.capabilities().skip_success());
         Ok(Spawner(Rc::new(Started { frames, longest_list, skips })))

@@ -1,11 +1,14 @@
 //! The steps of a chain, by what they are about.
 
+mod branches;
 mod compute;
 mod control;
 mod file;
 mod io;
 mod socket;
 
+pub use branches::Branches;
+pub(crate) use branches::MOST as MOST_BRANCHES;
 pub use control::{AttemptStep, WhenStep};
 pub use file::{OpenStep, StatxStep};
 pub use io::TransferStep;
