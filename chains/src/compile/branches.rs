@@ -206,42 +206,48 @@ enum Direction {
     Neither,
 }
 
+/// The same, where it is.
+struct Touched {
+    line: Pc,
+    /// Whether it is done in the order of the turns.
+    in_order: bool,
+    touch: Touch,
+}
+
 /// Refuses branches that share what one of them changes.
 pub(super) fn check(flow: &Flow, chain: &Arc<str>) -> Result<(), BuildError> {
     for fork in &flow.forks {
-        let touches: Vec<Vec<(Pc, Touch)>> = fork
-            .branches
-            .iter()
-            .map(|lines| lines.clone().flat_map(|pc| of_line(flow, pc)).collect())
-            .collect();
-        for (b, of_b) in touches.iter().enumerate() {
-            for of_a in &touches[..b] {
-                let pairs = of_b.iter().flat_map(|b| of_a.iter().map(move |a| (b, a)));
-                for ((pc, b), (other, a)) in pairs {
-                    let is_in_order = |pc: &Pc| fork.in_order.iter().any(|lines| lines.contains(pc));
-                    let serial = is_in_order(pc) && is_in_order(other);
-                    let Some(shared) = conflict(a, b, serial) else { continue };
-                    let (line, other) = (&flow.lines[*pc], &flow.lines[*other]);
-                    let reason = Reason::Shared(shared, (other.step, other.name));
-                    let step = Some((line.step, line.name));
-                    return Err(BuildError { chain: chain.clone(), step, reason });
-                }
+        let touched: Vec<Vec<Touched>> =
+            (0..fork.branches.len()).map(|branch| touched(flow, fork, branch)).collect();
+        for (i, of_b) in touched.iter().enumerate() {
+            for of_a in &touched[..i] {
+                let mut pairs = of_b.iter().flat_map(|b| of_a.iter().map(move |a| (b, a)));
+                let found = pairs.find_map(|(b, a)| Some((conflict(b, a)?, b.line, a.line)));
+                let Some((shared, line, other)) = found else { continue };
+                let (line, other) = (&flow.lines[line], &flow.lines[other]);
+                let reason = Reason::Shared(shared, (other.step, other.name));
+                return Err(BuildError { chain: chain.clone(), step: Some((line.step, line.name)), reason });
             }
         }
     }
     Ok(())
 }
 
-fn of_line(flow: &Flow, pc: Pc) -> Vec<(Pc, Touch)> {
-    let (inst, mut touches) = (&flow.lines[pc].inst, Vec::new());
-    effects(inst, &mut |effect| touches.push((pc, Touch::Effect(effect))));
-    if let Inst::Io(io) = inst {
+/// What a branch of a fork touches.
+fn touched(flow: &Flow, fork: &Fork, branch: usize) -> Vec<Touched> {
+    let mut touched = Vec::new();
+    for line in fork.branches[branch].clone() {
+        let in_order = fork.in_order.get(branch).is_some_and(|lines| lines.contains(&line));
+        let inst = &flow.lines[line].inst;
+        let mut touch = |touch| touched.push(Touched { line, in_order, touch });
+        effects(inst, &mut |effect| touch(Touch::Effect(effect)));
+        let Inst::Io(io) = inst else { continue };
         if !io.place.file && !io.verb.opens() && !io.verb.closes() {
-            touches.push((pc, Touch::Direction(io.place, direction(io))));
+            touch(Touch::Direction(io.place, direction(io)));
         }
-        touches.extend(io.outbox.map(|outbox| (pc, Touch::Outbox(outbox.index))));
+        io.outbox.into_iter().for_each(|outbox| touch(Touch::Outbox(outbox.index)));
     }
-    touches
+    touched
 }
 
 fn direction(io: &Io) -> Option<Direction> {
@@ -253,9 +259,11 @@ fn direction(io: &Io) -> Option<Direction> {
     }
 }
 
-/// What two lines share that one of them changes. `serial` are those that never run at the same time.
-fn conflict(a: &Touch, b: &Touch, serial: bool) -> Option<Shared> {
-    let (a, b) = match (a, b) {
+/// What two branches share that one of them changes.
+fn conflict(a: &Touched, b: &Touched) -> Option<Shared> {
+    // What is done in order is not done at the same time; but bytes, descriptors and outboxes are a branch's own in any case.
+    let serial = a.in_order && b.in_order;
+    let (a, b) = match (&a.touch, &b.touch) {
         (Touch::Effect(a), Touch::Effect(b)) => (a, b),
         (Touch::Direction(a, of_a), Touch::Direction(b, of_b)) => {
             let neither = |direction: &Option<Direction>| *direction == Some(Direction::Neither);
