@@ -35,7 +35,13 @@ fn steps_that_no_branch_can_have() {
     assert_eq!(text, at("3 (finish)", "it finishes the frame"));
     let text = refused(|c| {
         let (sock, data) = (c.accepted(), c.buffer(8));
-        beside(c, |c| c.sleep(1), |c| drop(c.recv_exact(sock, data.all()).or_finish()));
+        beside(
+            c,
+            |c| c.sleep(1),
+            |c| {
+                c.recv_exact(sock, data.all()).or_finish();
+            },
+        );
     });
     assert_eq!(text, at("3 (recv_exact)", "it may finish the frame"));
     let nested = "branches do not branch again";
@@ -85,13 +91,27 @@ fn what_one_branch_writes_another_one_touches() {
     assert_eq!(text, shared("register r0", "3 (set)", "2 (ensure)"));
     let text = refused(|c| {
         let (sock, data, n) = (c.socket(), c.buffer(8), c.param());
-        beside(c, |c| drop(c.recv(sock, data.all()).into(n)), |c| c.sleep(n));
+        beside(
+            c,
+            |c| {
+                c.recv(sock, data.all()).into(n);
+            },
+            |c| c.sleep(n),
+        );
     });
     assert_eq!(text, shared("register r0", "3 (sleep)", "2 (recv)"));
     // Bytes.
     let text = refused(|c| {
         let (socks, data) = ([c.socket(), c.socket()], c.buffer(8));
-        beside(c, |c| drop(c.recv(socks[0], data.to(5))), |c| drop(c.recv(socks[1], data.range(4..))));
+        beside(
+            c,
+            |c| {
+                c.recv(socks[0], data.to(5));
+            },
+            |c| {
+                c.recv(socks[1], data.range(4..));
+            },
+        );
     });
     assert_eq!(text, shared("buffer b0", "3 (recv)", "2 (recv)"));
     let text = refused(|c| {
@@ -99,39 +119,71 @@ fn what_one_branch_writes_another_one_touches() {
         c.store(data, 0, chainring_chains::Order::U8, 1);
         beside(
             c,
-            |c| drop(c.send_all(socks[0], data.part(n, 1))),
-            |c| drop(c.recv(socks[1], data.range(7..))),
+            |c| {
+                c.send_all(socks[0], data.part(n, 1));
+            },
+            |c| {
+                c.recv(socks[1], data.range(7..));
+            },
         );
     });
     assert_eq!(text, shared("buffer b0", "4 (recv)", "3 (send_all)"));
     let text = refused(|c| {
         let (sock, stream, n) = (c.socket(), c.stream(8), c.param());
-        beside(c, |c| drop(c.fill(sock, stream)), |c| c.set(n, stream.len()));
+        beside(
+            c,
+            |c| {
+                c.fill(sock, stream);
+            },
+            |c| c.set(n, stream.len()),
+        );
     });
     assert!(text.contains("which runs beside it"), "{text}");
     // Descriptors.
     let text = refused(|c| {
         let (file, data) = (c.file(), c.buffer(8));
-        beside(c, |c| c.close_file(file), |c| drop(c.read_at(file, data.all(), 0)));
+        beside(
+            c,
+            |c| c.close_file(file),
+            |c| {
+                c.read_at(file, data.all(), 0);
+            },
+        );
     });
     assert_eq!(text, shared("the descriptor of f0", "3 (read_at)", "2 (close_file)"));
     let text = refused(|c| {
         let (file, path) = (c.file(), c.path("/dev/null"));
         beside(
             c,
-            |c| drop(c.open(file, path, OpenHow::default())),
-            |c| drop(c.open(file, path, OpenHow::default())),
+            |c| {
+                c.open(file, path, OpenHow::default());
+            },
+            |c| {
+                c.open(file, path, OpenHow::default());
+            },
         );
     });
     assert_eq!(text, shared("the descriptor of f0", "3 (open)", "2 (open)"));
     let text = refused(|c| {
         let (dir, file, path) = (c.file(), c.file(), c.path("x"));
-        beside(c, |c| drop(c.open(file, path, OpenHow::default()).beneath(dir)), |c| c.close_file(dir));
+        beside(
+            c,
+            |c| {
+                c.open(file, path, OpenHow::default()).beneath(dir);
+            },
+            |c| c.close_file(dir),
+        );
     });
     assert_eq!(text, shared("the descriptor of f0", "3 (close_file)", "2 (open)"));
     let text = refused(|c| {
         let (sock, data) = (c.socket(), c.buffer(8));
-        beside(c, |c| c.connect(sock, ([127, 0, 0, 1], 1).into()), |c| drop(c.recv(sock, data.all())));
+        beside(
+            c,
+            |c| c.connect(sock, ([127, 0, 0, 1], 1).into()),
+            |c| {
+                c.recv(sock, data.all());
+            },
+        );
     });
     assert!(
         text.starts_with("chain test, step 3 (recv): the descriptor of s0 is shared with step 2"),
@@ -139,18 +191,38 @@ fn what_one_branch_writes_another_one_touches() {
     );
     let text = refused(|c| {
         let (sock, data) = (c.socket(), c.constant(b"text"));
-        beside(c, |c| c.shutdown(sock), |c| drop(c.send_all(sock, data.all())));
+        beside(
+            c,
+            |c| c.shutdown(sock),
+            |c| {
+                c.send_all(sock, data.all());
+            },
+        );
     });
     assert!(text.contains("step 3 (send_all)") && text.ends_with("which runs beside it"), "{text}");
     // Directions of a socket.
     let text = refused(|c| {
         let (sock, data) = (c.socket(), c.buffer(16));
-        beside(c, |c| drop(c.recv(sock, data.to(8))), |c| drop(c.recv(sock, data.range(8..))));
+        beside(
+            c,
+            |c| {
+                c.recv(sock, data.to(8));
+            },
+            |c| {
+                c.recv(sock, data.range(8..));
+            },
+        );
     });
     assert_eq!(text, shared("one direction of s0", "3 (recv)", "2 (recv)"));
     let text = refused(|c| {
         let (sock, data, outbox) = (c.socket(), c.constant(b"text"), c.outbox());
-        beside(c, |c| c.send_outbox(sock, outbox), |c| drop(c.send_all(sock, data.all())));
+        beside(
+            c,
+            |c| c.send_outbox(sock, outbox),
+            |c| {
+                c.send_all(sock, data.all());
+            },
+        );
     });
     assert_eq!(text, shared("one direction of s0", "3 (send_all)", "2 (send_outbox)"));
     // Outboxes.
@@ -192,7 +264,13 @@ fn turns_share_nothing_but_what_is_done_in_order() {
     // A register of the chain in both parts.
     let text = refused(|c| {
         let (n, file, data) = (c.param(), c.file(), c.constant(b"text"));
-        c.pipelined(2, |c, _| drop(c.write_all_at(file, data.all(), n)), |c, _, ()| c.set(n, n + 4));
+        c.pipelined(
+            2,
+            |c, _| {
+                c.write_all_at(file, data.all(), n);
+            },
+            |c, _, ()| c.set(n, n + 4),
+        );
     });
     assert!(
         text.starts_with("chain test, step") && text.contains("register r0 is shared with step"),
@@ -201,7 +279,13 @@ fn turns_share_nothing_but_what_is_done_in_order() {
     // A buffer of the chain, even in order.
     let text = refused(|c| {
         let (sock, data) = (c.socket(), c.buffer(8));
-        c.pipelined(2, |c, _| c.sleep(1), |c, _, ()| drop(c.recv_exact(sock, data.all())));
+        c.pipelined(
+            2,
+            |c, _| c.sleep(1),
+            |c, _, ()| {
+                c.recv_exact(sock, data.all());
+            },
+        );
     });
     assert_eq!(
         text,
@@ -242,8 +326,12 @@ fn what_a_quorum_may_not_have_done_counts_as_undone() {
     let text = refused(|c| {
         let (socks, data) = ([c.socket(), c.socket()], c.buffer(8));
         c.quorum(1, |b| {
-            b.branch(|c| drop(c.recv_exact(socks[0], data.to(4))));
-            b.branch(|c| drop(c.recv_exact(socks[1], data.range(4..))));
+            b.branch(|c| {
+                c.recv_exact(socks[0], data.to(4));
+            });
+            b.branch(|c| {
+                c.recv_exact(socks[1], data.range(4..));
+            });
         });
         c.send_all(socks[0], data.to(4));
     });
@@ -253,7 +341,9 @@ fn what_a_quorum_may_not_have_done_counts_as_undone() {
         let (socks, data, text) = ([c.socket(), c.socket()], c.buffer(4), c.constant(b"text"));
         c.copy(data.all(), text.all());
         c.quorum(1, |b| {
-            b.branch(|c| drop(c.recv_exact(socks[0], data.all())));
+            b.branch(|c| {
+                c.recv_exact(socks[0], data.all());
+            });
             b.branch(|c| c.sleep(1));
         });
         c.call((read(data.all()),), |(), (_,)| Flow::Next);
@@ -278,7 +368,9 @@ fn what_a_quorum_may_not_have_done_counts_as_undone() {
         // If all must succeed they have.
         c.quorum(2, |b| {
             b.branch(|c| c.set(m, 1));
-            b.branch(|c| drop(c.recv_exact(sock, data.all())));
+            b.branch(|c| {
+                c.recv_exact(sock, data.all());
+            });
         });
         c.sleep(n + m + data.u8(0));
     });

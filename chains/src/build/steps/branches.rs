@@ -17,8 +17,8 @@ impl<S: 'static> Chain<S> {
     /// # let mut c = Chain::<()>::new("both");
     /// # let (left, right, data) = (c.socket(), c.socket(), c.buffer(64));
     /// c.all(|b| {
-    ///     b.branch(|c| drop(c.recv_exact(left, data.range(..32))));
-    ///     b.branch(|c| drop(c.recv_exact(right, data.range(32..))));
+    ///     b.branch(|c| { c.recv_exact(left, data.range(..32)); });
+    ///     b.branch(|c| { c.recv_exact(right, data.range(32..)); });
     /// });
     /// # c.build()?;
     /// # Ok::<(), chainring_chains::BuildError>(())
@@ -99,7 +99,7 @@ impl<S: 'static> Chain<S> {
     ///         c.read_exact_at(from, block.to(len), at);
     ///         (block, at, len)
     ///     },
-    ///     |c, _, (block, at, len)| drop(c.write_all_at(to, block.to(len), at)),
+    ///     |c, _, (block, at, len)| { c.write_all_at(to, block.to(len), at); },
     /// );
     /// # c.build()?;
     /// # Ok::<(), chainring_chains::BuildError>(())
