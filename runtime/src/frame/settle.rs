@@ -78,8 +78,10 @@ impl<R: Resume> Frames<R> {
         }
         let want = self.region.wanted(record, member);
         let alone = first == last;
-        self.runner
-            .stopped(frame, Stop { segment, member, result, done, want, succeeded, alone, cancelling, interrupted });
+        self.runner.stopped(
+            frame,
+            Stop { segment, member, result, done, want, succeeded, alone, cancelling, interrupted },
+        );
     }
 
     /// The segment has succeeded: on to what follows it.
