@@ -35,7 +35,8 @@ impl File {
     }
 
     /// As [`stream`](File::stream), from `offset` on and into buffers that `make` gives: aligned ones for O_DIRECT
-    /// ([`DirectBuf`](crate::DirectBuf)), or used ones. Each block is as long as its buffer has room.
+    /// ([`DirectBuf`](crate::DirectBuf)), or used ones. Each block is as long as its buffer has room. The first item is
+    /// the error EINVAL if no file has such an offset.
     ///
     /// # Panics
     /// If `depth` is 0.
@@ -96,6 +97,11 @@ impl<B: IoBufMut> Block<B> {
 impl<B: IoBufMut, F: FnMut() -> io::Result<B>> ReadStream<B, F> {
     fn fill(&mut self) -> io::Result<()> {
         while self.reading.len() < self.depth {
+            if self.next > i64::MAX as u64 {
+                // No file is as long; and the last number would be the file's own position.
+                let nothing_read = self.reading.is_empty();
+                return if nothing_read { Err(io::Error::from_raw_os_error(libc::EINVAL)) } else { Ok(()) };
+            }
             let mut buffer = (self.make)()?;
             let len = buffer.room_len();
             if len == 0 {
