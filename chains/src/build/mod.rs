@@ -11,6 +11,7 @@ pub use steps::{AttemptStep, Branches, FillStep, OpenStep, StatxStep, TransferSt
 
 use crate::compile;
 use crate::error::BuildError;
+use crate::future::CallAsync;
 use crate::handle::{Buf, BuilderId, File, Outbox, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
@@ -41,6 +42,7 @@ pub struct Chain<S> {
     /// What `statx` answers into.
     pub(crate) statx: Option<Buf>,
     pub(crate) natives: Vec<Native<S>>,
+    pub(crate) futures: Vec<CallAsync<S>>,
     pub(crate) lowering: Lowering,
     session: PhantomData<fn(S)>,
 }
@@ -75,6 +77,7 @@ impl<S: 'static> Chain<S> {
             outboxes: 0,
             statx: None,
             natives: Vec::new(),
+            futures: Vec::new(),
             lowering: Lowering::Chosen,
             session: PhantomData,
         }

@@ -82,6 +82,8 @@ pub(super) fn allow(kind: &Kind) -> Result<(), &'static str> {
         Kind::Io(IoStep { on_end: OnEnd::Finish, .. }) => Err("it may finish the frame"),
         Kind::Finish => Err("it finishes the frame"),
         Kind::Call(..) => Err("native code is called with nothing of the frame in flight"),
+        Kind::CallAsync(..) => Err("a future is waited for with nothing of the frame in flight"),
+        Kind::Within(..) => Err("a deadline is the whole frame's, and stands around the branches"),
         Kind::Fork { .. } | Kind::Pipelined(_) => Err("branches do not branch again"),
         Kind::Io(_) | Kind::Compute(_) | Kind::Ensure(..) | Kind::Sleep(_) | Kind::When { .. } => Ok(()),
         Kind::Repeat(_) | Kind::Attempt { .. } | Kind::Again | Kind::Leave => Ok(()),
@@ -182,7 +184,8 @@ impl Flattener<'_> {
 
     /// Adds a part of a turn, which is to its steps as the body of a repeat. Gives the jumps of its `again` and `leave`.
     fn part(&mut self, block: &Block) -> Result<(Vec<Pc>, Vec<Pc>), BuildError> {
-        self.loops.push(Loop { start: LATER, agains: Vec::new(), leaves: Vec::new() });
+        let (agains, leaves) = (Vec::new(), Vec::new());
+        self.loops.push(Loop { start: LATER, agains, leaves, scope: self.scope });
         self.block(block)?;
         let part = self.loops.pop().expect("pushed above");
         Ok((part.agains, part.leaves))

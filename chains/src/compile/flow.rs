@@ -4,6 +4,10 @@
 //! becomes a branch, `repeat` a jump back, `again` and `leave` jumps. The last line always is a `Finish`. A line inside
 //! of an `attempt` names the handler that an error of it leads to: its error edge.
 //!
+//! `within` becomes a line that arms a deadline and one that disarms it; `again` and `leave` disarm what they jump out
+//! of. The lines between are in the deadline's scope: each may be where it strikes, and leads to the handler of the `within`
+//! as well as to its own.
+//!
 //! A transfer of several spans becomes one where they lie behind each other (`head.all()` followed by `body.to(n)`
 //! of the next buffer), else several in a row. The count of an exact transfer is known beforehand, so its
 //! `.into(reg)` becomes a `Set` behind it; only a `recv` has a result that must be read off its completion. A position
@@ -14,6 +18,7 @@ use std::sync::Arc;
 use chainring_runtime::frame::{Directory, Extra, Len, Success, Transfer, Verb};
 
 use super::branches::{self, BranchId, Fork};
+use super::scope::Scope;
 use crate::access::Touch;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Cond, Expr, Node};
@@ -36,6 +41,8 @@ pub(crate) struct Line {
     pub(crate) handler: Option<Handler>,
     /// The branch that it belongs to.
     pub(crate) branch: Option<BranchId>,
+    /// The innermost deadline that it stands under: an index into the flow's scopes.
+    pub(crate) scope: Option<u16>,
 }
 
 /// Where an error of a line leads, and the register that takes its errno.
@@ -54,7 +61,15 @@ pub(crate) enum Inst {
     Unless(Cond, Pc),
     Jump(Pc),
     Call(usize, Vec<Touch>),
+    /// Makes a future and starts it.
+    Fetch(usize, Vec<Touch>),
+    /// Waits for it, and stores its output.
+    Store(Vec<Touch>),
     Sleep(Expr),
+    /// Starts the deadline of a scope, as many nanoseconds from now.
+    Arm(Expr, u16),
+    /// Ends the deadlines of this depth and deeper.
+    Disarm(u16),
     /// Goes on at the branches of the fork with this number, all at once.
     Fork(u16),
     /// The head of a branch; behind it comes the branch, and elsewhere the head of the next one, or what is behind the
@@ -83,6 +98,8 @@ pub(crate) struct Io {
     pub(crate) open: Option<(Option<Place>, u32)>,
     pub(crate) outbox: Option<Outbox>,
     pub(crate) into: Option<Reg>,
+    /// Takes the count of a step of which a deadline has interrupted this part.
+    pub(crate) partial: Option<Reg>,
     pub(crate) on_end: OnEnd,
 }
 
@@ -122,6 +139,7 @@ impl Io {
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
     pub(crate) lines: Vec<Line>,
+    pub(crate) scopes: Vec<Scope>,
     pub(crate) forks: Vec<Fork>,
 }
 
@@ -138,6 +156,8 @@ pub(super) struct Loop {
     pub(super) start: Pc,
     pub(super) agains: Vec<Pc>,
     pub(super) leaves: Vec<Pc>,
+    /// The deadline around it.
+    pub(super) scope: Option<u16>,
 }
 
 pub(super) struct Flattener<'c> {
@@ -150,6 +170,8 @@ pub(super) struct Flattener<'c> {
     pub(super) forks: Vec<Fork>,
     pub(super) loops: Vec<Loop>,
     handler: Option<Handler>,
+    scopes: Vec<Scope>,
+    pub(super) scope: Option<u16>,
     pub(super) branch: Option<BranchId>,
 }
 
@@ -158,17 +180,24 @@ pub(super) const LATER: Pc = Pc::MAX;
 
 impl<'c> Flattener<'c> {
     pub(super) fn new(chain: &'c Arc<str>, builder: BuilderId, regs: u16, constants: Vec<u8>) -> Self {
-        let (lines, forks, loops) = (Vec::new(), Vec::new(), Vec::new());
-        let (handler, branch) = (None, None);
-        Flattener { chain, builder, regs, constants, lines, forks, loops, handler, branch }
+        let (lines, forks, loops, scopes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (handler, scope, branch) = (None, None, None);
+        Flattener { chain, builder, regs, constants, lines, forks, loops, handler, scopes, scope, branch }
     }
 
     pub(super) fn flatten(&mut self, tree: &Block) -> Result<Flow, BuildError> {
         self.block(tree)?;
         let step = self.lines.last().map_or(0, |line| line.step);
-        let (inst, handler, branch) = (Inst::Finish, None, None);
-        self.lines.push(Line { inst, step, name: "end", written: false, hoisted: false, handler, branch });
-        Ok(Flow { lines: std::mem::take(&mut self.lines), forks: std::mem::take(&mut self.forks) })
+        let (inst, written, hoisted) = (Inst::Finish, false, false);
+        let (handler, scope, branch) = (None, None, None);
+        self.lines.push(Line { inst, step, name: "end", written, hoisted, handler, scope, branch });
+        let take = (&mut self.lines, &mut self.scopes, &mut self.forks);
+        let (lines, scopes, forks) = (take.0, take.1, take.2);
+        Ok(Flow {
+            lines: std::mem::take(lines),
+            scopes: std::mem::take(scopes),
+            forks: std::mem::take(forks),
+        })
     }
 
     pub(super) fn block(&mut self, block: &Block) -> Result<(), BuildError> {
@@ -176,9 +205,10 @@ impl<'c> Flattener<'c> {
     }
 
     pub(super) fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
-        let (handler, branch) = (self.handler, self.branch);
+        let (handler, scope, branch) = (self.handler, self.scope, self.branch);
         let (number, name) = (step.number, step.name);
-        self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler, branch });
+        let hoisted = false;
+        self.lines.push(Line { inst, step: number, name, written, hoisted, handler, scope, branch });
         self.lines.len() - 1
     }
 
@@ -190,6 +220,7 @@ impl<'c> Flattener<'c> {
             Kind::Io(io) => return self.io(step, io),
             Kind::When { cond, then, otherwise } => return self.when(step, cond, then, otherwise),
             Kind::Repeat(body) => return self.repeat(step, body),
+            Kind::Within(time, body) => return self.within(step, time, body),
             Kind::Attempt { body, errno, handler } => return self.attempt(step, body, *errno, handler),
             Kind::Fork { need, branches } => return self.fork(step, *need, branches),
             Kind::Pipelined(turns) => return self.pipelined(step, turns),
@@ -197,6 +228,10 @@ impl<'c> Flattener<'c> {
             Kind::Compute(compute) => Inst::Compute(compute.clone()),
             Kind::Ensure(cond, code) => Inst::Ensure(cond.clone(), *code),
             Kind::Call(index, touches) => Inst::Call(*index, touches.clone()),
+            Kind::CallAsync(index, making, storing) => {
+                self.push(step, Inst::Fetch(*index, making.clone()), true);
+                Inst::Store(storing.clone())
+            }
             Kind::Sleep(time) => Inst::Sleep(time.clone()),
             Kind::Finish => Inst::Finish,
         };
@@ -220,13 +255,35 @@ impl<'c> Flattener<'c> {
 
     fn repeat(&mut self, step: &Step, body: &Block) -> Result<(), BuildError> {
         let start = self.lines.len();
-        self.loops.push(Loop { start, agains: Vec::new(), leaves: Vec::new() });
+        let (agains, leaves) = (Vec::new(), Vec::new());
+        self.loops.push(Loop { start, agains, leaves, scope: self.scope });
         self.block(body)?;
         self.push(step, Inst::Jump(start), false);
         let ended = self.loops.pop().expect("pushed above");
         let end = self.lines.len();
         ended.leaves.into_iter().for_each(|leave| self.patch(leave, end));
         Ok(())
+    }
+
+    fn within(&mut self, step: &Step, time: &Expr, body: &Block) -> Result<(), BuildError> {
+        let (outer, index) = (self.scope, self.scopes.len() as u16);
+        let depth = self.depth_of(outer);
+        // A scope has 16 bits for its number too, and at least a line.
+        if self.scopes.len() >= usize::from(u16::MAX) {
+            return Err(self.refuse(step, Reason::TooMuch("deadlines")));
+        }
+        let arm = self.push(step, Inst::Arm(time.clone(), index), true);
+        self.scopes.push(Scope { outer, depth, arm });
+        self.scope = Some(index);
+        self.block(body)?;
+        self.scope = outer;
+        self.push(step, Inst::Disarm(depth), false);
+        Ok(())
+    }
+
+    /// How many deadlines there are around what stands in a scope.
+    fn depth_of(&self, scope: Option<u16>) -> u16 {
+        scope.map_or(0, |scope| self.scopes[usize::from(scope)].depth + 1)
     }
 
     fn attempt(
@@ -257,7 +314,14 @@ impl<'c> Flattener<'c> {
         let Some(innermost) = self.loops.last() else {
             return Err(self.refuse(step, Reason::NoLoop));
         };
-        let jump = self.push(step, Inst::Jump(innermost.start), true);
+        let (start, outer, inner) = (innermost.start, innermost.scope, self.scope);
+        if outer != inner {
+            // Whoever disarms a deadline is out of its reach.
+            self.scope = outer;
+            self.push(step, Inst::Disarm(self.depth_of(outer)), false);
+        }
+        let jump = self.push(step, Inst::Jump(start), true);
+        self.scope = inner;
         let innermost = self.loops.last_mut().expect("looked at above");
         if matches!(step.kind, Kind::Leave) {
             innermost.leaves.push(jump);
@@ -304,6 +368,7 @@ impl<'c> Flattener<'c> {
                 open,
                 outbox: io.outbox,
                 into: io.into.filter(|_| !whole),
+                partial: io.into.filter(|_| whole && self.scope.is_some()),
                 on_end: if i == 0 { io.on_end } else { OnEnd::Error },
             };
             self.push(step, Inst::Io(member), true);

@@ -103,8 +103,12 @@ impl<S: 'static> ResumeStrands for Runner<S> {
         let place = Place::decode([a, b]);
         let mut line = self.line_of(place);
         if alarm != 0 {
+            let (core, alarm) = (Handle::current(), Alarm::from_bits(alarm));
+            if core.alarm_waits(alarm) && !strand.is_cancelled() {
+                return strand.wait();
+            }
             strand.registers().set(kept + 2, 0);
-            Handle::current().stop_alarm(Alarm::from_bits(alarm));
+            core.stop_alarm(alarm);
             if let Place::Op(behind) = place {
                 line = self.line(behind - 1);
             }
@@ -156,7 +160,8 @@ impl<S: 'static> Runner<S> {
 
     /// The first of the registers that the runner keeps for a strand.
     fn kept_by(&self, strand: u16) -> u16 {
-        self.hidden() - HIDDEN * (self.program.0.flow.strands() - strand)
+        let program = &self.program.0;
+        self.hidden() - program.deadlines - HIDDEN * (program.flow.strands() - strand)
     }
 
     fn keep_strand(&self, strand: &Strand<'_>, place: Place) {
@@ -189,7 +194,10 @@ impl<S: 'static> Runner<S> {
                 Exit::Join { line } => self.end_strand(strand, line, Ok(())),
                 Exit::InOrder { here } => return self.wait_for_turn(strand, here),
                 Exit::Pass { line, next } => return self.pass(strand, line, next),
-                Exit::Finish | Exit::Call { .. } | Exit::Fork { .. } => {
+                Exit::Finish | Exit::Call { .. } | Exit::Fetch { .. } | Exit::Store { .. } => {
+                    unreachable!("`build` refuses it in a branch")
+                }
+                Exit::Arm { .. } | Exit::Disarm { .. } | Exit::Fork { .. } => {
                     unreachable!("`build` refuses it in a branch")
                 }
             },
@@ -319,6 +327,11 @@ impl<S: 'static> Runner<S> {
 
     /// The same, where the end is what another strand has come to before.
     fn end_strand_for(&self, whose: u16, strand: Strand<'_>, line: Pc, how: Result<(), ErrorKind>) {
+        if let Err(ErrorKind::Cancelled { done }) = &how
+            && strand.is_frame_interrupted()
+        {
+            self.note_done(strand.registers(), line, *done);
+        }
         let strands = self.forks.with(strand.frame().index(), |progress| {
             let fork = &self.program.0.flow.forks[usize::from(progress.fork)];
             let decided = progress.ended(fork, whose, how.map_err(|kind| (line, kind)));
@@ -333,17 +346,26 @@ impl<S: 'static> Runner<S> {
     /// All strands of a frame have ended.
     fn behind(&self, frame: Frame<'_>) {
         let progress = self.forks.take(frame.key().index()).expect("a frame that forks has made it");
-        let fork = &self.program.0.flow.forks[usize::from(progress.fork)];
+        let next = self.program.0.flow.forks[usize::from(progress.fork)].next;
         match progress.failure {
+            // Nobody has cancelled the frame: a deadline has passed.
+            Some((line, ErrorKind::Cancelled { done })) if !frame.is_cancelled() => {
+                match self.check(frame, line, done) {
+                    Ok(frame) => self.fail(frame, line, ErrorKind::Errno(libc::ECANCELED)),
+                    Err(led) => self.follow(led),
+                }
+            }
             Some((line, kind)) => self.fail(frame, line, kind),
             None if frame.is_cancelled() => {
                 self.fail(frame, progress.line, ErrorKind::Cancelled { done: 0 });
             }
-            None => {
-                let op =
-                    self.lowered.generated.entries[fork.next].expect("code is generated for what follows");
-                self.run(frame, op);
-            }
+            None => match self.check(frame, next, 0) {
+                Ok(frame) => {
+                    let op = self.lowered.generated.entries[next];
+                    self.run(frame, op.expect("code is generated for what follows"));
+                }
+                Err(led) => self.follow(led),
+            },
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cancelled            -> the frame ends, and says how many bytes were done
+//! its deadline struck  -> see `deadline.rs`
 //! one member succeeded -> (one by one) the next member
 //! ECANCELED, unasked   -> a member could not even be prepared, and nothing ran: one by one, to learn which
 //! end of the stream    -> before the first byte what the step says; later Short
@@ -18,7 +19,7 @@ use crate::error::ErrorKind;
 use crate::tree::OnEnd;
 
 /// The kernel's own "restart the system call", which a cancelled operation may report.
-const ERESTARTSYS: i32 = 512;
+pub(super) const ERESTARTSYS: i32 = 512;
 
 /// What is to be done with a frame, or a strand of it.
 pub(super) enum Verdict {
@@ -33,6 +34,12 @@ pub(super) enum Verdict {
 impl<S: 'static> Runner<S> {
     #[cold]
     pub(super) fn stop(&self, frame: Frame<'_>, stop: Stop) {
+        let frame = if stop.interrupted && !stop.cancelling {
+            let Some(frame) = self.late(frame, &stop) else { return };
+            frame
+        } else {
+            frame
+        };
         match self.judge(&stop) {
             Verdict::Fail(pc, kind) => self.fail(frame, pc, kind),
             Verdict::TakeUp { from, done, alone } => self.take_up(frame, stop.segment, from, done, alone),

@@ -6,7 +6,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use super::code::Outcome;
 use super::emit::Interrupt;
 use super::frames::{Frames, Region, Resume};
-use super::memory::{BAD, CANCELLING, Header, PARTIAL, Record, VACANT};
+use super::memory::{BAD, CANCELLING, Header, INTERRUPTED, PARTIAL, Record, VACANT};
 use super::template::{Address, NO_CODE, NONE, Template};
 use super::token::{Frame, Stop};
 use super::verb::Success;
@@ -14,15 +14,16 @@ use super::verb::Success;
 /// What has become of a submission, all of whose completions have come.
 pub(super) struct Account {
     pub(super) segment: u16,
-    /// The whole segment has succeeded, and what follows it is next.
+    /// The whole segment has succeeded, and what its last member has brought is counted.
     pub(super) whole: bool,
     /// As in [`Stop`].
-    pub(super) member: u8,
+    member: u8,
     result: i32,
-    pub(super) done: u32,
+    done: u32,
     succeeded: bool,
     alone: bool,
     cancelling: bool,
+    interrupted: bool,
 }
 
 impl<R: Resume> Frames<R> {
@@ -33,18 +34,15 @@ impl<R: Resume> Frames<R> {
         let header = record.header();
         let Some(account) = self.region.account(record, header, step, result) else { return };
         let frame = Frame::new(&self.region, record, header.key.get().index() as usize);
-        if account.whole {
-            return self.follow(frame, account.segment, account.done);
+        if account.whole && !account.interrupted {
+            return self.follow(frame, account.segment);
         }
         self.runner.stopped(frame, self.region.stop(record, &account));
     }
 
     /// The segment has succeeded: on to what follows it.
-    fn follow(&self, frame: Frame<'_>, segment: u16, count: u32) {
-        self.region.advanced.add(1);
+    fn follow(&self, frame: Frame<'_>, segment: u16) {
         let template = &self.region.templates[usize::from(segment)];
-        // SAFETY: a template's words were checked against the layout of this region.
-        unsafe { frame.record.word(usize::from(template.into)) }.set(u64::from(count));
         match (template.successor, template.code) {
             (NONE, NO_CODE) => self.runner.advanced(frame, segment),
             (NONE, code) => self.go_on(frame.run(code)),
@@ -114,17 +112,29 @@ impl Region {
         };
         let done = before(member) + result.max(0) as u32;
         header.done.set(0);
-        header.flags.set(header.flags.get() & CANCELLING);
+        header.flags.set(header.flags.get() & (CANCELLING | INTERRUPTED));
+        let interrupted = header.has(INTERRUPTED);
         let whole = succeeded && last == template.last && !cancelling;
+        if whole {
+            self.take_in(record, template, done);
+        }
         let alone = first == last;
-        Some(Account { segment, whole, member, result, done, succeeded, alone, cancelling })
+        Some(Account { segment, whole, member, result, done, succeeded, alone, cancelling, interrupted })
     }
 
     /// The same, as the runner is told of it.
     pub(super) fn stop(&self, record: Record, account: &Account) -> Stop {
-        let Account { segment, member, result, done, succeeded, alone, cancelling, .. } = *account;
+        let Account { segment, member, result, done, succeeded, alone, cancelling, interrupted, .. } =
+            *account;
         let want = self.wanted(record, segment, member);
-        Stop { segment, member, result, done, want, succeeded, alone, cancelling }
+        Stop { segment, member, result, done, want, succeeded, alone, cancelling, interrupted }
+    }
+
+    /// A whole segment has succeeded: what its last member has brought is counted.
+    fn take_in(&self, record: Record, template: &Template, count: u32) {
+        self.advanced.add(1);
+        // SAFETY: a template's words were checked against the layout of this region.
+        unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
     }
 
     /// The result of a member may be a descriptor, which is the frame's from here on, or the end of one.

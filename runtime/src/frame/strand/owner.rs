@@ -8,7 +8,7 @@ use crate::frame::code::Outcome;
 use crate::frame::emit::Interrupt;
 use crate::frame::frames::{Frames, FramesError, Region};
 use crate::frame::layout::Layout;
-use crate::frame::memory::{FREE, Header, PARKED, Record};
+use crate::frame::memory::{ASKED, FREE, Header, PARKED, Record};
 use crate::frame::plan::Plans;
 use crate::frame::template::{NO_CODE, NONE};
 use crate::op::{Completion, cancel};
@@ -45,10 +45,8 @@ impl<R: ResumeStrands> Frames<R> {
     }
 
     /// A strand's segment has succeeded: on to what follows it.
-    fn follow_strand(&self, strand: Strand<'_>, segment: u16, count: u32) {
+    fn follow_strand(&self, strand: Strand<'_>, segment: u16) {
         let template = &self.region.templates[usize::from(segment)];
-        self.region.advanced.add(1);
-        strand.put_count(template, count);
         let went = match (template.successor, template.code) {
             (NONE, NO_CODE) => unreachable!("a branch's segments say what follows them"),
             (NONE, code) => strand.run(code),
@@ -90,7 +88,7 @@ impl<R: ResumeStrands> Owner for Strands<R> {
         let Some(account) = region.account(record, header, step, completion.result()) else { return };
         let strand = Strand::new(region, record, index, number);
         if account.whole {
-            return frames.follow_strand(strand, account.segment, account.done);
+            return frames.follow_strand(strand, account.segment);
         }
         frames.runner.strand_stopped(strand, region.stop(record, &account));
     }
@@ -104,9 +102,12 @@ impl<R: ResumeStrands> Owner for Strands<R> {
         }
     }
 
-    fn in_flight(&self, key: Key) -> bool {
-        self.0.region.find_strand(key).is_some_and(|(.., header)| header.in_flight())
+    fn is_cancelled(&self, key: Key) -> bool {
+        self.0.region.find_strand(key).is_some_and(|(.., header)| header.in_flight() && header.has(ASKED))
     }
+
+    /// Deadlines are those of frames.
+    fn interrupt(&self, _: Key) {}
 
     fn ask_cancel(&self, key: Key) -> bool {
         let region = &self.0.region;

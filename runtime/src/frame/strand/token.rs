@@ -5,7 +5,7 @@ use crate::driver::Key;
 use crate::frame::code::{Outcome, Trap};
 use crate::frame::emit::{Interrupt, NotSubmitted};
 use crate::frame::frames::Region;
-use crate::frame::memory::{CANCELLING, FREE, Header, PARKED, PARTIAL, Record};
+use crate::frame::memory::{CANCELLING, FREE, Header, INTERRUPTED, PARKED, PARTIAL, Record};
 use crate::frame::template::Template;
 use crate::frame::token::{Frame, Registers};
 use crate::frame::wide::Part;
@@ -101,6 +101,11 @@ impl<'f> Strand<'f> {
     /// Whether its frame is: all strands are, then.
     pub fn is_frame_cancelled(&self) -> bool {
         self.record.header().has(CANCELLING)
+    }
+
+    /// Whether a deadline of its frame has passed: all strands are cancelled, then.
+    pub fn is_frame_interrupted(&self) -> bool {
+        self.record.header().has(INTERRUPTED)
     }
 
     /// The frame's registers.
@@ -242,12 +247,6 @@ impl<'f> Strand<'f> {
             self.region.ask_for(header);
         }
         self.give_up();
-    }
-
-    /// Puts the count of a segment's last member where the segment says.
-    pub(super) fn put_count(&self, template: &Template, count: u32) {
-        // SAFETY: a template's words were checked against the layout of this region.
-        unsafe { self.record.word(usize::from(template.into)) }.set(u64::from(count));
     }
 
     /// The strand goes on in a later turn.
