@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use chainring_chains::{Chain, ErrorKind, OpenHow, Socket};
+use chainring_chains::{Chain, ErrorKind, Expr, Flow, OpenHow, Reg, Socket, outbox as outbox_view};
 use chainring_runtime::injector::Injector;
 use chainring_runtime::time::sleep;
 use chainring_runtime::{Builder, Capability, Runtime};
@@ -428,6 +428,99 @@ fn branches_connect_beside_each_other() {
                 listener.accept().expect("accept").0.read_to_string(&mut text).expect("receive");
                 assert_eq!(text, "hello");
             }
+        }
+    }
+}
+
+#[test]
+fn branches_compute_fill_streams_and_send_outboxes() {
+    let _alone = alone();
+    for (program, sockets) in lowered(|c| {
+        let (sockets, outbox) = ([c.socket(), c.socket()], c.outbox());
+        let (lines, sum, n) = (c.stream(8), c.reg(), c.reg());
+        c.set(n, 7);
+        c.call((outbox_view(outbox),), |_, (outbox,)| {
+            outbox.copy(b"one ");
+            outbox.push("two ");
+            outbox.copy(b"three");
+            Flow::Next
+        });
+        c.all(|b| {
+            b.branch(|c| c.send_outbox(sockets[0], outbox));
+            // Takes bytes as they come, in a buffer that cannot hold them all.
+            b.branch(|c| {
+                c.set(sum, 0);
+                c.repeat(|c| {
+                    c.fill(sockets[1], lines);
+                    c.repeat(|c| {
+                        c.when(lines.is_empty(), |c| c.leave());
+                        c.set(sum, sum * 10 + lines.bytes().find(b'x'));
+                        c.consume(lines, 1);
+                    });
+                    c.when((sum % 10).eq(0), |c| c.leave());
+                });
+            });
+            b.branch(|c| {
+                let (hash, text) = (c.reg(), c.constant(b"text"));
+                c.set(hash, text.all().hash());
+                c.ensure(hash.ne(n), libc::EIO);
+            });
+        });
+        note(c, sum);
+        sockets
+    }) {
+        let (ended, text) = run(&program, sockets, async |[mut one, mut other], _| {
+            other.write_all(b"..x").expect("send");
+            receive::<13>(&mut one).await
+        });
+        assert_eq!((ended.text(), ended.session), (String::new(), vec![210]));
+        assert_eq!(&text, b"one two three");
+    }
+}
+
+#[test]
+fn a_span_that_does_not_fit_and_a_division_by_zero_fail_their_branches() {
+    let _alone = alone();
+    let bounds = |c: &mut Chain<Notes>, n: Reg| {
+        let (sock, data) = (c.socket(), c.buffer(8));
+        c.attempt(|c| {
+            c.all(|b| {
+                b.branch(|c| {
+                    c.recv_exact(sock, data.to(1));
+                    c.recv_exact(sock, data.to(n));
+                });
+                b.branch(|c| c.sleep(u64::MAX / 4));
+            });
+        })
+        .on_error(n, |c| note(c, n));
+        [sock]
+    };
+    let division = |c: &mut Chain<Notes>, n: Reg| {
+        let (sock, data) = (c.socket(), c.buffer(8));
+        let zero = c.param();
+        c.attempt(|c| {
+            c.all(|b| {
+                b.branch(|c| {
+                    c.recv_exact(sock, data.to(1));
+                    c.sleep(Expr::from(n) / zero);
+                });
+                b.branch(|c| c.sleep(u64::MAX / 4));
+            });
+        })
+        .on_error(n, |c| note(c, n));
+        [sock]
+    };
+    for trap in [false, true] {
+        for (program, sockets) in lowered(|c| {
+            let n = c.reg();
+            c.set(n, 9);
+            if trap { division(c, n) } else { bounds(c, n) }
+        }) {
+            let (ended, ()) = run(&program, sockets, async |[mut peer], _| {
+                peer.write_all(b"x").expect("send");
+            });
+            let errno = if trap { libc::EDOM } else { libc::EMSGSIZE };
+            assert_eq!((ended.text(), ended.session), (String::new(), vec![errno as u64]));
         }
     }
 }

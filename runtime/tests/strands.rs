@@ -1,6 +1,9 @@
 //! Frames that go several ways at once, used rightly and wrongly by safe code: what may not run side by side is refused,
 //! tokens are dropped, leaked and used for what is not theirs, and the frame comes back with the last of its strands.
 
+// Ranges of ops are what a branch has, mostly one.
+#![allow(clippy::single_range_in_vec_init)]
+
 mod common;
 
 use std::cell::{Cell, RefCell};

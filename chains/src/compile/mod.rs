@@ -15,7 +15,8 @@
 //! lowered what the frames' region submits and runs, and the exits that are left to the runner
 //! ```
 //!
-//! `effects` says what each line reads and writes, and everything else asks it.
+//! `effects` says what each line reads and writes, and everything else asks it. Blocks that run side by side are lines one
+//! behind the other as well (`branches`); what is said of segments and code holds for each of them by itself.
 
 pub(crate) mod branches;
 mod check;
