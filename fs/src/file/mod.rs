@@ -73,6 +73,9 @@ impl File {
     }
 
     /// What the file is now (statx(2)).
+    ///
+    /// # Errors
+    /// Those of statx(2).
     pub async fn metadata(&self) -> io::Result<Metadata> {
         metadata::of(&self.0).await
     }
@@ -95,12 +98,18 @@ impl File {
     }
 
     /// Changes the permissions (fchmod(2), on the blocking pool).
+    ///
+    /// # Errors
+    /// Those of fchmod(2); EMFILE at the limit of open files, for the pool has a descriptor of its own.
     pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
         let file = self.duplicate()?;
         blocking(move || file.set_permissions(permissions)).await
     }
 
     /// Changes the times of the last access and change (futimens(2), on the blocking pool).
+    ///
+    /// # Errors
+    /// Those of futimens(2); EMFILE at the limit of open files, for the pool has a descriptor of its own.
     pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
         let file = self.duplicate()?;
         blocking(move || file.set_times(times)).await
@@ -133,6 +142,9 @@ impl File {
     /// While other operations on the file are in flight nothing can be told; it is closed with the last of them.
     ///
     /// Dropping the future does not keep the file open.
+    ///
+    /// # Errors
+    /// Those of close(2), EIO and ENOSPC among them. The file is closed in any case.
     pub async fn close(self) -> io::Result<()> {
         match self.0.try_into_owned() {
             Ok(fd) => close(fd).await,
