@@ -168,6 +168,12 @@ impl File {
         }
     }
 
+    /// The same descriptor once more.
+    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    pub(crate) fn share(&self) -> File {
+        File(self.0.clone())
+    }
+
     /// A duplicate that can go to another thread.
     pub(crate) fn duplicate(&self) -> io::Result<std::fs::File> {
         self.0.as_fd().try_clone_to_owned().map(std::fs::File::from)
