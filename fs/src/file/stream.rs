@@ -36,7 +36,8 @@ impl File {
     }
 
     /// As [`stream`](File::stream), from `offset` on and into buffers that `make` gives: aligned ones for O_DIRECT
-    /// ([`DirectBuf`](crate::DirectBuf)), or used ones. Each block is as long as its buffer has room.
+    /// ([`DirectBuf`](crate::DirectBuf)), or used ones. Each block is as long as its buffer has room. The first item is
+    /// the error EINVAL if no file has such an offset.
     ///
     /// # Panics
     /// If `depth` is 0.
@@ -45,7 +46,7 @@ impl File {
         B: IoBufMut,
         F: FnMut() -> io::Result<B>,
     {
-        self.stream_range(offset..u64::MAX, depth, make)
+        self.read_stream(offset, None, depth, make)
     }
 
     /// As [`stream_into`](File::stream_into), but not beyond the end of `range`, even if the file goes on: a piece of
@@ -58,10 +59,17 @@ impl File {
         B: IoBufMut,
         F: FnMut() -> io::Result<B>,
     {
+        self.read_stream(range.start, Some(range.end), depth, make)
+    }
+
+    fn read_stream<B, F>(&self, next: u64, end: Option<u64>, depth: usize, make: F) -> ReadStream<B, F>
+    where
+        B: IoBufMut,
+        F: FnMut() -> io::Result<B>,
+    {
         assert!(depth > 0, "no read in flight");
         let reading = VecDeque::with_capacity(depth);
-        let (file, Range { start, end }) = (self.0.clone(), range);
-        ReadStream { file, make, depth, next: start, end, reading, ended: false }
+        ReadStream { file: self.0.clone(), make, depth, next, end, reading, ended: false }
     }
 }
 
@@ -75,8 +83,8 @@ pub struct ReadStream<B: IoBufMut, F> {
     depth: usize,
     /// Where the block begins that is not read yet.
     next: u64,
-    /// Nothing is read from here on.
-    end: u64,
+    /// Nothing is read from here on, however long the file is.
+    end: Option<u64>,
     reading: VecDeque<Block<B>>,
     ended: bool,
 }
@@ -112,10 +120,15 @@ impl<B: IoBufMut> Block<B> {
 
 impl<B: IoBufMut, F: FnMut() -> io::Result<B>> ReadStream<B, F> {
     fn fill(&mut self) -> io::Result<()> {
-        while self.reading.len() < self.depth && self.next < self.end {
+        while self.reading.len() < self.depth && self.end.is_none_or(|end| self.next < end) {
+            if self.next > i64::MAX as u64 {
+                // No file is as long; and the last number would be the file's own position.
+                let nothing_read = self.reading.is_empty();
+                return if nothing_read { Err(io::Error::from_raw_os_error(libc::EINVAL)) } else { Ok(()) };
+            }
             let mut buffer = (self.make)()?;
-            let left = usize::try_from(self.end - self.next).unwrap_or(usize::MAX);
-            let len = buffer.room_len().min(left);
+            let left = self.end.map_or(u64::MAX, |end| end - self.next);
+            let len = buffer.room_len().min(usize::try_from(left).unwrap_or(usize::MAX));
             if len == 0 {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "a buffer without room"));
             }
