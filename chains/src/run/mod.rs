@@ -7,6 +7,7 @@
 
 mod awaiting;
 mod branches;
+mod control;
 mod deadline;
 mod exit;
 mod place;
@@ -16,6 +17,7 @@ mod sessions;
 mod spawn;
 mod stop;
 
+pub use control::ServeControl;
 pub use exit::{Exit, Sockets};
 pub use runner::Counters;
 pub use serve::{Peer, Serve};
