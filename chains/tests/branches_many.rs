@@ -17,7 +17,7 @@ use chainring_net::TcpStream;
 use chainring_runtime::time::sleep;
 use chainring_runtime::{Builder, Capability, Runtime, spawn, yield_now};
 use common::one::{Notes, alone};
-use common::{descriptors, pair, run_beside, scaled, soon, watchdog};
+use common::{descriptors, pair, scaled, soon, watchdog};
 
 /// Frames at a time, of which each has three connections.
 const FRAMES: usize = 16;
