@@ -264,10 +264,11 @@ impl Region {
                         break Some(self.hand_over(record, Outcome::Submit(then)));
                     }
                 }
-                // SAFETY: the places are vacant, and ours until they are published: nothing below runs foreign code.
-                let Some(Written { want, last }) =
-                    (unsafe { self.write(record, index, &next.members, places) })
-                else {
+                let buffer = self.memory.buffer(index);
+                // SAFETY: the places are vacant, and ours until they are published: nothing below runs foreign code. The
+                // buffer is that of the frame with this record.
+                let written = unsafe { self.write(record, buffer, &next.members, places) };
+                let Some(Written { want, last }) = written else {
                     break Some(self.hand_over(record, Outcome::Submit(then)));
                 };
                 // The completion has come, and is accounted for by expecting the next one in its place.
@@ -307,16 +308,14 @@ impl Region {
                 // SAFETY: a template's words were checked against the layout of this region.
                 unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
                 left = ahead;
+                let buffer = self.memory.buffer(index);
                 // SAFETY: a template's code was checked to be an op; the one completion of the frame has come, and no
                 // token of it is out.
-                let outcome = unsafe { self.execute(record, index, template.code) };
+                let outcome = unsafe { self.execute(record, buffer, template.code) };
                 let Outcome::Submit(then) = outcome else { break Some(self.hand_over(record, outcome)) };
                 record.header().segment.set(then);
                 // SAFETY: what code submits was checked to be one of the templates.
                 let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
-                if !next.is_awaited_as_one() {
-                    break Some(self.hand_over(record, outcome));
-                }
                 let mut places = filled.places(next.members.len());
                 if filled.lacks(places) {
                     // SAFETY: as at the end.
@@ -326,15 +325,17 @@ impl Region {
                         break Some(self.hand_over(record, outcome));
                     }
                 }
-                let hot = if next.is_hot() {
+                let written = if next.is_hot() {
                     // SAFETY: as in `advance_segments`.
-                    unsafe { self.write(record, index, &next.members, places) }
+                    unsafe { self.write(record, buffer, &next.members, places) }
                 } else {
                     None
                 };
-                // SAFETY: the same.
-                let written = hot
-                    .or_else(|| unsafe { self.write_part(record, index, &Part::whole(next), places.first) });
+                let written = written.or_else(|| {
+                    let part = next.is_awaited_as_one().then(|| Part::whole(next))?;
+                    // SAFETY: the same.
+                    unsafe { self.write_part(record, index, &part, places.first) }
+                });
                 let Some(Written { want, last }) = written else {
                     break Some(self.hand_over(record, outcome));
                 };
@@ -364,16 +365,17 @@ impl Region {
     /// `write_part` deals with.
     ///
     /// # Safety
-    /// There must be as many places as members, valid for writes.
+    /// - `record` must be a frame's of this region, and `buffer` the first of its bytes;
+    /// - there must be as many places as members, valid for writes.
     #[inline(always)]
     unsafe fn write(
         &self,
         record: Record,
-        index: usize,
+        buffer: NonNull<u8>,
         members: &[Member],
         Places { first: mut place, end }: Places,
     ) -> Option<Written> {
-        let buffer = self.memory.buffer(index).as_ptr() as u64;
+        let buffer = buffer.as_ptr() as u64;
         let key = record.header().key.get().with_step(0);
         let mut member = members.as_ptr();
         loop {
@@ -432,7 +434,7 @@ impl<'f> Frame<'f> {
         assert!((pc as usize) < self.region.code.ops.len(), "the program has no op {pc}");
         // SAFETY: the op was just checked to be there; this token is the only one of the frame, of which nothing is in
         // flight while it exists, and views borrow it.
-        let outcome = unsafe { self.region.execute(self.record, self.index, pc) };
+        let outcome = unsafe { self.region.execute(self.record, self.region.memory.buffer(self.index), pc) };
         self.conclude(outcome)
     }
 
@@ -515,7 +517,7 @@ impl<'f> Frame<'f> {
             let (members, places) =
                 (&part.template.members, Places::from(reservation.first(), count as usize));
             // SAFETY: the places are reserved for us alone, one for each member.
-            unsafe { region.write(record, index, members, places) }
+            unsafe { region.write(record, region.memory.buffer(index), members, places) }
         } else {
             None
         };
