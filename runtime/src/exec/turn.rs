@@ -58,6 +58,7 @@ impl Core {
             match message {
                 Message::Wake(task) => self.scheduler.take_remote(task),
                 Message::Call(call) => call(&Handle::current()),
+                Message::Post(post) => post.arrive(&Handle::current()),
             }
         }
     }
@@ -126,6 +127,9 @@ impl Core {
         self.drain_tasks();
         self.drain_ring();
         self.caught(|| self.driver.forget_owners());
+        self.drain_tasks();
+        self.drain_ring();
+        self.caught(|| self.locals.clear());
         self.drain_tasks();
         self.drain_ring();
         self.driver.close_door();

@@ -24,6 +24,7 @@
 //!               Frames::settle: anything else            -> Resume::stopped
 //! ```
 
+mod call;
 mod code;
 mod emit;
 mod frames;
