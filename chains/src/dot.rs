@@ -72,7 +72,8 @@ fn ends(flow: &Flow, segments: &Segments, from: Pc) -> BTreeSet<End> {
             }
             Inst::Jump(to) => work.push(*to),
             Inst::Unless(_, to) => work.extend([*to, pc + 1]),
-            Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Sleep(_) => work.push(pc + 1),
+            Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) => work.push(pc + 1),
+            Inst::Sleep(_) | Inst::Sync(_) => work.push(pc + 1),
         }
         // What fails between two segments leads to its handler as well.
         work.extend(line.handler.filter(|_| can_fail(&line.inst)).map(|handler| handler.to));

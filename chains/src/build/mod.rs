@@ -6,13 +6,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use steps::{AttemptStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
+pub use steps::{AttemptStep, CommitStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
 
 use crate::compile;
 use crate::error::BuildError;
 use crate::handle::{Buf, BuilderId, File, Outbox, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
+use crate::sync::Things;
 use crate::tree::{Block, Kind, Step};
 
 /// A chain under construction, for connections with a session of type `S`.
@@ -40,6 +41,8 @@ pub struct Chain<S> {
     /// What `statx` answers into.
     pub(crate) statx: Option<Buf>,
     pub(crate) natives: Vec<Native<S>>,
+    /// What it shares with others.
+    pub(crate) things: Things,
     pub(crate) lowering: Lowering,
     session: PhantomData<fn(S)>,
 }
@@ -74,6 +77,7 @@ impl<S: 'static> Chain<S> {
             outboxes: 0,
             statx: None,
             natives: Vec::new(),
+            things: Things::default(),
             lowering: Lowering::Chosen,
             session: PhantomData,
         }

@@ -33,6 +33,8 @@ pub(crate) enum Exit {
     Call { line: Pc, native: usize, next: u32 },
     /// Sleeps for as many nanoseconds as the register says; code goes on at the op.
     Sleep { time: u16, next: u32 },
+    /// The step of this line on something shared; code goes on at the op.
+    Sync { line: Pc, next: u32 },
 }
 
 /// The code of a flow that is cut into segments.
@@ -142,6 +144,10 @@ impl Generator<'_> {
                 let time = self.operand(&time.0, 0);
                 let next = self.here() + 1;
                 self.exit(Exit::Sleep { time, next });
+            }
+            Inst::Sync(_) => {
+                let next = self.here() + 1;
+                self.exit(Exit::Sync { line, next });
             }
             Inst::Finish => self.exit(Exit::Finish),
         }

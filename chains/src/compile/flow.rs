@@ -17,6 +17,7 @@ use crate::access::Touch;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Cond, Expr, Node};
 use crate::handle::{BuilderId, Outbox, Place, Reg, Span, SpanLen};
+use crate::sync::Sync;
 use crate::tree::{Block, Compute, IoStep, Kind, OnEnd, Step};
 
 /// An index into the lines of a flow.
@@ -33,6 +34,8 @@ pub(crate) struct Line {
     pub(crate) hoisted: bool,
     /// Where an error leads.
     pub(crate) handler: Option<Handler>,
+    /// The group that it is inside of.
+    pub(crate) group: Option<u16>,
 }
 
 /// Where an error of a line leads, and the register that takes its errno.
@@ -52,6 +55,7 @@ pub(crate) enum Inst {
     Jump(Pc),
     Call(usize, Vec<Touch>),
     Sleep(Expr),
+    Sync(Sync),
     Finish,
 }
 
@@ -114,6 +118,8 @@ pub(crate) struct Flow {
 struct Loop {
     start: Pc,
     leaves: Vec<Pc>,
+    /// The group that it stands inside of.
+    group: Option<u16>,
 }
 
 pub(super) struct Flattener<'c> {
@@ -125,6 +131,8 @@ pub(super) struct Flattener<'c> {
     lines: Vec<Line>,
     loops: Vec<Loop>,
     handler: Option<Handler>,
+    /// The group whose block is being flattened.
+    group: Option<u16>,
 }
 
 /// Where a handler starts that is not flattened yet: patched when it is.
@@ -133,14 +141,23 @@ const LATER: Pc = Pc::MAX;
 impl<'c> Flattener<'c> {
     pub(super) fn new(chain: &'c Arc<str>, builder: BuilderId, regs: u16, constants: Vec<u8>) -> Self {
         let (lines, loops) = (Vec::new(), Vec::new());
-        Flattener { chain, builder, regs, constants, lines, loops, handler: None }
+        Flattener { chain, builder, regs, constants, lines, loops, handler: None, group: None }
     }
 
     pub(super) fn flatten(&mut self, tree: &Block) -> Result<Flow, BuildError> {
         self.block(tree)?;
         let step = self.lines.last().map_or(0, |line| line.step);
         let inst = Inst::Finish;
-        self.lines.push(Line { inst, step, name: "end", written: false, hoisted: false, handler: None });
+        let name = "end";
+        self.lines.push(Line {
+            inst,
+            step,
+            name,
+            written: false,
+            hoisted: false,
+            handler: None,
+            group: None,
+        });
         Ok(Flow { lines: std::mem::take(&mut self.lines) })
     }
 
@@ -149,9 +166,9 @@ impl<'c> Flattener<'c> {
     }
 
     fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
-        let handler = self.handler;
+        let (handler, group) = (self.handler, self.group);
         let (number, name) = (step.number, step.name);
-        self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler });
+        self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler, group });
         self.lines.len() - 1
     }
 
@@ -162,6 +179,8 @@ impl<'c> Flattener<'c> {
             Kind::Repeat(body) => return self.repeat(step, body),
             Kind::Attempt { body, errno, handler } => return self.attempt(step, body, *errno, handler),
             Kind::Again | Kind::Leave => return self.jump(step),
+            Kind::Serial(group, body) => return self.serial(step, *group, body),
+            Kind::Sync(sync) => Inst::Sync(sync.clone()),
             Kind::Compute(compute) => Inst::Compute(compute.clone()),
             Kind::Ensure(cond, code) => Inst::Ensure(cond.clone(), *code),
             Kind::Call(index, touches) => Inst::Call(*index, touches.clone()),
@@ -188,7 +207,7 @@ impl<'c> Flattener<'c> {
 
     fn repeat(&mut self, step: &Step, body: &Block) -> Result<(), BuildError> {
         let start = self.lines.len();
-        self.loops.push(Loop { start, leaves: Vec::new() });
+        self.loops.push(Loop { start, leaves: Vec::new(), group: self.group });
         self.block(body)?;
         self.push(step, Inst::Jump(start), false);
         let ended = self.loops.pop().expect("pushed above");
@@ -221,11 +240,37 @@ impl<'c> Flattener<'c> {
         Ok(())
     }
 
+    fn serial(&mut self, step: &Step, group: u16, body: &Block) -> Result<(), BuildError> {
+        if self.group.is_some() {
+            return Err(self.refuse(step, Reason::GroupInside));
+        }
+        // It waits outside: a frame that ends there holds nothing.
+        self.push(step, Inst::Sync(Sync::Enter(group)), true);
+        self.group = Some(group);
+        let start = self.lines.len();
+        self.block(body)?;
+        for line in &self.lines[start..] {
+            let waits_for_peer = matches!(&line.inst, Inst::Io(io) if !io.place.file && io.verb != Verb::Nop);
+            let waits = matches!(&line.inst, Inst::Sync(sync) if sync.waits_for_others());
+            if waits_for_peer || waits {
+                let step = Some((line.step, line.name));
+                return Err(BuildError { chain: self.chain.clone(), step, reason: Reason::PeerInside });
+            }
+        }
+        self.push(step, Inst::Sync(Sync::Leave(group)), false);
+        self.group = None;
+        Ok(())
+    }
+
     fn jump(&mut self, step: &Step) -> Result<(), BuildError> {
         let Some(innermost) = self.loops.last() else {
             return Err(self.refuse(step, Reason::NoLoop));
         };
-        let jump = self.push(step, Inst::Jump(innermost.start), true);
+        let (start, outside) = (innermost.start, innermost.group);
+        if let Some(group) = self.group.filter(|_| outside.is_none()) {
+            self.push(step, Inst::Sync(Sync::Leave(group)), false);
+        }
+        let jump = self.push(step, Inst::Jump(start), true);
         if matches!(step.kind, Kind::Leave) {
             self.loops.last_mut().expect("looked at above").leaves.push(jump);
         }

@@ -40,8 +40,9 @@ use segment::{LONGEST, Segments};
 /// Registers and descriptors of a frame: the region numbers them in 16 bits, and keeps two for itself.
 const NAMES: u32 = (1 << 16) - 2;
 
-/// Registers that the runner keeps for itself, behind those of the chain: where a parked frame goes on, and its alarm.
-pub(crate) const HIDDEN: u16 = 3;
+/// Registers that the runner keeps for itself, behind those of the chain: where a parked frame goes on, its
+/// alarm, and how far the step has come that it waits in.
+pub(crate) const HIDDEN: u16 = 4;
 
 /// A flow, lowered for a ring.
 #[derive(Debug)]
@@ -128,5 +129,6 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
         accepted: chain.accepted,
         id: chain.id,
         natives: chain.natives,
+        things: chain.things,
     })))
 }

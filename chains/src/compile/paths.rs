@@ -161,6 +161,7 @@ pub(crate) fn can_fail(inst: &Inst) -> bool {
             value.0.can_trap()
         }
         Inst::Compute(Compute::Store { .. } | Compute::Copy { .. } | Compute::Compact(_)) => true,
+        Inst::Sync(sync) => sync.can_fail(),
         Inst::Jump(_) | Inst::Finish => false,
     }
 }

@@ -107,7 +107,8 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
             Inst::Jump(to) => work.push(*to),
             Inst::Unless(_, to) => work.extend([*to, pc + 1]),
             Inst::Finish => {}
-            Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Sleep(_) => work.push(pc + 1),
+            Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) => work.push(pc + 1),
+            Inst::Sleep(_) | Inst::Sync(_) => work.push(pc + 1),
         }
     }
     segments

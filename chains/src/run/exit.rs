@@ -94,7 +94,7 @@ pub(super) struct Server<S> {
 }
 
 /// Runs foreign code whose panic nobody waits for: it ends here, after the panic hook has had its say.
-pub(super) fn quietly(body: impl FnOnce()) {
+pub(crate) fn quietly(body: impl FnOnce()) {
     let Err(panic) = catch_unwind(AssertUnwindSafe(body)) else { return };
     // The payload may panic when it is dropped, and what it panics with too: that is where it ends.
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
@@ -105,6 +105,7 @@ pub(super) fn quietly(body: impl FnOnce()) {
 impl<S: 'static> Runner<S> {
     /// The frame ends: it is freed first, so that whoever learns of it finds the room.
     pub(super) fn end(&self, mut frame: Frame<'_>, result: Result<(), ChainError>) {
+        self.leave_groups(&frame);
         let program = &self.program.0;
         let Some(Entry { session, goes_to }) = self.sessions.take(frame.key().index()) else {
             return frame.free();

@@ -12,7 +12,9 @@ mod serve;
 mod sessions;
 mod spawn;
 mod stop;
+mod wait;
 
+pub(crate) use exit::quietly;
 pub use exit::{Exit, Sockets};
 pub use runner::Counters;
 pub use serve::{Peer, Serve};

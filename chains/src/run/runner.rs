@@ -17,6 +17,7 @@ use crate::compile::{HIDDEN, Lowered};
 use crate::error::{ChainError, ErrorKind};
 use crate::native::Flow;
 use crate::program::Program;
+use crate::sync::States;
 
 /// How often a frame comes back from its code before others have their turn.
 const RUNS: u32 = 1024;
@@ -25,6 +26,8 @@ pub(super) struct Runner<S> {
     pub(super) program: Program<S>,
     pub(super) lowered: Lowered,
     pub(super) sessions: Sessions<Entry<S>>,
+    /// What it shares with others here.
+    pub(super) states: States,
     pub(super) counted: Counted,
 }
 
@@ -85,6 +88,7 @@ impl<S: 'static> Resume for Runner<S> {
             }
         }
         if frame.is_cancelled() {
+            self.give_up(&frame, line);
             return self.fail(frame, line, ErrorKind::Cancelled { done: 0 });
         }
         match place {
@@ -118,6 +122,7 @@ impl<S: 'static> Runner<S> {
                 Exit::Finish => self.end(frame, Ok(())),
                 Exit::Ensure(line, code) => return self.route(frame, line, ErrorKind::Ensure(code)),
                 Exit::Sleep { time, next } => return self.sleep(frame, time, next),
+                Exit::Sync { line, next } => return self.share(frame, line, next),
                 Exit::Call { line, native, next } => {
                     let kind = match self.call(&mut frame, native) {
                         Ok(Flow::Next) if !frame.is_cancelled() => return Some((frame, next)),
@@ -187,7 +192,7 @@ impl<S: 'static> Runner<S> {
 
     /// Where an error of a line leads: to its handler, if it has one and the error can be handled; else the frame ends.
     #[cold]
-    fn route<'f>(&self, frame: Frame<'f>, line: Pc, kind: ErrorKind) -> Option<(Frame<'f>, u32)> {
+    pub(super) fn route<'f>(&self, frame: Frame<'f>, line: Pc, kind: ErrorKind) -> Option<(Frame<'f>, u32)> {
         let handler = self.program.0.flow.lines[line].handler.filter(|_| !frame.is_cancelled());
         let Some((handler, errno)) = handler.zip(kind.errno()) else {
             self.end(frame, Err(self.error(line, kind)));
@@ -195,6 +200,9 @@ impl<S: 'static> Runner<S> {
         };
         if let Some(reg) = handler.errno {
             frame.registers().set(reg.index, errno as u64);
+        }
+        if self.program.0.flow.lines[handler.to].group.is_none() {
+            self.leave_groups(&frame);
         }
         let op = self.lowered.generated.entries[handler.to].expect("code is generated for handlers");
         Some((frame, op))
@@ -219,14 +227,14 @@ impl<S: 'static> Runner<S> {
     }
 
     /// Keeps where a frame goes on.
-    fn keep(&self, frame: &Frame<'_>, place: Place) {
+    pub(super) fn keep(&self, frame: &Frame<'_>, place: Place) {
         let words = place.encode();
         frame.registers().set(self.hidden(), words[0]);
         frame.registers().set(self.hidden() + 1, words[1]);
     }
 
     /// The first of the runner's own registers.
-    fn hidden(&self) -> u16 {
+    pub(super) fn hidden(&self) -> u16 {
         self.program.0.layout.registers - HIDDEN
     }
 

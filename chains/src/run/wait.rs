@@ -1,0 +1,123 @@
+//! Steps on what frames, tasks and cores share.
+//!
+//! A frame that has to wait is parked at its step, with a *ticket* in a hidden register that says how far the step has
+//! come. When it is called the step is done again. Whoever stops a frame that waits, because it is cancelled, gives the
+//! ticket up first.
+
+use std::task::Poll;
+
+use chainring_runtime::Handle;
+use chainring_runtime::frame::Frame;
+
+use super::place::Place;
+use super::runner::Runner;
+use crate::access::{OutOfBounds, slice};
+use crate::compile::flow::{Inst, Pc};
+use crate::error::ErrorKind;
+use crate::handle::Span;
+use crate::sync::{NotCommitted, Sync, Ticket};
+
+/// What a step of this kind has come to.
+enum Went {
+    Done,
+    Waits,
+}
+
+impl<S: 'static> Runner<S> {
+    /// Does the step of a line, or goes on with it. Gives the frame back if it goes on, and with which op.
+    pub(super) fn share<'f>(&self, frame: Frame<'f>, line: Pc, next: u32) -> Option<(Frame<'f>, u32)> {
+        let Inst::Sync(step) = &self.program.0.flow.lines[line].inst else {
+            unreachable!("the exit of a line that is none of these");
+        };
+        let ticket = frame.registers().get(self.ticket());
+        let (ticket, went) = self.step(&frame, step, ticket);
+        frame.registers().set(self.ticket(), ticket);
+        match went {
+            Ok(Went::Done) => Some((frame, next)),
+            Ok(Went::Waits) => {
+                // The op of the step lies before the one behind it.
+                self.keep(&frame, Place::Op(next - 1));
+                frame.wait();
+                None
+            }
+            Err(kind) => self.route(frame, line, kind),
+        }
+    }
+
+    /// Gives the ticket of the step that it is, or was, done with; 0 if there is none any more.
+    fn step(&self, frame: &Frame<'_>, step: &Sync, ticket: u64) -> (u64, Result<Went, ErrorKind>) {
+        let key = frame.key();
+        match step {
+            Sync::Enter(group) => {
+                let group = &self.states.groups[usize::from(*group)];
+                let inside = if ticket == 0 { group.enter(key) } else { group.is_held_by(key) };
+                if inside { (0, Ok(Went::Done)) } else { (1, Ok(Went::Waits)) }
+            }
+            Sync::Leave(group) => {
+                self.states.groups[usize::from(*group)].leave(&Handle::current(), key);
+                (0, Ok(Went::Done))
+            }
+            Sync::Commit { log, spans, into, .. } => {
+                let mut ticket = Ticket::from_bits(ticket);
+                match self.commit(frame, *log, spans, &mut ticket) {
+                    Err(kind) => (0, Err(kind)),
+                    Ok(Poll::Pending) => (ticket.map_or(0, Ticket::to_bits), Ok(Went::Waits)),
+                    Ok(Poll::Ready(position)) => {
+                        into.iter().for_each(|into| frame.registers().set(into.index, position));
+                        (0, Ok(Went::Done))
+                    }
+                }
+            }
+        }
+    }
+
+    fn commit(
+        &self,
+        frame: &Frame<'_>,
+        log: u16,
+        spans: &[Span],
+        ticket: &mut Option<Ticket>,
+    ) -> Result<Poll<u64>, ErrorKind> {
+        let log = &self.states.logs[usize::from(log)];
+        let bounds = |outside: OutOfBounds| ErrorKind::Bounds { len: outside.len, max: outside.max };
+        spans.iter().try_for_each(|span| slice(frame, span).map(drop)).map_err(bounds)?;
+        let parts = spans.iter().filter_map(|span| slice(frame, span).ok());
+        match log.commit_of(frame.key(), ticket, parts) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Ok(position)) => Ok(Poll::Ready(position)),
+            Poll::Ready(Err(NotCommitted::Failed(errno))) => Err(ErrorKind::Errno(errno)),
+            Poll::Ready(Err(NotCommitted::TooLong { len })) => {
+                Err(ErrorKind::Bounds { len, max: log.longest() })
+            }
+        }
+    }
+
+    /// The frame goes on with something else than the step that it waits in, if it waits in one.
+    pub(super) fn give_up(&self, frame: &Frame<'_>, line: Pc) {
+        let ticket = frame.registers().get(self.ticket());
+        let Inst::Sync(step) = &self.program.0.flow.lines[line].inst else { return };
+        if ticket == 0 {
+            return;
+        }
+        frame.registers().set(self.ticket(), 0);
+        match step {
+            Sync::Enter(group) => {
+                self.states.groups[usize::from(*group)].give_up(&Handle::current(), frame.key());
+            }
+            Sync::Leave(_) => {}
+            Sync::Commit { log, .. } => {
+                let ticket = Ticket::from_bits(ticket);
+                ticket.into_iter().for_each(|ticket| self.states.logs[usize::from(*log)].give_up(ticket));
+            }
+        }
+    }
+
+    /// The frame is outside of every group from here on.
+    pub(super) fn leave_groups(&self, frame: &Frame<'_>) {
+        self.states.groups.iter().for_each(|group| group.leave(&Handle::current(), frame.key()));
+    }
+
+    fn ticket(&self) -> u16 {
+        self.hidden() + 3
+    }
+}
