@@ -35,7 +35,7 @@
 //! | `compile` | tree, flow, effects, checks, hoisting, segments, code |
 //! | `program`, `explain`, `dot` | the result, how it reads, and its graph |
 //! | `run` | frames at work: the runner, exits, `spawn`, `serve` |
-//! | `sync` | what frames, tasks and cores share: groups, logs |
+//! | `sync` | what frames, tasks and cores share: groups, logs, events |
 //!
 //! # To share without locks
 //!
@@ -43,6 +43,8 @@
 //! For what takes longer, or leads beyond the core, there are things to be shared:
 //!
 //! - [`Group`] with [`serial`](Chain::serial): one frame at a time is inside of a block, in the order in which they came;
+//! - [`Event`] with [`wait`](Chain::wait) and [`notify`](Chain::notify): frames, tasks and cores tell each other that something
+//!   has happened, and each such word is taken once;
 //! - [`Log`] with [`commit`](Chain::commit): the records of many frames and tasks reach the disk by one write and one sync.
 //!
 //! # To add a step
@@ -89,4 +91,4 @@ pub use handle::{Buf, File, Outbox, Reg, Socket, Span, SpanLen, StreamBuf};
 pub use native::Flow;
 pub use program::Program;
 pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, Sockets, Spawner};
-pub use sync::{Commit, Group, Log, OpenLog};
+pub use sync::{Commit, Event, Group, Log, OpenLog, Waiting};

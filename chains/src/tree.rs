@@ -35,7 +35,7 @@ pub(crate) enum Kind {
     Repeat(Block),
     /// The block is inside of the group with this number.
     Serial(u16, Block),
-    Sync(Sync),
+    Sync(Sync<Expr>),
     /// An error in the body leads to the handler, with its errno in the register.
     Attempt {
         body: Block,

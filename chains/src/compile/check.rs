@@ -117,9 +117,10 @@ impl Own {
         }
     }
 
-    fn sync(&self, sync: &Sync) -> Result<(), Reason> {
+    fn sync(&self, sync: &Sync<Expr>) -> Result<(), Reason> {
+        sync.numbers().try_for_each(|number| self.expr(number))?;
         match sync {
-            Sync::Enter(_) | Sync::Leave(_) => Ok(()),
+            Sync::Enter(_) | Sync::Leave(_) | Sync::Wait(_) | Sync::Notify { .. } => Ok(()),
             Sync::Commit { longest, spans, into, .. } => {
                 into.iter().try_for_each(|reg| self.reg(reg))?;
                 spans.iter().try_for_each(|span| self.span(span))?;

@@ -111,9 +111,10 @@ fn of_compute(compute: &Compute, visit: &mut impl FnMut(Effect)) {
     }
 }
 
-fn of_sync(sync: &Sync, visit: &mut impl FnMut(Effect)) {
+fn of_sync(sync: &Sync<Reg>, visit: &mut impl FnMut(Effect)) {
+    sync.numbers().for_each(|reg| visit(Reads(*reg)));
     match sync {
-        Sync::Enter(_) | Sync::Leave(_) => {}
+        Sync::Enter(_) | Sync::Leave(_) | Sync::Wait(_) | Sync::Notify { .. } => {}
         Sync::Commit { spans, into, .. } => {
             spans.iter().for_each(|span| registers(span, visit));
             spans.iter().for_each(|span| visit(ReadsBytes(*span)));

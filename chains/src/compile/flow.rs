@@ -55,7 +55,7 @@ pub(crate) enum Inst {
     Jump(Pc),
     Call(usize, Vec<Touch>),
     Sleep(Expr),
-    Sync(Sync),
+    Sync(Sync<Reg>),
     Finish,
 }
 
@@ -180,7 +180,7 @@ impl<'c> Flattener<'c> {
             Kind::Attempt { body, errno, handler } => return self.attempt(step, body, *errno, handler),
             Kind::Again | Kind::Leave => return self.jump(step),
             Kind::Serial(group, body) => return self.serial(step, *group, body),
-            Kind::Sync(sync) => Inst::Sync(sync.clone()),
+            Kind::Sync(sync) => Inst::Sync(sync.try_map(|number| self.register(step, number))?),
             Kind::Compute(compute) => Inst::Compute(compute.clone()),
             Kind::Ensure(cond, code) => Inst::Ensure(cond.clone(), *code),
             Kind::Call(index, touches) => Inst::Call(*index, touches.clone()),

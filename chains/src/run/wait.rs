@@ -14,8 +14,8 @@ use super::runner::Runner;
 use crate::access::{OutOfBounds, slice};
 use crate::compile::flow::{Inst, Pc};
 use crate::error::ErrorKind;
-use crate::handle::Span;
-use crate::sync::{NotCommitted, Sync, Ticket};
+use crate::handle::{Reg, Span};
+use crate::sync::{Event, NotCommitted, Sync, Ticket, Waiter};
 
 /// What a step of this kind has come to.
 enum Went {
@@ -45,7 +45,7 @@ impl<S: 'static> Runner<S> {
     }
 
     /// Gives the ticket of the step that it is, or was, done with; 0 if there is none any more.
-    fn step(&self, frame: &Frame<'_>, step: &Sync, ticket: u64) -> (u64, Result<Went, ErrorKind>) {
+    fn step(&self, frame: &Frame<'_>, step: &Sync<Reg>, ticket: u64) -> (u64, Result<Went, ErrorKind>) {
         let key = frame.key();
         match step {
             Sync::Enter(group) => {
@@ -56,6 +56,24 @@ impl<S: 'static> Runner<S> {
             Sync::Leave(group) => {
                 self.states.groups[usize::from(*group)].leave(&Handle::current(), key);
                 (0, Ok(Went::Done))
+            }
+            Sync::Wait(event) => {
+                let posts = &self.states.events[usize::from(*event)];
+                // Its number among those who wait, and one.
+                match ticket.checked_sub(1) {
+                    Some(number) if posts.take(number) => (0, Ok(Went::Done)),
+                    Some(_) => (ticket, Ok(Went::Waits)),
+                    None => match posts.wait(|| Waiter::Frame(key)) {
+                        Ok(()) => (0, Ok(Went::Done)),
+                        Err(number) => (number + 1, Ok(Went::Waits)),
+                    },
+                }
+            }
+            Sync::Notify { event, core } => {
+                let core = core.map(|core| frame.registers().get(core.index));
+                let posted = self.notify(usize::from(*event), core);
+                let nobody = ErrorKind::Errno(libc::ENXIO);
+                (0, if posted { Ok(Went::Done) } else { Err(nobody) })
             }
             Sync::Commit { log, spans, into, .. } => {
                 let mut ticket = Ticket::from_bits(ticket);
@@ -69,6 +87,19 @@ impl<S: 'static> Runner<S> {
                 }
             }
         }
+    }
+
+    /// Posts an event on this core, or on that of a number; false if there is none.
+    fn notify(&self, event: usize, core: Option<u64>) -> bool {
+        let own = Handle::current();
+        let Some(number) = core else {
+            self.states.events[event].post(&own);
+            return true;
+        };
+        let event: &Event = &self.program.0.things.events[event];
+        let group = own.in_group();
+        let other = group.as_ref().zip(usize::try_from(number).ok());
+        other.is_some_and(|(group, number)| number < group.count() && event.notify_on(&group.core(number)))
     }
 
     fn commit(
@@ -104,7 +135,10 @@ impl<S: 'static> Runner<S> {
             Sync::Enter(group) => {
                 self.states.groups[usize::from(*group)].give_up(&Handle::current(), frame.key());
             }
-            Sync::Leave(_) => {}
+            Sync::Leave(_) | Sync::Notify { .. } => {}
+            Sync::Wait(event) => {
+                self.states.events[usize::from(*event)].give_up(&Handle::current(), ticket - 1);
+            }
             Sync::Commit { log, .. } => {
                 let ticket = Ticket::from_bits(ticket);
                 ticket.into_iter().for_each(|ticket| self.states.logs[usize::from(*log)].give_up(ticket));

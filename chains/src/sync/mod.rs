@@ -12,6 +12,7 @@
 //! harm. A frame that is cancelled, or interrupted otherwise, is taken out of the queue before it goes on. Nothing of a
 //! waiting frame is in flight.
 
+mod event;
 mod group;
 mod log;
 mod queue;
@@ -23,10 +24,14 @@ use std::rc::Rc;
 use chainring_runtime::Handle;
 
 use crate::error::{Refused, StartError};
+use crate::handle::Reg;
+pub(crate) use event::Posts;
+pub use event::{Event, Waiting};
 pub use group::Group;
 pub(crate) use group::Turns;
 pub use log::{Commit, Log, OpenLog};
 pub(crate) use log::{NotCommitted, Ticket};
+pub(crate) use queue::Waiter;
 pub(crate) use step::Sync;
 
 /// The things that a chain uses, by the numbers that its steps give them.
@@ -34,6 +39,7 @@ pub(crate) use step::Sync;
 pub(crate) struct Things {
     pub(crate) groups: Vec<Group>,
     pub(crate) logs: Vec<Log>,
+    pub(crate) events: Vec<Event>,
 }
 
 /// Their states on a core.
@@ -41,6 +47,7 @@ pub(crate) struct Things {
 pub(crate) struct States {
     pub(crate) groups: Box<[Rc<Turns>]>,
     pub(crate) logs: Box<[OpenLog]>,
+    pub(crate) events: Box<[Rc<Posts>]>,
 }
 
 impl Things {
@@ -50,14 +57,21 @@ impl Things {
         Ok(States {
             groups: self.groups.iter().map(|group| group.on(core)).collect(),
             logs: self.logs.iter().map(open).collect::<Result<_, _>>()?,
+            events: self.events.iter().map(|event| event.on(core)).collect(),
         })
     }
 }
 
 impl Things {
     /// How a step reads in `explain()`.
-    pub(crate) fn tell(&self, step: &Sync) -> impl fmt::Display {
+    pub(crate) fn tell(&self, step: &Sync<Reg>) -> impl fmt::Display {
+        let event = |event: u16| self.events[usize::from(event)].name();
         match step {
+            Sync::Wait(number) => format!("wait for {}", event(*number)),
+            Sync::Notify { event: number, core: None } => format!("notify {}", event(*number)),
+            Sync::Notify { event: number, core: Some(core) } => {
+                format!("notify {} on core {core}", event(*number))
+            }
             Sync::Enter(group) => format!("enter {}", self.groups[usize::from(*group)].name()),
             Sync::Leave(group) => format!("leave {}", self.groups[usize::from(*group)].name()),
             Sync::Commit { log, spans, into, .. } => {

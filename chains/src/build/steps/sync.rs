@@ -1,8 +1,9 @@
 //! Steps on what frames, tasks and cores share.
 
 use super::super::Chain;
+use crate::expr::Expr;
 use crate::handle::{Reg, Span};
-use crate::sync::{Group, Log, Sync, number_of};
+use crate::sync::{Event, Group, Log, Sync, number_of};
 use crate::tree::{Kind, Step};
 
 impl<S: 'static> Chain<S> {
@@ -16,6 +17,27 @@ impl<S: 'static> Chain<S> {
     pub fn serial(&mut self, group: &Group, body: impl FnOnce(&mut Self)) {
         let number = number_of(&mut self.things.groups, group, Group::is);
         self.nested("serial", body, |body| Kind::Serial(number, body));
+    }
+
+    /// Waits until an event is posted on this core, and takes the post; goes on at once if there is one that nobody has
+    /// taken. Those who wait take posts in the order in which they came. It cannot stand inside of a group.
+    pub fn wait(&mut self, event: &Event) {
+        let event = number_of(&mut self.things.events, event, Event::is);
+        self.push("wait", Kind::Sync(Sync::Wait(event)));
+    }
+
+    /// Posts an event on this core: one that waits goes on, or the next that comes.
+    pub fn notify(&mut self, event: &Event) {
+        let event = number_of(&mut self.things.events, event, Event::is);
+        self.push("notify", Kind::Sync(Sync::Notify { event, core: None }));
+    }
+
+    /// Posts an event on the core of this number, a number or expression, among the [`Cores`](chainring_runtime::Cores) that
+    /// this one is of. The frame fails with ENXIO if there is no such core, or it has ended. That the post is
+    /// sent does not say that anybody has taken it.
+    pub fn notify_on(&mut self, event: &Event, core: impl Into<Expr>) {
+        let event = number_of(&mut self.things.events, event, Event::is);
+        self.push("notify_on", Kind::Sync(Sync::Notify { event, core: Some(core.into()) }));
     }
 
     /// Appends a record, a span or several behind each other, to a log, and goes on when it is on the disk. All frames and
