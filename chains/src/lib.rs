@@ -67,6 +67,7 @@ mod dot;
 mod error;
 mod explain;
 mod expr;
+mod future;
 mod handle;
 mod names;
 mod native;

@@ -10,6 +10,7 @@ pub use steps::{AttemptStep, CommitStep, FillStep, OpenStep, StatxStep, Transfer
 
 use crate::compile;
 use crate::error::BuildError;
+use crate::future::CallAsync;
 use crate::handle::{Buf, BuilderId, File, Outbox, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
@@ -43,6 +44,7 @@ pub struct Chain<S> {
     pub(crate) natives: Vec<Native<S>>,
     /// What it shares with others.
     pub(crate) things: Things,
+    pub(crate) futures: Vec<CallAsync<S>>,
     pub(crate) lowering: Lowering,
     session: PhantomData<fn(S)>,
 }
@@ -78,6 +80,7 @@ impl<S: 'static> Chain<S> {
             statx: None,
             natives: Vec::new(),
             things: Things::default(),
+            futures: Vec::new(),
             lowering: Lowering::Chosen,
             session: PhantomData,
         }

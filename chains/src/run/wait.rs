@@ -33,7 +33,11 @@ impl<S: 'static> Runner<S> {
         let (ticket, went) = self.step(&frame, step, ticket);
         frame.registers().set(self.ticket(), ticket);
         match went {
-            Ok(Went::Done) => Some((frame, next)),
+            // What it has waited for has come before a deadline struck, or after it: what follows is late.
+            Ok(Went::Done) => match self.check(frame, self.line(next), 0) {
+                Ok(frame) => Some((frame, next)),
+                Err(led) => led,
+            },
             Ok(Went::Waits) => {
                 // The op of the step lies before the one behind it.
                 self.keep(&frame, Place::Op(next - 1));
@@ -120,6 +124,21 @@ impl<S: 'static> Runner<S> {
             Poll::Ready(Err(NotCommitted::TooLong { len })) => {
                 Err(ErrorKind::Bounds { len, max: log.longest() })
             }
+        }
+    }
+
+    /// Whether the frame, which goes on at this line, waits for something that is there.
+    pub(super) fn has_come(&self, frame: &Frame<'_>, line: Pc) -> bool {
+        let ticket = frame.registers().get(self.ticket());
+        match &self.program.0.flow.lines[line].inst {
+            Inst::Sync(_) if ticket == 0 => false,
+            Inst::Sync(Sync::Enter(group)) => self.states.groups[usize::from(*group)].is_held_by(frame.key()),
+            Inst::Sync(Sync::Wait(event)) => self.states.events[usize::from(*event)].has_come(ticket - 1),
+            Inst::Sync(Sync::Commit { log, .. }) => {
+                let log = &self.states.logs[usize::from(*log)];
+                Ticket::from_bits(ticket).is_some_and(|ticket| log.is_decided(ticket))
+            }
+            _ => false,
         }
     }
 

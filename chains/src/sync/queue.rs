@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use chainring_runtime::{Handle, Key};
 
-use crate::run::quietly;
+use crate::native::quietly;
 
 /// A frame or task that waits.
 #[derive(Debug)]

@@ -28,6 +28,7 @@ mod call;
 mod code;
 mod emit;
 mod frames;
+mod interrupt;
 mod layout;
 mod memory;
 mod outbox;

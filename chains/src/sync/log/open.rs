@@ -81,6 +81,11 @@ impl OpenLog {
         self.0.0.commit(ticket, len, copy, || Waiter::Frame(frame))
     }
 
+    /// Whether it is known what becomes of a record.
+    pub(crate) fn is_decided(&self, ticket: Ticket) -> bool {
+        matches!(ticket, Ticket::Copied(end) if end <= self.durable()) || self.0.0.failed().is_some()
+    }
+
     /// A frame waits no more. Its record is written all the same if it was copied.
     pub(crate) fn give_up(&self, ticket: Ticket) {
         if let Ticket::Line(number) = ticket {
