@@ -16,6 +16,7 @@ pub(crate) mod budget;
 mod builder;
 #[allow(unsafe_code)]
 mod core;
+mod core_local;
 mod cores;
 mod local;
 mod packet;
@@ -46,6 +47,7 @@ pub use token::{CancelOnDrop, CancellationToken, Cancelled};
 pub use yields::yield_now;
 
 pub(crate) use bell::{message, ring};
+pub use remote::Post;
 pub(crate) use remote::Remote;
 pub(crate) use task::{TaskRef, Waiter};
 pub(crate) use wake_all::wake_all;

@@ -78,6 +78,7 @@ pub mod unlink;
 pub mod waitid;
 pub mod write;
 pub mod write_fixed;
+pub mod write_sync;
 pub mod write_vectored;
 
 pub use completion::Completion;
