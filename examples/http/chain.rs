@@ -9,7 +9,7 @@ use crate::Limits;
 use crate::connection::Connection;
 
 /// Bytes of the head of a request at most.
-const HEAD: u32 = 16 << 10;
+pub(crate) const HEAD: u32 = 16 << 10;
 /// Bytes of a path at most, a NUL at its end included: the kernel's own limit.
 pub(crate) const PATH: usize = 4096;
 /// Bytes of a file that are read and sent at a time. What is not longer is read at once, and kept.

@@ -8,7 +8,7 @@ use chainring::chains::{Flow, OutboxView, Stream};
 use chainring::time::now;
 
 use crate::answer::{self, Core, Manner};
-use crate::chain::{CHUNK, PATH, action, after};
+use crate::chain::{CHUNK, HEAD, PATH, action, after};
 use crate::path;
 use crate::range::{self, Part};
 use crate::request::{self, Head, Request};
@@ -58,7 +58,7 @@ impl Connection {
         if self.body > 0 || input.bytes().is_empty() {
             return Flow::Next;
         }
-        match request::parse(input.bytes(), input.is_full()) {
+        match request::parse(input.bytes(), input.bytes().len() >= HEAD as usize) {
             Head::Part => return Flow::Next,
             Head::Refused(status) => self.refuse(status, action, after, out),
             Head::Whole(len, request) => {
@@ -210,8 +210,9 @@ impl Connection {
         let range = self.request.range.as_deref().filter(|_| version.fits(&self.request));
         let part = match range::part(range, version.size) {
             Part::None => {
-                let size = version.size;
-                core.words(out, 416, manner, |text| drop(write!(text, "Content-Range: bytes */{size}\r\n")));
+                core.words(out, 416, manner, |text| {
+                    let _ = write!(text, "Content-Range: bytes */{}\r\n", version.size);
+                });
                 return None;
             }
             Part::Whole => {
@@ -233,7 +234,9 @@ impl Connection {
     fn redirect(&self, out: &mut OutboxView) -> u64 {
         // Not as it was written: `//host` would lead to another one.
         let place = answer::encode(&self.path);
-        self.core.words(out, 301, self.manner(), |text| drop(write!(text, "Location: /{place}/\r\n")));
+        self.core.words(out, 301, self.manner(), |text| {
+            let _ = write!(text, "Location: /{place}/\r\n");
+        });
         action::SEND
     }
 

@@ -76,10 +76,11 @@ fn main() -> ExitCode {
     })
 }
 
-/// What clients do to their connections is their business.
+/// What clients do to their connections is their business, and the end of the server is known.
 fn tell(error: &ChainError) {
     match error.kind() {
-        ErrorKind::Errno(libc::ECONNRESET | libc::EPIPE | libc::ETIMEDOUT) | ErrorKind::Deadline { .. } => {}
+        ErrorKind::Errno(libc::ECONNRESET | libc::EPIPE | libc::ETIMEDOUT) => {}
+        ErrorKind::Deadline { .. } | ErrorKind::Cancelled { .. } => {}
         _ => eprintln!("{error}"),
     }
 }
