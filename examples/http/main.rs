@@ -80,7 +80,7 @@ fn main() -> ExitCode {
 fn tell(error: &ChainError) {
     match error.kind() {
         ErrorKind::Errno(libc::ECONNRESET | libc::EPIPE | libc::ETIMEDOUT) => {}
-        ErrorKind::Deadline { .. } | ErrorKind::Cancelled { .. } => {}
+        ErrorKind::Deadline | ErrorKind::Cancelled { .. } => {}
         _ => eprintln!("{error}"),
     }
 }
