@@ -7,7 +7,7 @@ use chainring_runtime::frame::{Layout, Moves, Success};
 use crate::compile::flow::{Flow, Inst, Io, Pc, io};
 use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
-use crate::expr::name;
+use crate::expr::{Expr, Node, name};
 use crate::tree::{Compute, OnEnd};
 
 /// A report that prints as text: each segment with its members, its submissions and completions, why it ends
@@ -61,7 +61,7 @@ impl<'p> Explain<'p> {
             let line = &self.flow.lines[*pc];
             let member = io(self.flow, *pc).expect("members are operations");
             let step = format!("{} #{}", line.name, line.step);
-            let flags = self.flags(member, i + 1 == count);
+            let flags = self.flags(*pc, member, i + 1 == count);
             let text = format!("    {step:<16} {:<32} {flags}", arguments(member));
             writeln!(f, "{}", text.trim_end())?;
         }
@@ -70,20 +70,23 @@ impl<'p> Explain<'p> {
     }
 
     /// What the kernel and the runner are told about a member.
-    fn flags(&self, member: &Io, last: bool) -> String {
+    fn flags(&self, pc: Pc, member: &Io, last: bool) -> String {
         let mut flags = Vec::new();
         if !last {
-            flags.push("link");
+            flags.push("link".to_owned());
             if self.skips {
-                flags.push("skip");
+                flags.push("skip".to_owned());
             }
         }
         if member.verb.success() == Success::Whole && member.position.is_none() {
-            flags.push("waitall");
+            flags.push("waitall".to_owned());
         }
         if member.on_end == OnEnd::Finish {
-            flags.push("or_finish");
+            flags.push("or_finish".to_owned());
         }
+        flags.extend(
+            self.flow.deadlines(pc).map(|scope| format!("within #{}", self.flow.lines[scope.arm].step)),
+        );
         flags.join(" ")
     }
 
@@ -140,7 +143,11 @@ impl<'p> Explain<'p> {
                     let moved = if line.hoisted { " (moved up)" } else { "" };
                     parts.push(format!("{} #{number}{moved}", computed(compute)));
                 }
-                Inst::Sleep(time) => parts.push(format!("sleep {time} ns #{number}")),
+                Inst::Sleep(time) => parts.push(format!("sleep {} #{number}", duration(time))),
+                Inst::Arm(time, _) => parts.push(format!("within {} #{number}", duration(time))),
+                Inst::Disarm(_) => parts.push(format!("its deadline ends #{number}")),
+                Inst::Fetch(..) => parts.push(format!("call_async #{number}")),
+                Inst::Store(..) => parts.push(format!("store #{number}")),
                 Inst::Ensure(cond, code) => {
                     let error = std::io::Error::from_raw_os_error(*code);
                     parts.push(format!("ensure {cond} else \"{error}\" #{number}"));
@@ -160,6 +167,14 @@ impl<'p> Explain<'p> {
             Inst::Jump(to) if !skip.written && skip.step == self.flow.lines[pc].step => to,
             _ => otherwise,
         }
+    }
+}
+
+/// A time in nanoseconds.
+fn duration(time: &Expr) -> String {
+    match time.0 {
+        Node::Const(nanoseconds) => format!("{:?}", std::time::Duration::from_nanos(nanoseconds)),
+        _ => format!("{time} ns"),
     }
 }
 

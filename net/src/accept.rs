@@ -119,6 +119,12 @@ impl<'l, S> Incoming<'l, S> {
         }
     }
 
+    /// Whether it is paused and the kernel has heard of it: nothing more comes before
+    /// [`resume`](Incoming::resume). Known once the stream has been pending.
+    pub fn has_stopped(&self) -> bool {
+        self.paused && self.accepting.is_none()
+    }
+
     /// Accepts again.
     pub fn resume(&mut self) {
         self.paused = false;

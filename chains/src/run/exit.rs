@@ -3,16 +3,18 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Waker;
 
 use chainring_net::TcpStream;
 use chainring_runtime::frame::Frame;
 
+use super::control::{Gatekeeper, is_cancelled};
 use super::runner::Runner;
 use crate::error::ChainError;
+use crate::future::Pending;
 use crate::handle::{BuilderId, File, Place, Socket};
+use crate::native::quietly;
 
 /// What a frame that was spawned leaves behind.
 #[derive(Debug)]
@@ -65,6 +67,14 @@ impl Drop for Sockets {
 pub(super) struct Entry<S> {
     pub(super) session: S,
     pub(super) goes_to: GoesTo<S>,
+    /// The future that it waits for.
+    pub(super) pending: Option<Rc<dyn Pending<S>>>,
+}
+
+impl<S> Entry<S> {
+    pub(super) fn new(session: S, goes_to: GoesTo<S>) -> Self {
+        Entry { session, goes_to, pending: None }
+    }
 }
 
 /// Who learns of a frame's end.
@@ -89,36 +99,27 @@ pub(super) type OnExit<S> = dyn Fn(S, Result<(), ChainError>);
 /// Between the frames of a `serve` and its accepting side.
 pub(super) struct Server<S> {
     pub(super) on_exit: Option<Box<OnExit<S>>>,
-    /// Waits for room.
-    pub(super) waker: Cell<Option<Waker>>,
-}
-
-/// Runs foreign code whose panic nobody waits for: it ends here, after the panic hook has had its say.
-pub(super) fn quietly(body: impl FnOnce()) {
-    let Err(panic) = catch_unwind(AssertUnwindSafe(body)) else { return };
-    // The payload may panic when it is dropped, and what it panics with too: that is where it ends.
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        std::mem::forget(another);
-    }
+    pub(super) gatekeeper: Rc<Gatekeeper>,
 }
 
 impl<S: 'static> Runner<S> {
     /// The frame ends: it is freed first, so that whoever learns of it finds the room.
     pub(super) fn end(&self, mut frame: Frame<'_>, result: Result<(), ChainError>) {
         let program = &self.program.0;
-        let Some(Entry { session, goes_to }) = self.sessions.take(frame.key().index()) else {
+        self.disarm(&frame, 0);
+        let Some(Entry { session, goes_to, pending }) = self.sessions.take(frame.key().index()) else {
             return frame.free();
         };
+        pending.into_iter().for_each(|pending| pending.abandon());
         match goes_to {
             GoesTo::Server(server) => {
                 frame.free();
+                let was_cancelled = is_cancelled(&result);
                 quietly(|| match &server.on_exit {
                     Some(on_exit) => on_exit(session, result),
                     None => drop(session),
                 });
-                if let Some(waker) = server.waker.take() {
-                    quietly(|| waker.wake());
-                }
+                server.gatekeeper.ended(was_cancelled);
                 // With the last frame of a server that is gone, what its closures have captured goes.
                 quietly(|| drop(server));
             }

@@ -5,6 +5,9 @@
 //! same index each frame's session and where its exit goes. User code (calls, exits, the Drop of a session) runs
 //! with nothing borrowed but the session itself, and its panics end there.
 
+mod awaiting;
+mod control;
+mod deadline;
 mod exit;
 mod place;
 mod runner;
@@ -13,6 +16,7 @@ mod sessions;
 mod spawn;
 mod stop;
 
+pub use control::ServeControl;
 pub use exit::{Exit, Sockets};
 pub use runner::Counters;
 pub use serve::{Peer, Serve};

@@ -68,7 +68,7 @@ impl<S: 'static> Spawner<S> {
             detached: Cell::new(false),
         });
         let goes_to = GoesTo::Handle(awaited.clone());
-        let key = self.launch(Entry { session, goes_to }, init).map_err(|entry| Full(entry.session))?;
+        let key = self.launch(Entry::new(session, goes_to), init).map_err(|entry| Full(entry.session))?;
         Ok(ChainHandle { awaited, frames: self.0.frames.clone(), key })
     }
 
@@ -97,6 +97,10 @@ impl<S: 'static> Spawner<S> {
                 std::panic::resume_unwind(panic)
             }
         }
+    }
+
+    pub(super) fn frames(&self) -> &Rc<Frames<Runner<S>>> {
+        &self.0.frames
     }
 
     /// Frames that have not ended.

@@ -4,10 +4,12 @@
 //! - `positional`: reads and writes at a position, which can be in flight together;
 //! - `cursor`: reads and writes one after the other, at the file's own position;
 //! - `space`: its length, its blocks, and advice about them;
+//! - `share`: copying between files inside the kernel;
 //! - `stream`, `writer`: front to back, with several transfers in flight.
 
 mod cursor;
 mod positional;
+mod share;
 mod space;
 mod stream;
 mod writer;
@@ -113,6 +115,15 @@ impl File {
     pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
         let file = self.duplicate()?;
         blocking(move || file.set_times(times)).await
+    }
+
+    /// Changes the owner and the group; `None` leaves one as it is (fchown(2), on the blocking pool).
+    ///
+    /// # Errors
+    /// Those of fchown(2): EPERM for who may not.
+    pub async fn set_owner(&self, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
+        let file = self.duplicate()?;
+        blocking(move || std::os::unix::fs::fchown(file, user, group)).await
     }
 
     /// Gives an open file a name, one that was opened with [`tmpfile`](OpenOptions::tmpfile) its first (linkat(2)

@@ -203,6 +203,16 @@ impl<R: Resume> Frames<R> {
         }
     }
 
+    /// [Cancels](Frames::cancel) every frame that is in use.
+    pub fn cancel_all(&self) {
+        for index in 0..self.region.memory.accessible() {
+            let record = self.region.memory.record(index);
+            if !record.header().has(FREE) {
+                self.region.cancel(record);
+            }
+        }
+    }
+
     /// No frame will be allocated any more; once the last one is free, the runtime lets go of this value.
     pub fn retire(&self) {
         // Once: afterwards the owner's number may be another's.
@@ -360,8 +370,14 @@ impl<R: Resume> Owner for Frames<R> {
         }
     }
 
-    fn in_flight(&self, key: Key) -> bool {
-        self.region.find(key).is_some_and(|record| record.header().in_flight())
+    fn is_cancelled(&self, key: Key) -> bool {
+        self.region.find(key).is_some_and(|record| record.header().in_flight() && record.header().has(ASKED))
+    }
+
+    fn interrupt(&self, key: Key) {
+        if let Some(record) = self.region.find(key) {
+            self.region.interrupt(record);
+        }
     }
 
     fn ask_cancel(&self, key: Key) -> bool {
@@ -375,12 +391,7 @@ impl<R: Resume> Owner for Frames<R> {
     }
 
     fn shut_down(&self) {
-        for index in 0..self.region.memory.accessible() {
-            let record = self.region.memory.record(index);
-            if !record.header().has(FREE) {
-                self.region.cancel(record);
-            }
-        }
+        self.cancel_all();
     }
 
     fn is_idle(&self) -> bool {
