@@ -412,6 +412,30 @@ fn an_error_that_comes_first_stands() {
 }
 
 #[test]
+fn a_frame_that_finds_no_room_in_the_queue_is_bounded_too() {
+    let (_watchdog, runtime) = held();
+    let (program, sock) = chain(|c: &mut Chain<Notes>| {
+        let (sock, data) = (c.socket(), c.buffer(4));
+        c.within(SECOND, |c| {
+            c.recv_exact(sock, data.to(2));
+            c.recv_exact(sock, data.range(2..));
+        });
+        sock
+    });
+    runtime.block_on(async {
+        let (spawner, handle, _far) = start(&program, Notes::new(), sock);
+        runtime.handle().injector().fill_queue(u32::MAX);
+        time::advance(SECOND).await;
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        runtime.handle().injector().clear();
+        assert!(spawner.counters().parked > 1, "{:?}", spawner.counters());
+        assert_eq!(deadline(soon("the deadline", handle).await.result), 2);
+    });
+}
+
+#[test]
 fn a_frame_that_is_cancelled_at_its_deadline_is_cancelled() {
     let (_watchdog, runtime) = held();
     let (program, sock) = chain(|c: &mut Chain<Notes>| {
