@@ -507,6 +507,48 @@ fn a_runtime_that_ends_in_the_middle_of_a_block_ends_its_frames() {
 }
 
 #[test]
+fn a_block_whose_time_or_ways_out_are_wrong_is_refused() {
+    let build = |steps: fn(&mut Chain<Notes>)| {
+        let mut c = Chain::new("test");
+        steps(&mut c);
+        c.build().map(drop).expect_err("it is refused").to_string()
+    };
+    let unwritten = |c: &mut Chain<Notes>| {
+        let time = c.reg();
+        c.within(time, |c| c.set(time, 1));
+    };
+    assert_eq!(build(unwritten), "chain test, step 1 (within): register r0 is read before it is written");
+    let foreign = |c: &mut Chain<Notes>| {
+        let time = Chain::<Notes>::new("another").param();
+        c.within(time + 1, |c| c.sleep(1));
+    };
+    assert_eq!(build(foreign), "chain test, step 1 (within): a handle was made by another builder");
+    let outside = |c: &mut Chain<Notes>| c.within(MS, |c| c.again());
+    assert_eq!(build(outside), "chain test, step 2 (again): it must stand inside of a repeat");
+    let behind = |c: &mut Chain<Notes>| {
+        c.repeat(|c| {
+            c.within(MS, |c| {
+                c.again();
+                c.sleep(1);
+            });
+        });
+    };
+    assert_eq!(build(behind), "chain test, step 4 (sleep): the step can never be reached");
+    // Its deadline may strike before the register is written, and lead to where it is read.
+    let handled = |c: &mut Chain<Notes>| {
+        let (n, errno) = (c.reg(), c.reg());
+        c.attempt(|c| {
+            c.within(MS, |c| {
+                c.attempt(|c| c.sleep(1)).on_error(errno, |_| {});
+                c.set(n, 1);
+            });
+        })
+        .on_error(errno, |c| note(c, n));
+    };
+    assert_eq!(build(handled), "chain test, step 6 (call): register r0 is read before it is written");
+}
+
+#[test]
 fn explain_says_where_a_deadline_starts_and_ends() {
     let mut c = Chain::<()>::new("bounded");
     let (sock, data, errno, hello) = (c.accepted(), c.buffer(8), c.reg(), c.constant(b"hello"));

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -147,6 +148,24 @@ fn a_deadline_cancels_what_is_in_flight_and_nothing_that_follows() {
         time::advance(MS).await;
         yield_now().await;
         assert_eq!(notes.take(), [(1, true)]);
+
+        // Its token is out: what it submits without having asked is cancelled.
+        let mut frame = frames.allocate().unwrap();
+        core.start_deadline(MS, frame.key()).unwrap();
+        time::advance(MS).await;
+        assert!(frame.is_interrupted());
+        let (near, peer) = UnixStream::pair().unwrap();
+        frame.put_descriptor(0, near.into());
+        frame.submit(0).unwrap();
+        while notes.borrow().is_empty() {
+            yield_now().await;
+        }
+        assert_eq!(*notes.borrow(), [(-libc::ECANCELED, true)]);
+        drop(peer);
+        while frames.live() > 0 {
+            yield_now().await;
+        }
+        assert_eq!(notes.take(), [(-libc::ECANCELED, true), (0, false)]);
 
         // It does not outlive this use of the frame.
         let frame = frames.allocate().unwrap();
