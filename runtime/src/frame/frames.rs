@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::code::{self, Code, Trap};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
-use super::memory::{ASKED, CANCELLING, FREE, Header, Memory, PARKED, Record, VACANT};
+use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED, Record, VACANT};
 use super::outbox::Outboxes;
 use super::plan::{PlanError, Plans};
 use super::template::{self, Bounds, Template};
@@ -312,8 +312,8 @@ impl Region {
         let header = record.header();
         header.segment.set(segment);
         header.counted.set(completions);
-        if header.has(CANCELLING) {
-            // Cancelled between two segments: what was just submitted is cancelled in turn.
+        if header.has(CANCELLING | INTERRUPTED) {
+            // Between two segments: what was just submitted is cancelled in turn.
             self.ask(record);
         }
     }
