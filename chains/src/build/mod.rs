@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) use steps::MOST_BRANCHES;
-pub use steps::{AttemptStep, Branches, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
+pub use steps::{AttemptStep, Branches, CommitStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
 
 use crate::compile;
 use crate::error::BuildError;
@@ -15,6 +15,7 @@ use crate::future::CallAsync;
 use crate::handle::{Buf, BuilderId, File, Outbox, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
+use crate::sync::Things;
 use crate::tree::{Block, Kind, Step};
 
 /// A chain under construction, for connections with a session of type `S`.
@@ -42,6 +43,8 @@ pub struct Chain<S> {
     /// What `statx` answers into.
     pub(crate) statx: Option<Buf>,
     pub(crate) natives: Vec<Native<S>>,
+    /// What it shares with others.
+    pub(crate) things: Things,
     pub(crate) futures: Vec<CallAsync<S>>,
     pub(crate) lowering: Lowering,
     session: PhantomData<fn(S)>,
@@ -77,6 +80,7 @@ impl<S: 'static> Chain<S> {
             outboxes: 0,
             statx: None,
             natives: Vec::new(),
+            things: Things::default(),
             futures: Vec::new(),
             lowering: Lowering::Chosen,
             session: PhantomData,

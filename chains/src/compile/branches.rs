@@ -83,6 +83,7 @@ pub(super) fn allow(kind: &Kind) -> Result<(), &'static str> {
         Kind::Finish => Err("it finishes the frame"),
         Kind::Call(..) => Err("native code is called with nothing of the frame in flight"),
         Kind::CallAsync(..) => Err("a future is waited for with nothing of the frame in flight"),
+        Kind::Serial(..) | Kind::Sync(_) => Err("it waits for others, or they for it, as a whole frame"),
         Kind::Within(..) => Err("a deadline is the whole frame's, and stands around the branches"),
         Kind::Fork { .. } | Kind::Pipelined(_) => Err("branches do not branch again"),
         Kind::Io(_) | Kind::Compute(_) | Kind::Ensure(..) | Kind::Sleep(_) | Kind::When { .. } => Ok(()),
@@ -185,7 +186,7 @@ impl Flattener<'_> {
     /// Adds a part of a turn, which is to its steps as the body of a repeat. Gives the jumps of its `again` and `leave`.
     fn part(&mut self, block: &Block) -> Result<(Vec<Pc>, Vec<Pc>), BuildError> {
         let (agains, leaves) = (Vec::new(), Vec::new());
-        self.loops.push(Loop { start: LATER, agains, leaves, scope: self.scope });
+        self.loops.push(Loop { start: LATER, agains, leaves, scope: self.scope, group: self.group });
         self.block(block)?;
         let part = self.loops.pop().expect("pushed above");
         Ok((part.agains, part.leaves))

@@ -23,6 +23,7 @@ use crate::access::Touch;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Cond, Expr, Node};
 use crate::handle::{BuilderId, Outbox, Place, Reg, Span, SpanLen};
+use crate::sync::Sync;
 use crate::tree::{Block, Compute, IoStep, Kind, OnEnd, Step};
 
 /// An index into the lines of a flow.
@@ -41,6 +42,8 @@ pub(crate) struct Line {
     pub(crate) handler: Option<Handler>,
     /// The branch that it belongs to.
     pub(crate) branch: Option<BranchId>,
+    /// The group that it is inside of.
+    pub(crate) group: Option<u16>,
     /// The innermost deadline that it stands under: an index into the flow's scopes.
     pub(crate) scope: Option<u16>,
 }
@@ -66,6 +69,7 @@ pub(crate) enum Inst {
     /// Waits for it, and stores its output.
     Store(Vec<Touch>),
     Sleep(Expr),
+    Sync(Sync<Reg>),
     /// Starts the deadline of a scope, as many nanoseconds from now.
     Arm(Expr, u16),
     /// Ends the deadlines of this depth and deeper.
@@ -156,6 +160,8 @@ pub(super) struct Loop {
     pub(super) start: Pc,
     pub(super) agains: Vec<Pc>,
     pub(super) leaves: Vec<Pc>,
+    /// The group that it stands inside of.
+    pub(super) group: Option<u16>,
     /// The deadline around it.
     pub(super) scope: Option<u16>,
 }
@@ -170,6 +176,8 @@ pub(super) struct Flattener<'c> {
     pub(super) forks: Vec<Fork>,
     pub(super) loops: Vec<Loop>,
     handler: Option<Handler>,
+    /// The group whose block is being flattened.
+    pub(super) group: Option<u16>,
     scopes: Vec<Scope>,
     pub(super) scope: Option<u16>,
     pub(super) branch: Option<BranchId>,
@@ -181,23 +189,31 @@ pub(super) const LATER: Pc = Pc::MAX;
 impl<'c> Flattener<'c> {
     pub(super) fn new(chain: &'c Arc<str>, builder: BuilderId, regs: u16, constants: Vec<u8>) -> Self {
         let (lines, forks, loops, scopes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        let (handler, scope, branch) = (None, None, None);
-        Flattener { chain, builder, regs, constants, lines, forks, loops, handler, scopes, scope, branch }
+        Flattener {
+            chain,
+            builder,
+            regs,
+            constants,
+            lines,
+            forks,
+            loops,
+            handler: None,
+            scopes,
+            scope: None,
+            group: None,
+            branch: None,
+        }
     }
 
     pub(super) fn flatten(&mut self, tree: &Block) -> Result<Flow, BuildError> {
         self.block(tree)?;
         let step = self.lines.last().map_or(0, |line| line.step);
         let (inst, written, hoisted) = (Inst::Finish, false, false);
-        let (handler, scope, branch) = (None, None, None);
-        self.lines.push(Line { inst, step, name: "end", written, hoisted, handler, scope, branch });
-        let take = (&mut self.lines, &mut self.scopes, &mut self.forks);
-        let (lines, scopes, forks) = (take.0, take.1, take.2);
-        Ok(Flow {
-            lines: std::mem::take(lines),
-            scopes: std::mem::take(scopes),
-            forks: std::mem::take(forks),
-        })
+        let (handler, scope, group, branch) = (None, None, None, None);
+        self.lines.push(Line { inst, step, name: "end", written, hoisted, handler, scope, group, branch });
+        let lines = std::mem::take(&mut self.lines);
+        let (scopes, forks) = (std::mem::take(&mut self.scopes), std::mem::take(&mut self.forks));
+        Ok(Flow { lines, scopes, forks })
     }
 
     pub(super) fn block(&mut self, block: &Block) -> Result<(), BuildError> {
@@ -205,10 +221,9 @@ impl<'c> Flattener<'c> {
     }
 
     pub(super) fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
-        let (handler, scope, branch) = (self.handler, self.scope, self.branch);
-        let (number, name) = (step.number, step.name);
-        let hoisted = false;
-        self.lines.push(Line { inst, step: number, name, written, hoisted, handler, scope, branch });
+        let Flattener { handler, scope, group, branch, .. } = *self;
+        let (number, name, hoisted) = (step.number, step.name, false);
+        self.lines.push(Line { inst, step: number, name, written, hoisted, handler, scope, group, branch });
         self.lines.len() - 1
     }
 
@@ -225,6 +240,8 @@ impl<'c> Flattener<'c> {
             Kind::Fork { need, branches } => return self.fork(step, *need, branches),
             Kind::Pipelined(turns) => return self.pipelined(step, turns),
             Kind::Again | Kind::Leave => return self.jump(step),
+            Kind::Serial(group, body) => return self.serial(step, *group, body),
+            Kind::Sync(sync) => Inst::Sync(sync.try_map(|number| self.register(step, number))?),
             Kind::Compute(compute) => Inst::Compute(compute.clone()),
             Kind::Ensure(cond, code) => Inst::Ensure(cond.clone(), *code),
             Kind::Call(index, touches) => Inst::Call(*index, touches.clone()),
@@ -256,7 +273,7 @@ impl<'c> Flattener<'c> {
     fn repeat(&mut self, step: &Step, body: &Block) -> Result<(), BuildError> {
         let start = self.lines.len();
         let (agains, leaves) = (Vec::new(), Vec::new());
-        self.loops.push(Loop { start, agains, leaves, scope: self.scope });
+        self.loops.push(Loop { start, agains, leaves, scope: self.scope, group: self.group });
         self.block(body)?;
         self.push(step, Inst::Jump(start), false);
         let ended = self.loops.pop().expect("pushed above");
@@ -310,11 +327,36 @@ impl<'c> Flattener<'c> {
         Ok(())
     }
 
+    fn serial(&mut self, step: &Step, group: u16, body: &Block) -> Result<(), BuildError> {
+        if self.group.is_some() {
+            return Err(self.refuse(step, Reason::GroupInside));
+        }
+        // It waits outside: a frame that ends there holds nothing.
+        self.push(step, Inst::Sync(Sync::Enter(group)), true);
+        self.group = Some(group);
+        let start = self.lines.len();
+        self.block(body)?;
+        for line in &self.lines[start..] {
+            let waits_for_peer = matches!(&line.inst, Inst::Io(io) if !io.place.file && io.verb != Verb::Nop);
+            let waits = matches!(&line.inst, Inst::Sync(sync) if sync.waits_for_others());
+            if waits_for_peer || waits {
+                let step = Some((line.step, line.name));
+                return Err(BuildError { chain: self.chain.clone(), step, reason: Reason::PeerInside });
+            }
+        }
+        self.push(step, Inst::Sync(Sync::Leave(group)), false);
+        self.group = None;
+        Ok(())
+    }
+
     fn jump(&mut self, step: &Step) -> Result<(), BuildError> {
         let Some(innermost) = self.loops.last() else {
             return Err(self.refuse(step, Reason::NoLoop));
         };
         let (start, outer, inner) = (innermost.start, innermost.scope, self.scope);
+        if let Some(group) = self.group.filter(|_| innermost.group.is_none()) {
+            self.push(step, Inst::Sync(Sync::Leave(group)), false);
+        }
         if outer != inner {
             // Whoever disarms a deadline is out of its reach.
             self.scope = outer;

@@ -44,8 +44,12 @@ use segment::{LONGEST, Segments};
 const NAMES: u32 = (1 << 16) - 2;
 
 /// Registers that the runner keeps for itself, behind those of the chain and the alarms of its deadlines, one for each
-/// depth: where a parked frame goes on, and what calls it if it sleeps. Before them are as many for each strand of the frame.
-pub(crate) const HIDDEN: u16 = 3;
+/// depth: where a parked frame goes on, and what calls it if it sleeps, and how far the
+/// step has come that it waits in.
+pub(crate) const HIDDEN: u16 = 4;
+
+/// Before them, the same for each strand of the frame, which waits in no step.
+pub(crate) const OF_STRAND: u16 = 3;
 
 /// A flow, lowered for a ring.
 #[derive(Debug)]
@@ -120,7 +124,7 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     }
     let all = generated.registers;
     let deadlines = flow.scopes.iter().map(|scope| scope.depth + 1).max().unwrap_or(0);
-    let hidden = HIDDEN * (1 + flow.strands());
+    let hidden = HIDDEN + OF_STRAND * flow.strands();
     if u32::from(all) + u32::from(deadlines) + u32::from(hidden) + u32::from(chain.places) > NAMES {
         return Err(refuse(Reason::TooMuch("registers")));
     }
@@ -137,6 +141,7 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
         accepted: chain.accepted,
         id: chain.id,
         natives: chain.natives,
+        things: chain.things,
         futures: chain.futures,
     })))
 }

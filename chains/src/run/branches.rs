@@ -18,7 +18,7 @@ use chainring_runtime::time::{self, Alarm};
 use super::place::Place;
 use super::runner::{RUNS, Runner, count};
 use super::stop::Verdict;
-use crate::compile::HIDDEN;
+use crate::compile::OF_STRAND;
 use crate::compile::branches::Fork;
 use crate::compile::code::Exit;
 use crate::compile::flow::Pc;
@@ -161,7 +161,7 @@ impl<S: 'static> Runner<S> {
     /// The first of the registers that the runner keeps for a strand.
     fn kept_by(&self, strand: u16) -> u16 {
         let program = &self.program.0;
-        self.hidden() - program.deadlines - HIDDEN * (program.flow.strands() - strand)
+        self.hidden() - program.deadlines - OF_STRAND * (program.flow.strands() - strand)
     }
 
     fn keep_strand(&self, strand: &Strand<'_>, place: Place) {
@@ -197,7 +197,7 @@ impl<S: 'static> Runner<S> {
                 Exit::Finish | Exit::Call { .. } | Exit::Fetch { .. } | Exit::Store { .. } => {
                     unreachable!("`build` refuses it in a branch")
                 }
-                Exit::Arm { .. } | Exit::Disarm { .. } | Exit::Fork { .. } => {
+                Exit::Arm { .. } | Exit::Disarm { .. } | Exit::Fork { .. } | Exit::Sync { .. } => {
                     unreachable!("`build` refuses it in a branch")
                 }
             },

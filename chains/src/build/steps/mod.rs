@@ -6,6 +6,7 @@ mod control;
 mod file;
 mod io;
 mod socket;
+mod sync;
 
 pub use branches::Branches;
 pub(crate) use branches::MOST as MOST_BRANCHES;
@@ -13,3 +14,4 @@ pub use control::{AttemptStep, WhenStep};
 pub use file::{OpenStep, StatxStep};
 pub use io::TransferStep;
 pub use socket::FillStep;
+pub use sync::CommitStep;

@@ -83,6 +83,7 @@ fn stays(branch: u16, ops: &[u16], segments: &[u16], templates: &[Template], cod
         match code.ops[i] {
             Op::Jump { to } => op(to),
             Op::Unless { to, .. } | Op::UnlessWithin { to, .. } | Op::IfWithin { to, .. } => op(to) && behind,
+            Op::LoadAtMost { or, .. } => op(or) && op(i as u32 + 2),
             Op::Submit(to) => segment(to),
             Op::Leave(_) => true,
             _ => behind,
@@ -113,7 +114,9 @@ fn uses(branch: u16, ops: &[u16], segments: &[u16], templates: &[Template], code
 impl Uses {
     fn op(&mut self, op: &Op, code: &Code) {
         match *op {
-            Op::Load { order, at, .. } => self.read.push(at..at + order.width()),
+            Op::Load { order, at, .. } | Op::LoadAtMost { order, at, .. } => {
+                self.read.push(at..at + order.width())
+            }
             Op::LoadAt { start, room, .. } => self.read.push(start..start + room),
             Op::Store { order, at, .. } => self.written.push(at..at + order.width()),
             Op::StoreAt { start, room, .. } => self.written.push(start..start + room),

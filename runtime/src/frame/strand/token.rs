@@ -148,11 +148,12 @@ impl<'f> Strand<'f> {
     /// If the strand's branch has no such op.
     pub fn run(self, pc: u32) -> Result<(), (Strand<'f>, Interrupt)> {
         assert!(self.has(&self.region.branches.ops, pc as usize), "op {pc} is not of this branch");
+        let buffer = self.region.memory.buffer(self.index);
         // SAFETY: the op was just checked to be there, and of this branch, which it does not lead out of. This token is
         // the only one of the strand, of which nothing is in flight while it exists; there are no views while a frame
         // has strands; and other strands have nothing in flight that touches bytes which the ops of this branch change,
         // or changes bytes which they touch: that was checked when the frames were made.
-        let outcome = unsafe { self.region.execute(self.record, self.index, pc) };
+        let outcome = unsafe { self.region.execute(self.record, buffer, pc) };
         self.conclude(outcome)
     }
 
