@@ -66,7 +66,18 @@
 //! | `program`, `explain`, `dot` | the result, how it reads, and its graph |
 //! | `future` | what a `call_async` waits for |
 //! | `run` | frames at work: the runner, deadlines, exits, `spawn`, `serve` and its end |
-
+//! | `sync` | what frames, tasks and cores share: groups, logs, events |
+//!
+//! # To share without locks
+//!
+//! Two continuations of a core never run at once, so what one of them does between two operations nobody sees half done.
+//! For what takes longer, or leads beyond the core, there are things to be shared:
+//!
+//! - [`Group`] with [`serial`](Chain::serial): one frame at a time is inside of a block, in the order in which they came;
+//! - [`Event`] with [`wait`](Chain::wait) and [`notify`](Chain::notify): frames, tasks and cores tell each other that something
+//!   has happened, and each such word is taken once;
+//! - [`Log`] with [`commit`](Chain::commit): the records of many frames and tasks reach the disk by one write and one sync.
+//!
 //! # To add a step
 //!
 //! One that is an operation of the kernel's: a `Verb` in `chainring_runtime::frame` (its facts, what counts as its success,
@@ -93,13 +104,16 @@ mod names;
 mod native;
 mod program;
 mod run;
+mod sync;
 mod tree;
 
 pub use access::{
     Access, Item, OutboxMut, Read, RegMut, Stream, StreamMut, Value, Write, outbox, read, reg, stream, value,
     write,
 };
-pub use build::{AttemptStep, Chain, FillStep, Lowering, OpenStep, StatxStep, TransferStep, WhenStep};
+pub use build::{
+    AttemptStep, Chain, CommitStep, FillStep, Lowering, OpenStep, StatxStep, TransferStep, WhenStep,
+};
 pub use chainring_runtime::frame::{Blob, Order, Outbox as OutboxView};
 pub use chainring_runtime::op::openat2::OpenHow;
 pub use error::{BuildError, ChainError, ErrorKind, StartError};
@@ -109,3 +123,4 @@ pub use handle::{Buf, File, Outbox, Reg, Socket, Span, SpanLen, StreamBuf};
 pub use native::Flow;
 pub use program::Program;
 pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, ServeControl, Sockets, Spawner};
+pub use sync::{Commit, Event, Group, Log, OpenLog, Waiting};

@@ -82,6 +82,8 @@ pub(crate) struct Region {
     pub(super) memory: Memory,
     pub(super) templates: Box<[Template]>,
     pub(super) code: Code,
+    /// Whether the segment that was met last is one that code follows.
+    pub(super) computes: Cell<bool>,
     /// The frame that `advance` has left to the owner.
     pub(super) handover: Cell<Option<Handover>>,
     /// Why the code that has trapped last did so.
@@ -152,6 +154,7 @@ impl<R: Resume> Frames<R> {
                     memory,
                     templates,
                     code,
+                    computes: Cell::new(false),
                     handover: Cell::new(None),
                     trap: Cell::new(Trap::Division),
                     constants,
