@@ -128,7 +128,6 @@ fn run(steps: &[Step]) -> Result<(Seen, String), TestCaseError> {
         let start = time::now();
         c.sleep(0);
         Lowering { start, marks: 0, turn: None }.block(&mut c, steps);
-        // When it is over.
         let program = match c.build() {
             Ok(program) => program,
             Err(error) => return Err(TestCaseError::reject(error.to_string())),
@@ -220,7 +219,10 @@ impl Interpreter {
             }
             _ => {
                 let first = self.marks;
-                let went = self.look().is_break().then(|| self.look()).unwrap_or_else(|| self.do_step(step));
+                let went = match self.look() {
+                    Went::Continue(()) => self.do_step(step),
+                    late => late,
+                };
                 self.marks = first + marks(step);
                 went
             }
