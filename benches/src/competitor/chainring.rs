@@ -8,15 +8,19 @@ use chainring::net::TcpStream;
 use chainring::{Runtime, spawn};
 
 use super::framing::{Frames, Framing as _};
-use super::{Competitor, Part};
+use super::{Competitor, Part, chains};
 use crate::job::{executor, log, random_reads, small_files};
-use crate::workload::{ECHO, FRAMED};
+use crate::workload::{ECHO, FRAMED, HTTP};
 
 /// The connection as a chain.
 pub(super) static CHAIN: Competitor = Competitor {
     name: "chainring-chain",
     about: "chainring: a chain compiled to linked SQEs",
-    parts: &[(&ECHO, Part::Example("echo_chain")), (&FRAMED, Part::Example("framed_chain"))],
+    parts: &[
+        (&ECHO, Part::Example("echo_chain")),
+        (&FRAMED, Part::Example("framed_chain")),
+        (&HTTP, chains::HTTP_SHAPED),
+    ],
 };
 
 /// The connection as an `async fn`.
