@@ -10,10 +10,6 @@ mod framed;
 mod http;
 
 use super::{Competitor, Part};
-<<<<<<< HEAD
-use crate::job::{executor, log, lookup, random_reads, small_files};
-use crate::workload::{ECHO, FRAMED};
-=======
 use crate::job::{executor, log, lookup, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED, HTTP};
 
