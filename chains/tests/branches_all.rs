@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
-use chainring_chains::{Chain, ErrorKind, Expr, Flow, OpenHow, Reg, Socket, outbox as outbox_view};
+use chainring_chains::{Chain, ErrorKind, Expr, Flow, Group, OpenHow, Reg, Socket, outbox as outbox_view};
 use chainring_runtime::injector::Injector;
 use chainring_runtime::time::sleep;
 use chainring_runtime::{Builder, Capability, Runtime};
@@ -522,6 +522,55 @@ fn a_span_that_does_not_fit_and_a_division_by_zero_fail_their_branches() {
             let errno = if trap { libc::EDOM } else { libc::EMSGSIZE };
             assert_eq!((ended.text(), ended.session), (String::new(), vec![errno as u64]));
         }
+    }
+}
+
+#[test]
+fn a_group_is_left_when_the_branches_inside_of_it_fail_or_are_cancelled() {
+    let _alone = alone();
+    let dir = Dir::new();
+    let group = Group::new("files");
+    for (program, [file, other]) in lowered(|c| {
+        let (file, other, data, errno) = (c.file(), c.file(), c.buffer(8), c.reg());
+        c.set(errno, 0);
+        c.attempt(|c| {
+            c.serial(&group, |c| {
+                c.all(|b| {
+                    b.branch(|c| {
+                        c.read_exact_at(file, data.to(4), 0);
+                    });
+                    b.branch(|c| {
+                        c.read_exact_at(other, data.range(4..), 0);
+                    });
+                    b.branch(|c| c.sleep(1_000_000));
+                });
+            });
+        })
+        .on_error(errno, |c| c.sleep(0));
+        note(c, errno);
+        [file, other]
+    }) {
+        let runtime = Runtime::new().expect("a ring");
+        let (errnos, last) = runtime.block_on(async {
+            let spawner = program.start(8).expect("it starts");
+            let start = |bytes: &[u8]| {
+                let files = (dir.file("whole", b"whole"), dir.file("other", bytes));
+                let spawned = spawner.spawn(Notes::new(), |frame| {
+                    frame.file(file, files.0).file(other, files.1);
+                });
+                spawned.expect("there is room")
+            };
+            let (fails, cancelled, waits, last) =
+                (start(b"x"), start(b"whole"), start(b"whole"), start(b"whole"));
+            cancelled.cancel();
+            let mut errnos = Vec::new();
+            for frame in [fails, waits] {
+                errnos.extend(common::soon("a frame to end", frame).await.session);
+            }
+            (errnos, common::soon("the last frame to end", last).await.result)
+        });
+        assert_eq!(errnos, [libc::ENODATA as u64, 0]);
+        last.expect("it has had its turn");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `build()` refuses of branches, with the words that it uses.
 
-use chainring_chains::{Chain, Flow, OpenHow, read};
+use chainring_chains::{Chain, Event, Flow, Group, Log, OpenHow, read};
 
 /// What `build()` says of the chain that `steps` describes.
 fn refused(steps: impl FnOnce(&mut Chain<()>)) -> String {
@@ -44,6 +44,29 @@ fn steps_that_no_branch_can_have() {
         );
     });
     assert_eq!(text, at("3 (recv_exact)", "it may finish the frame"));
+    let text = refused(|c| {
+        let fetch = |(): &mut (), ()| async {};
+        beside(c, |c| c.sleep(1), |c| c.call_async((), fetch, (), |(), (), ()| Flow::Next));
+    });
+    assert_eq!(text, at("3 (call_async)", "a future is waited for with nothing of the frame in flight"));
+    let text = refused(|c| beside(c, |c| c.sleep(1), |c| c.within(1, |c| c.sleep(1))));
+    assert_eq!(text, at("3 (within)", "a deadline is the whole frame's, and stands around the branches"));
+    let waits = "it waits for others, or they for it, as a whole frame";
+    let (group, event, log) = (Group::new("group"), Event::new("event"), Log::new("log"));
+    let text = refused(|c| beside(c, |c| c.sleep(1), |c| c.serial(&group, |c| c.sleep(1))));
+    assert_eq!(text, at("3 (serial)", waits));
+    assert_eq!(refused(|c| beside(c, |c| c.sleep(1), |c| c.wait(&event))), at("3 (wait)", waits));
+    let text = refused(|c| {
+        let text = c.constant(b"text");
+        beside(
+            c,
+            |c| c.sleep(1),
+            |c| {
+                c.commit(&log, text.all());
+            },
+        );
+    });
+    assert_eq!(text, at("3 (commit)", waits));
     let nested = "branches do not branch again";
     let text = refused(|c| beside(c, |c| beside(c, |c| c.sleep(1), |c| c.sleep(1)), |c| c.sleep(1)));
     assert_eq!(text, at("2 (all)", nested));

@@ -380,8 +380,8 @@ fn branches_that_share_what_one_of_them_changes_are_refused() {
         assert_eq!(bulk(Bulk::Equal { to: 0, a: area(8, 8), b: area(4, 8) }), shared);
         assert_eq!(bulk(Bulk::Copy { to: area(16, 8), from: area(0, 8) }), shared);
         assert_eq!(bulk(Bulk::Copy { to: area(0, 8), from: area(16, 8) }), shared);
-        assert_eq!(bulk(Bulk::Compact { offset: 0, room: 8, from: 0, len: 1 }), shared);
-        assert_eq!(bulk(Bulk::Compact { offset: 8, room: 8, from: 0, len: 1 }), Ok(()));
+        assert_eq!(bulk(Bulk::Compact { offset: 0, room: 8, from: 0, len: 1, end: 2, left: 3 }), shared);
+        assert_eq!(bulk(Bulk::Compact { offset: 8, room: 8, from: 0, len: 1, end: 2, left: 3 }), Ok(()));
         // Registers are nobody's but this core's.
         let add = Op::BinaryBy { operator: Operator::Add, to: 0, a: 0, value: 1 };
         assert_eq!(beside([nop, nop], [Some(add), Some(add)], Vec::new()), Ok(()));
@@ -423,6 +423,9 @@ fn branches_that_lead_elsewhere_are_refused() {
         assert_eq!(with(Op::UnlessWithin { a: 0, low: 0, span: 1, to: 3 }, stays), leaves);
         assert_eq!(with(Op::IfWithin { a: 0, low: 0, span: 1, to: 3 }, stays), leaves);
         assert_eq!(with(Op::Submit(1), stays), leaves);
+        let load = |or| Op::LoadAtMost { order: Order::Be32, to: 0, at: 0, most: 1, or };
+        assert_eq!(with(load(1), stays), Ok(()));
+        assert_eq!(with(load(3), stays), leaves);
         assert_eq!(with(Op::Submit(0), stays), Ok(()));
         assert_eq!(with(Op::Leave(7), stays), Ok(()));
 

@@ -112,10 +112,11 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
                 segments.starts[pc] = Some(segments.all.len() as u16);
                 segments.all.push(segment);
             }
-            Inst::Jump(to) | Inst::Join(to) => work.push(*to),
+            Inst::Jump(to) => work.push(*to),
             Inst::Unless(_, to) | Inst::Branch(to) => work.extend([*to, pc + 1]),
             Inst::Fork(_) | Inst::InOrder | Inst::Pass => work.push(pc + 1),
-            Inst::Finish => {}
+            // What follows a fork is behind the last of its heads.
+            Inst::Finish | Inst::Join(_) => {}
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
             Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
             Inst::Sync(_) => work.push(pc + 1),
