@@ -13,19 +13,20 @@ impl<S: 'static> Chain<S> {
     /// # use chainring_chains::Chain;
     /// # let mut c = Chain::<()>::new("both");
     /// # let (left, right, data) = (c.socket(), c.socket(), c.buffer(64));
-    /// # c.copy(data.range(..32), data.range(32..)); c.set(c.reg(), 0);
-    /// # let mut c = Chain::<()>::new("both");
-    /// # let (left, right, data) = (c.socket(), c.socket(), c.buffer(64));
     /// c.all(|b| {
-    ///     b.branch(|c| { c.recv_exact(left, data.range(..32)); });
-    ///     b.branch(|c| { c.recv_exact(right, data.range(32..)); });
+    ///     b.branch(|c| {
+    ///         c.recv_exact(left, data.range(..32));
+    ///     });
+    ///     b.branch(|c| {
+    ///         c.recv_exact(right, data.range(32..));
+    ///     });
     /// });
     /// # c.build()?;
     /// # Ok::<(), chainring_chains::BuildError>(())
     /// ```
     ///
-    /// A branch does I/O, computes, loops, sleeps and attempts. It does not call native code, finish the frame, or branch
-    /// again. What one branch writes (a register, bytes, an outbox), opens or closes, no other one touches, and two of
+    /// A branch does I/O, computes, loops, sleeps and attempts. It does not call native code, finish the frame, branch
+    /// again, or wait in a group, for an event or a log; a deadline stands around the branches, and strikes all of them. What one branch writes (a register, bytes, an outbox), opens or closes, no other one touches, and two of
     /// them do not send, or receive, on the same socket: `build()` refuses that. Files are shared, as they are with
     /// everybody else.
     pub fn all(&mut self, branches: impl FnOnce(&mut Branches<'_, S>)) {
@@ -34,7 +35,9 @@ impl<S: 'static> Chain<S> {
 
     /// As [`all`](Chain::all), but goes on when `need` branches have succeeded. The others are cancelled at once, and
     /// their completions awaited, so that what they have read into can be used again; a peer that is slow need not answer.
-    /// When so many have failed that the rest is too few, the block fails with the error of the last of them.
+    /// When so many have failed that the rest is too few, the block fails with the error of the last of them. A connection
+    /// whose branch was given up is in the middle of an exchange: what its peer still answers is for whoever receives there
+    /// next.
     ///
     /// Which branches have succeeded nobody knows beforehand. So what a branch reads into a buffer counts as unwritten
     /// behind the block, and a register that it writes has what the branch wrote, or what it had before, which it must
@@ -99,7 +102,9 @@ impl<S: 'static> Chain<S> {
     ///         c.read_exact_at(from, block.to(len), at);
     ///         (block, at, len)
     ///     },
-    ///     |c, _, (block, at, len)| { c.write_all_at(to, block.to(len), at); },
+    ///     |c, _, (block, at, len)| {
+    ///         c.write_all_at(to, block.to(len), at);
+    ///     },
     /// );
     /// # c.build()?;
     /// # Ok::<(), chainring_chains::BuildError>(())
