@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use steps::{AttemptStep, CommitStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
+pub use steps::{AttemptStep, CommitStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep, WordStep};
 
 use crate::compile;
 use crate::error::BuildError;

@@ -71,6 +71,7 @@ impl Lowered {
             code: self.generated.code.clone(),
             constants: constants.clone(),
             outboxes,
+            words: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::code::{self, Code, Trap};
+use super::code::{self, Code, Trap, Word};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, FREE, Header, Memory, PARKED, Record, VACANT};
@@ -89,6 +89,8 @@ pub(crate) struct Region {
     /// What the kernel may read for any of the frames.
     pub(super) constants: Arc<[u8]>,
     pub(super) outboxes: Outboxes,
+    /// What code sees that is none of a frame's.
+    pub(super) words: Box<[Word]>,
     /// Segments that have succeeded as a whole.
     pub(super) advanced: Counter,
     free: Cell<u32>,
@@ -116,7 +118,7 @@ impl<R: Resume> Frames<R> {
         limit: u32,
         runner: R,
     ) -> Result<Rc<Self>, FramesError> {
-        let Plans { segments, code, constants, outboxes } = plans.into();
+        let Plans { segments, code, constants, outboxes, words } = plans.into();
         let core = Handle::current();
         let ring = &core.driver().ring;
         if !layout.is_nameable() {
@@ -136,7 +138,11 @@ impl<R: Resume> Frames<R> {
             Template::check(plan, &bounds).map_err(|error| FramesError::Plan { segment, error })
         };
         let templates = template::join(segments.iter().enumerate().map(template).collect::<Result<_, _>>()?);
-        let code = code::check(code, &layout, constant_bytes, segments.len()).map_err(FramesError::Code)?;
+        let code = code::check(code, &layout, constant_bytes, segments.len(), words.len());
+        let code = code.map_err(FramesError::Code)?;
+        if !words.iter().all(Word::is_there) {
+            return Err(FramesError::Code(PlanError::NoSuchHandle));
+        }
         let memory = Memory::reserve(&layout, limit.clamp(1, MAX_INDEX)).map_err(FramesError::Memory)?;
         let mut made = None;
         core.driver()
@@ -156,6 +162,7 @@ impl<R: Resume> Frames<R> {
                     trap: Cell::new(Trap::Division),
                     constants,
                     outboxes: Outboxes::new(outboxes),
+                    words: words.into(),
                     advanced,
                     free,
                     live,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::code::Code;
+use super::code::{Code, Word};
 use super::verb::Verb;
 
 /// The length of a span.
@@ -114,6 +114,8 @@ pub struct Plans {
     pub constants: Arc<[u8]>,
     /// Outboxes that each frame has.
     pub outboxes: u16,
+    /// Words that code sees and that others see too.
+    pub words: Vec<Word>,
 }
 
 impl<P: Into<Vec<Plan>>> From<P> for Plans {

@@ -6,9 +6,11 @@ mod file;
 mod io;
 mod socket;
 mod sync;
+mod words;
 
 pub use control::{AttemptStep, WhenStep};
 pub use file::{OpenStep, StatxStep};
 pub use io::TransferStep;
 pub use socket::FillStep;
 pub use sync::CommitStep;
+pub use words::WordStep;
