@@ -92,5 +92,5 @@ pub use expr::{Cond, Expr};
 pub use handle::{Buf, File, Outbox, Reg, Socket, Span, SpanLen, StreamBuf, Target, Word};
 pub use native::Flow;
 pub use program::Program;
-pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, Sockets, Spawner};
+pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, ServeControl, Sockets, Spawner};
 pub use sync::{Atomic, Commit, Event, Group, Log, OpenLog, Shared, Waiting};
