@@ -148,11 +148,11 @@ pub(super) struct Flattener<'c> {
     /// Registers given out so far; more are taken behind them.
     pub(super) regs: u16,
     pub(super) constants: Vec<u8>,
-    lines: Vec<Line>,
+    pub(super) lines: Vec<Line>,
     loops: Vec<Loop>,
     handler: Option<Handler>,
     /// The group whose block is being flattened.
-    group: Option<u16>,
+    pub(super) group: Option<u16>,
     scopes: Vec<Scope>,
     scope: Option<u16>,
 }
@@ -194,11 +194,11 @@ impl<'c> Flattener<'c> {
         Ok(Flow { lines: std::mem::take(&mut self.lines), scopes: std::mem::take(&mut self.scopes) })
     }
 
-    fn block(&mut self, block: &Block) -> Result<(), BuildError> {
+    pub(super) fn block(&mut self, block: &Block) -> Result<(), BuildError> {
         block.iter().try_for_each(|step| self.step(step))
     }
 
-    fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
+    pub(super) fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
         let (handler, scope, group) = (self.handler, self.scope, self.group);
         let (number, name) = (step.number, step.name);
         self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler, scope, group });
@@ -299,28 +299,6 @@ impl<'c> Flattener<'c> {
         Ok(())
     }
 
-    fn serial(&mut self, step: &Step, group: u16, body: &Block) -> Result<(), BuildError> {
-        if self.group.is_some() {
-            return Err(self.refuse(step, Reason::GroupInside));
-        }
-        // It waits outside: a frame that ends there holds nothing.
-        self.push(step, Inst::Sync(Sync::Enter(group)), true);
-        self.group = Some(group);
-        let start = self.lines.len();
-        self.block(body)?;
-        for line in &self.lines[start..] {
-            let waits_for_peer = matches!(&line.inst, Inst::Io(io) if !io.place.file && io.verb != Verb::Nop);
-            let waits = matches!(&line.inst, Inst::Sync(sync) if sync.waits_for_others());
-            if waits_for_peer || waits {
-                let step = Some((line.step, line.name));
-                return Err(BuildError { chain: self.chain.clone(), step, reason: Reason::PeerInside });
-            }
-        }
-        self.push(step, Inst::Sync(Sync::Leave(group)), false);
-        self.group = None;
-        Ok(())
-    }
-
     fn jump(&mut self, step: &Step) -> Result<(), BuildError> {
         let Some(innermost) = self.loops.last() else {
             return Err(self.refuse(step, Reason::NoLoop));
@@ -342,7 +320,7 @@ impl<'c> Flattener<'c> {
         Ok(())
     }
 
-    fn refuse(&self, step: &Step, reason: Reason) -> BuildError {
+    pub(super) fn refuse(&self, step: &Step, reason: Reason) -> BuildError {
         BuildError { chain: self.chain.clone(), step: Some((step.number, step.name)), reason }
     }
 

@@ -26,6 +26,7 @@ mod live;
 pub(crate) mod paths;
 mod scope;
 pub(crate) mod segment;
+mod serial;
 
 use std::sync::Arc;
 
