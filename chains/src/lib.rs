@@ -26,6 +26,36 @@
 //! # Ok::<(), chainring_chains::BuildError>(())
 //! ```
 //!
+//! # Time, futures, and the end
+//!
+//! [`within`](Chain::within) bounds a block, whatever is in it: a peer that sends a byte a second, a loop, a future.
+//! [`call_async`](Chain::call_async) runs a future as a step, for what no step does. [`Serve::control`] stops a server and
+//! [drains](ServeControl::drain) its connections.
+//!
+//! ```
+//! use std::time::Duration;
+//! use chainring_chains::Chain;
+//!
+//! let mut c = Chain::<()>::new("patient for five seconds");
+//! let (sock, len, errno) = (c.accepted(), c.reg(), c.reg());
+//! let (head, body, sorry) = (c.buffer(4), c.buffer(1024), c.constant(b"too slow"));
+//! c.attempt(|c| {
+//!     c.within(Duration::from_secs(5), |c| {
+//!         c.recv_exact(sock, head.all());
+//!         c.set(len, head.be32(0));
+//!         c.recv_exact(sock, body.to(len));
+//!     });
+//!     c.send_all(sock, body.to(len));
+//! })
+//! .on_error(errno, |c| {
+//!     c.when(errno.eq(libc::ETIMEDOUT as u64), |c| {
+//!         c.send_all(sock, sorry.all());
+//!     });
+//! });
+//! c.build()?;
+//! # Ok::<(), chainring_chains::BuildError>(())
+//! ```
+//!
 //! # Where a line lives
 //!
 //! | folder or file | what it is |
@@ -34,7 +64,8 @@
 //! | `build` | the builder, which records a tree of steps: `steps/` has a file for each thing that they are about |
 //! | `compile` | tree, flow, effects, checks, hoisting, segments, code |
 //! | `program`, `explain`, `dot` | the result, how it reads, and its graph |
-//! | `run` | frames at work: the runner, exits, `spawn`, `serve` |
+//! | `future` | what a `call_async` waits for |
+//! | `run` | frames at work: the runner, deadlines, exits, `spawn`, `serve` and its end |
 //! | `sync` | what frames, tasks and cores share: groups, logs, events, words |
 //!
 //! # To share without locks

@@ -1,9 +1,10 @@
 //! What a core is made of, and how code that runs on it finds it.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
 use std::io;
 use std::ptr::{self, NonNull};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -70,6 +71,23 @@ thread_local! {
 #[derive(Clone)]
 pub struct Handle(pub(super) Rc<Core>);
 
+/// Which core something belongs to. Keeps the core's address from being another's, and nothing else of it.
+#[derive(Clone)]
+pub(crate) struct Identity(Weak<Core>);
+
+impl Identity {
+    /// Whether the thread runs it at the moment.
+    pub(crate) fn is_current(&self) -> bool {
+        CURRENT.try_with(Cell::get).is_ok_and(|core| ptr::eq(core, self.0.as_ptr()))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
 impl Handle {
     /// The core that this thread runs at the moment.
     ///
@@ -123,6 +141,11 @@ impl Handle {
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
         CURRENT.try_with(Cell::get).is_ok_and(|core| ptr::eq(core, Rc::as_ptr(&self.0)))
+    }
+
+    /// Which core this is, for what is not to keep it.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity(Rc::downgrade(&self.0))
     }
 
     #[inline]

@@ -35,6 +35,7 @@ mod yields;
 
 pub(crate) use self::core::Core;
 pub use self::core::Handle;
+pub(crate) use self::core::Identity;
 pub use blocking::spawn_blocking;
 pub use budget::consume_budget;
 pub use builder::Builder;

@@ -115,9 +115,15 @@ impl Remote {
     /// Has the core's ring watch the bell, if it does not yet. False if there was no room: the core must not
     /// sleep then.
     pub(super) fn arm_bell(&self, driver: &Driver) -> bool {
-        let armed = self.armed.load(Ordering::Relaxed) || driver.push(bell::entry(self.bell.raw()));
+        let armed = self.is_armed() || driver.push(bell::entry(self.bell.raw()));
         self.armed.store(armed, Ordering::Relaxed);
         armed
+    }
+
+    /// Whether the core's ring watches the bell.
+    #[inline]
+    pub(super) fn is_armed(&self) -> bool {
+        self.armed.load(Ordering::Relaxed)
     }
 
     /// The ring's watch has ended because the bell was rung.

@@ -6,6 +6,7 @@
 //! destructor's, costs at most the rest of the turn: it is caught, counted, and the next turn goes on where
 //! this one was. (Panics of tasks do not get that far: they go into their `JoinError`.)
 
+use std::io;
 use std::time::Duration;
 
 use super::Handle;
@@ -24,6 +25,34 @@ impl Core {
     /// See the module's documentation. It sleeps only if nothing at all is ready.
     pub(super) fn turn(&self) {
         self.driver.counters.turns.add(1);
+        // Most turns of a core that runs chains: what frames do next, they have submitted as their completions were met.
+        if self.is_quiet() && self.remote.is_armed() {
+            self.sleep_quietly();
+        } else {
+            self.work_and_enter();
+        }
+        self.after_enter();
+    }
+
+    /// Submits and waits for a completion, with the bell watched; what can have become ready meanwhile has come from another
+    /// thread.
+    #[inline]
+    fn sleep_quietly(&self) {
+        self.driver.counters.sleeps.add(1);
+        self.remote.fall_asleep();
+        self.enter(if self.remote.is_empty() { Wait::Forever } else { Wait::No });
+        self.remote.get_up();
+    }
+
+    /// Whether there is nothing to do but to submit and to wait. Each of these is a look at a word; what a word stands for is
+    /// looked at in `work_and_enter`.
+    #[inline]
+    fn is_quiet(&self) -> bool {
+        !self.has_ready() && self.remote.is_empty() && self.timers.is_empty() && !self.driver.has_chores()
+    }
+
+    /// Runs what is ready, then enters: to sleep if nothing has become ready by that.
+    fn work_and_enter(&self) {
         let mut next = None;
         let whole = self.caught(|| {
             self.scheduler.run(TASKS_A_TURN, &self.driver.counters.polls);
@@ -45,7 +74,6 @@ impl Core {
         } else {
             self.sleep([next, next_cancel].into_iter().flatten().min());
         }
-        self.after_enter();
     }
 
     /// Takes what other threads have sent, as much as there is now.
@@ -87,10 +115,10 @@ impl Core {
         self.remote.get_up();
     }
 
+    #[inline]
     fn enter(&self, wait: Wait) {
         if let Err(error) = self.driver.ring.submit_and_wait(wait) {
-            // Bad descriptor, bad address: the ring itself is broken, and no operation can complete.
-            panic!("io_uring_enter failed: {error}");
+            broken(&error);
         }
     }
 
@@ -175,4 +203,10 @@ impl Core {
             self.after_enter();
         }
     }
+}
+
+/// Bad descriptor, bad address: the ring itself is broken, and no operation can complete.
+#[cold]
+fn broken(error: &io::Error) -> ! {
+    panic!("io_uring_enter failed: {error}");
 }

@@ -12,6 +12,7 @@
 #[allow(unsafe_code)]
 mod completion;
 pub(crate) mod facts;
+mod flags;
 mod future;
 mod list;
 #[allow(unsafe_code)]
