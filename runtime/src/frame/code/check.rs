@@ -94,9 +94,9 @@ impl Check<'_> {
                 there(usize::from(on_word.word()) < self.words)?;
                 on_word.registers().try_for_each(|register| self.register(register))
             }
-            Bulk::Compact { offset, room, from, len } => {
+            Bulk::Compact { offset, room, from, len, end, left } => {
                 self.bytes(*offset, *room)?;
-                self.registers([from, len])
+                self.registers([from, len, end, left])
             }
         }
     }
