@@ -9,7 +9,7 @@ use chainring::{Runtime, spawn};
 
 use super::framing::{Frames, Framing as _};
 use super::{Competitor, Part, chains};
-use crate::job::{executor, log, random_reads, small_files};
+use crate::job::{executor, log, lookup, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED, HTTP};
 
 /// The connection as a chain.
@@ -19,6 +19,8 @@ pub(super) static CHAIN: Competitor = Competitor {
     parts: &[
         (&ECHO, Part::Example("echo_chain")),
         (&FRAMED, Part::Example("framed_chain")),
+        (&lookup::CACHED, Part::Work(lookup::by_chain::cached)),
+        (&lookup::DIRECT, Part::Work(lookup::by_chain::direct)),
         (&HTTP, chains::HTTP_SHAPED),
     ],
 };
@@ -34,6 +36,8 @@ pub(super) static AWAIT: Competitor = Competitor {
         (&log::LOG, Part::Work(log::chainring::run)),
         (&random_reads::CACHED, Part::Work(random_reads::chainring::cached)),
         (&random_reads::DIRECT, Part::Work(random_reads::chainring::direct)),
+        (&lookup::CACHED, Part::Work(lookup::chainring::cached)),
+        (&lookup::DIRECT, Part::Work(lookup::chainring::direct)),
         (&executor::NOP, Part::Work(executor::chainring::nops)),
         (&executor::SPAWN, Part::Work(executor::chainring::spawns)),
         (&executor::TIMERS, Part::Work(executor::chainring::timers)),

@@ -37,6 +37,8 @@ pub(crate) enum Exit {
     Store { line: Pc, next: u32 },
     /// Sleeps for as many nanoseconds as the register says; code goes on at the op.
     Sleep { time: u16, next: u32 },
+    /// The step of this line on something shared; code goes on at the op.
+    Sync { line: Pc, next: u32 },
     /// Starts the deadline of this depth, as many nanoseconds from now as the register says; code goes on at the op.
     Arm { time: u16, depth: u16, next: u32 },
     /// Ends the deadlines of this depth and deeper; code goes on at the op.
@@ -150,6 +152,10 @@ impl Generator<'_> {
                 let time = self.operand(&time.0, 0);
                 let next = self.here() + 1;
                 self.exit(Exit::Sleep { time, next });
+            }
+            Inst::Sync(_) => {
+                let next = self.here() + 1;
+                self.exit(Exit::Sync { line, next });
             }
             Inst::Fetch(future, _) => {
                 let next = self.here() + 1;

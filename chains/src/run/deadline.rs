@@ -10,7 +10,7 @@
 //!                      failed by itself                  -> at the handler of that error
 //! parked                                                 -> at the line where it is to go on
 //!
-//! it strikes if that line stands under a deadline whose alarm is over; of several, the outermost
+//! it strikes if the next step there stands under a deadline whose alarm is over; of several, the outermost
 //! ```
 //!
 //! A block is left through its `Disarm`, through a handler further out, or by the end of the frame, and each of them stops
@@ -82,6 +82,8 @@ impl<S: 'static> Runner<S> {
     #[cold]
     fn strike<'f>(&self, frame: Frame<'f>, line: Pc, done: u32) -> Checked<'f> {
         let (flow, core) = (&self.program.0.flow, Handle::current());
+        // A block that has nothing left to do was in time.
+        let line = flow.next_step(line);
         let is_over = |depth| {
             let bits = frame.registers().get(self.alarm(depth));
             !core.alarm_waits(Alarm::from_bits(bits))

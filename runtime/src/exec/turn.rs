@@ -86,6 +86,7 @@ impl Core {
             match message {
                 Message::Wake(task) => self.scheduler.take_remote(task),
                 Message::Call(call) => call(&Handle::current()),
+                Message::Post(post) => post.arrive(&Handle::current()),
             }
         }
     }
@@ -156,6 +157,9 @@ impl Core {
         self.caught(|| self.driver.forget_owners());
         self.drain_tasks();
         self.drain_ring();
+        self.caught(|| self.locals.clear());
+        self.drain_tasks();
+        self.drain_ring();
         self.driver.close_door();
         self.caught(|| self.timers.clear());
         // Other threads may still send until here, and what they sent refers to the queue it is in.
@@ -189,8 +193,9 @@ impl Core {
                 self.driver.run_ready();
             });
             let next_cancel = self.driver.ask_cancels();
+            // What has just run may have been the last: then nothing will come.
             let wait = match next_cancel {
-                _ if !whole || self.driver.has_ready() => Wait::No,
+                _ if !whole || self.driver.has_ready() || self.driver.is_drained() => Wait::No,
                 Some(limit) => Wait::AtMost(limit),
                 None => Wait::Forever,
             };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::code::{self, Code, Trap};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
-use super::memory::{ASKED, CANCELLING, FREE, Header, Memory, PARKED, Record, VACANT};
+use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED, Record, VACANT};
 use super::outbox::Outboxes;
 use super::plan::{PlanError, Plans};
 use super::template::{self, Bounds, Template};
@@ -206,6 +206,16 @@ impl<R: Resume> Frames<R> {
         }
     }
 
+    /// [Cancels](Frames::cancel) every frame that is in use.
+    pub fn cancel_all(&self) {
+        for index in 0..self.region.memory.accessible() {
+            let record = self.region.memory.record(index);
+            if !record.header().has(FREE) {
+                self.region.cancel(record);
+            }
+        }
+    }
+
     /// No frame will be allocated any more; once the last one is free, the runtime lets go of this value.
     pub fn retire(&self) {
         // Once: afterwards the owner's number may be another's.
@@ -302,8 +312,8 @@ impl Region {
         let header = record.header();
         header.segment.set(segment);
         header.counted.set(completions);
-        if header.has(CANCELLING) {
-            // Cancelled between two segments: what was just submitted is cancelled in turn.
+        if header.has(CANCELLING | INTERRUPTED) {
+            // Between two segments: what was just submitted is cancelled in turn.
             self.ask(record);
         }
     }
@@ -384,12 +394,7 @@ impl<R: Resume> Owner for Frames<R> {
     }
 
     fn shut_down(&self) {
-        for index in 0..self.region.memory.accessible() {
-            let record = self.region.memory.record(index);
-            if !record.header().has(FREE) {
-                self.region.cancel(record);
-            }
-        }
+        self.cancel_all();
     }
 
     fn is_idle(&self) -> bool {

@@ -10,7 +10,7 @@ mod framed;
 mod http;
 
 use super::{Competitor, Part};
-use crate::job::{executor, log, random_reads, small_files};
+use crate::job::{executor, log, lookup, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED, HTTP};
 
 pub(super) static COMPETITOR: Competitor = Competitor {
@@ -24,6 +24,8 @@ pub(super) static COMPETITOR: Competitor = Competitor {
         (&log::LOG, Part::Work(log::raw::run)),
         (&random_reads::CACHED, Part::Work(random_reads::raw::cached)),
         (&random_reads::DIRECT, Part::Work(random_reads::raw::direct)),
+        (&lookup::CACHED, Part::Work(lookup::raw::cached)),
+        (&lookup::DIRECT, Part::Work(lookup::raw::direct)),
         (&executor::NOP, Part::Work(executor::raw::nops)),
     ],
 };
