@@ -5,6 +5,7 @@
 
 mod blocking;
 mod chainring;
+mod chains;
 mod epoll;
 mod framing;
 mod peers;
@@ -26,6 +27,7 @@ use crate::workload::Workload;
 /// Every competitor, in the order of the tables.
 pub(crate) static ALL: &[&Competitor] = &[
     &chainring::CHAIN,
+    &chains::SINGLE,
     &chainring::AWAIT,
     &raw_linked::COMPETITOR,
     &raw_mapped::COMPETITOR,

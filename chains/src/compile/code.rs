@@ -219,6 +219,8 @@ impl Generator<'_> {
                 room: stream.buf.len,
                 from: stream.from.index,
                 len: stream.len.index,
+                end: stream.end.index,
+                left: stream.room.index,
             }),
         }
     }

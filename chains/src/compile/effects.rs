@@ -106,7 +106,7 @@ fn of_compute(compute: &Compute, visit: &mut impl FnMut(Effect)) {
         Compute::Compact(stream) => {
             [stream.from, stream.len].into_iter().for_each(|reg| visit(Reads(reg)));
             visit(WritesBytes(stream.buf.all()));
-            visit(Writes(stream.from));
+            [stream.from, stream.end, stream.room].into_iter().for_each(|reg| visit(Writes(reg)));
         }
     }
 }

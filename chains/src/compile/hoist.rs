@@ -91,7 +91,8 @@ fn can_trap(compute: &Compute) -> bool {
             let fixed = |len| matches!(len, SpanLen::Fixed(_));
             to.start.is_some() || from.start.is_some() || to.len != from.len || !fixed(to.len)
         }
-        Compute::Compact(_) => true,
+        // What does not fit is found out by the receive behind it.
+        Compute::Compact(_) => false,
     }
 }
 

@@ -88,9 +88,9 @@ impl Check<'_> {
                 self.area(area)?;
                 self.register(to)
             }
-            Bulk::Compact { offset, room, from, len } => {
+            Bulk::Compact { offset, room, from, len, end, left } => {
                 self.bytes(*offset, *room)?;
-                self.registers([from, len])
+                self.registers([from, len, end, left])
             }
         }
     }

@@ -187,20 +187,27 @@ impl Region {
                 register(*to).set(at as u64);
             }
             Bulk::Hash { to, area } => register(*to).set(hash(view(area)?)),
-            Bulk::Compact { offset, room, from, len } => {
+            Bulk::Compact { offset, room, from, len, end, left } => {
                 let (start, count, room) = (register(*from).get(), register(*len).get(), u64::from(*room));
-                let end = start.saturating_add(count);
-                if end > room || count == room {
-                    return Err(Trap::Bounds { end: end.max(room + 1), room: room as u32 });
+                let mut behind = start.saturating_add(count);
+                if behind > room {
+                    register(*end).set(start);
+                    register(*left).set(u64::MAX);
+                    return Ok(());
                 }
-                if count == 0 || end == room {
-                    // SAFETY: both lie inside the room, which was checked to lie inside the frame's bytes.
-                    unsafe {
-                        let front = bytes.add(*offset as usize);
-                        front.copy_from(front.add(start as usize), count as usize);
+                if count == 0 || behind == room {
+                    if count > 0 && start > 0 {
+                        // SAFETY: both lie inside the room, which was checked to lie inside the frame's bytes.
+                        unsafe {
+                            let front = bytes.add(*offset as usize);
+                            front.copy_from(front.add(start as usize), count as usize);
+                        }
                     }
                     register(*from).set(0);
+                    behind = count;
                 }
+                register(*end).set(behind);
+                register(*left).set((room - behind).max(1));
             }
         }
         Ok(())
