@@ -8,6 +8,7 @@ use crate::compile::flow::{Flow, Inst, Io, Pc, io};
 use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
 use crate::expr::{Expr, Node, name};
+use crate::sync::Things;
 use crate::tree::{Compute, OnEnd};
 
 /// A report that prints as text: each segment with its members, its submissions and completions, why it ends
@@ -20,6 +21,7 @@ pub struct Explain<'p> {
     layout: Layout,
     registers: u16,
     segments: Segments,
+    things: &'p Things,
     /// Whether the ring skips the completions of members that succeed.
     skips: bool,
 }
@@ -31,9 +33,10 @@ impl<'p> Explain<'p> {
         layout: Layout,
         registers: u16,
         segments: Segments,
+        things: &'p Things,
         skips: bool,
     ) -> Self {
-        Explain { name, flow, layout, registers, segments, skips }
+        Explain { name, flow, layout, registers, segments, things, skips }
     }
 
     /// How many segments there are.
@@ -153,6 +156,7 @@ impl<'p> Explain<'p> {
                     parts.push(format!("ensure {cond} else \"{error}\" #{number}"));
                 }
                 Inst::Call(..) => parts.push(format!("call #{number}")),
+                Inst::Sync(sync) => parts.push(format!("{} #{number}", self.things.tell(sync))),
             }
             pc += 1;
         };

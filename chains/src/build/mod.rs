@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use steps::{AttemptStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
+pub use steps::{AttemptStep, CommitStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
 
 use crate::compile;
 use crate::error::BuildError;
@@ -14,6 +14,7 @@ use crate::future::CallAsync;
 use crate::handle::{Buf, BuilderId, File, Outbox, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
+use crate::sync::Things;
 use crate::tree::{Block, Kind, Step};
 
 /// A chain under construction, for connections with a session of type `S`.
@@ -41,6 +42,8 @@ pub struct Chain<S> {
     /// What `statx` answers into.
     pub(crate) statx: Option<Buf>,
     pub(crate) natives: Vec<Native<S>>,
+    /// What it shares with others.
+    pub(crate) things: Things,
     pub(crate) futures: Vec<CallAsync<S>>,
     pub(crate) lowering: Lowering,
     session: PhantomData<fn(S)>,
@@ -76,6 +79,7 @@ impl<S: 'static> Chain<S> {
             outboxes: 0,
             statx: None,
             natives: Vec::new(),
+            things: Things::default(),
             futures: Vec::new(),
             lowering: Lowering::Chosen,
             session: PhantomData,

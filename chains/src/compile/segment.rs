@@ -113,6 +113,7 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
             Inst::Finish => {}
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
             Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
+            Inst::Sync(_) => work.push(pc + 1),
         }
     }
     segments

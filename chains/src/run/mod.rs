@@ -15,6 +15,7 @@ mod serve;
 mod sessions;
 mod spawn;
 mod stop;
+mod wait;
 
 pub use control::ServeControl;
 pub use exit::{Exit, Sockets};

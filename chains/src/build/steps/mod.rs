@@ -5,8 +5,10 @@ mod control;
 mod file;
 mod io;
 mod socket;
+mod sync;
 
 pub use control::{AttemptStep, WhenStep};
 pub use file::{OpenStep, StatxStep};
 pub use io::TransferStep;
 pub use socket::FillStep;
+pub use sync::CommitStep;
