@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::code::{Code, Word};
+use super::strand::Fork;
 use super::verb::Verb;
 
 /// The length of a span.
@@ -116,6 +117,8 @@ pub struct Plans {
     pub outboxes: u16,
     /// Words that code sees and that others see too.
     pub words: Vec<Word>,
+    /// Where a frame goes several ways at once: which segments and ops each of them has for itself.
+    pub forks: Vec<Fork>,
 }
 
 impl<P: Into<Vec<Plan>>> From<P> for Plans {
