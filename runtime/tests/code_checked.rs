@@ -133,7 +133,10 @@ fn bytes_that_are_not_there() {
         ] {
             assert_eq!(op(Op::LoadAt { order, to: 0, index: 1, start, room }), expected);
             assert_eq!(op(Op::StoreAt { order, from: 0, index: 1, start, room }), expected);
-            assert_eq!(bulk(Bulk::Compact { offset: start, room, from: 0, len: 1, end: 0, left: 1 }), expected);
+            assert_eq!(
+                bulk(Bulk::Compact { offset: start, room, from: 0, len: 1, end: 0, left: 1 }),
+                expected
+            );
         }
     });
 }

@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use steps::{AttemptStep, CommitStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
+pub(crate) use steps::MOST_BRANCHES;
+pub use steps::{AttemptStep, Branches, CommitStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
 
 use crate::compile;
 use crate::error::BuildError;

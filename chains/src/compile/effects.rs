@@ -44,6 +44,7 @@ pub(crate) fn effects(inst: &Inst, visit: &mut impl FnMut(Effect)) {
             touches.iter().for_each(|touch| read_by_call(touch, visit));
             touches.iter().for_each(|touch| written_by_call(touch, visit));
         }
+        Inst::Fork(_) | Inst::Branch(_) | Inst::InOrder | Inst::Pass | Inst::Join(_) => {}
         Inst::Sync(sync) => of_sync(sync, visit),
         Inst::Jump(_) | Inst::Disarm(_) | Inst::Finish => {}
     }

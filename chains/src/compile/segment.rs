@@ -84,6 +84,10 @@ pub(crate) enum Boundary {
     Depends(&'static str),
     /// The chain ends.
     End,
+    /// The branch ends, or the turn.
+    Branch,
+    /// The turns before this one come first.
+    InOrder,
     /// Every step by itself was asked for.
     Forced,
 }
@@ -109,8 +113,10 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
                 segments.all.push(segment);
             }
             Inst::Jump(to) => work.push(*to),
-            Inst::Unless(_, to) => work.extend([*to, pc + 1]),
-            Inst::Finish => {}
+            Inst::Unless(_, to) | Inst::Branch(to) => work.extend([*to, pc + 1]),
+            Inst::Fork(_) | Inst::InOrder | Inst::Pass => work.push(pc + 1),
+            // What follows a fork is behind the last of its heads.
+            Inst::Finish | Inst::Join(_) => {}
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
             Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
             Inst::Sync(_) => work.push(pc + 1),
@@ -138,6 +144,8 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
                 Inst::Finish => Boundary::End,
                 Inst::Arm(..) => Boundary::Arms,
                 Inst::Disarm(_) => Boundary::Disarms,
+                Inst::Join(_) | Inst::Pass => Boundary::Branch,
+                Inst::InOrder => Boundary::InOrder,
                 _ => Boundary::Compute(flow.lines[next].name),
             };
         }
@@ -210,6 +218,8 @@ impl fmt::Display for Boundary {
             Boundary::Depends(name) => {
                 write!(f, "what `{name}` works on is known only when the steps before it are done")
             }
+            Boundary::Branch => write!(f, "its branch or turn ends"),
+            Boundary::InOrder => write!(f, "what follows waits for the turns before this one"),
             Boundary::End => write!(f, "the chain ends"),
             Boundary::Forced => write!(f, "single lowering was asked for"),
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::code::Code;
+use super::strand::Fork;
 use super::verb::Verb;
 
 /// The length of a span.
@@ -114,6 +115,8 @@ pub struct Plans {
     pub constants: Arc<[u8]>,
     /// Outboxes that each frame has.
     pub outboxes: u16,
+    /// Where a frame goes several ways at once: which segments and ops each of them has for itself.
+    pub forks: Vec<Fork>,
 }
 
 impl<P: Into<Vec<Plan>>> From<P> for Plans {

@@ -27,9 +27,8 @@ pub(super) const HTTP_SHAPED: Part =
     Part::Serve(|listener| serve(listener, http::program(Lowering::default())));
 
 fn serve(listener: TcpListener, program: Program<()>) -> io::Result<()> {
-    Runtime::new()?.block_on(async {
-        program.serve(chainring::net::TcpListener::from_std(listener), |_| ()).await
-    })
+    Runtime::new()?
+        .block_on(async { program.serve(chainring::net::TcpListener::from_std(listener), |_| ()).await })
 }
 
 /// As examples/echo_chain.rs.

@@ -1,5 +1,6 @@
 //! The steps of a chain, by what they are about.
 
+mod branches;
 mod compute;
 mod control;
 mod file;
@@ -7,6 +8,8 @@ mod io;
 mod socket;
 mod sync;
 
+pub use branches::Branches;
+pub(crate) use branches::MOST as MOST_BRANCHES;
 pub use control::{AttemptStep, WhenStep};
 pub use file::{OpenStep, StatxStep};
 pub use io::TransferStep;

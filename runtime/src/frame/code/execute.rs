@@ -17,7 +17,8 @@ impl Region {
     /// # Safety
     /// - `pc` must be the place of an op;
     /// - `record` must be the record of an accessible frame and `buffer` the first of its bytes, nothing of the frame in
-    ///   flight, and no view of it lent.
+    ///   flight, and no view of it lent. (For a strand: nothing in flight that touches what the ops of its branch change,
+    ///   or changes what they touch.)
     #[inline(always)]
     pub(in crate::frame) unsafe fn execute(&self, record: Record, buffer: NonNull<u8>, pc: u32) -> Outcome {
         let bytes = buffer.as_ptr();
