@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use super::code::{Outcome, Trap};
 use super::frames::Region;
 use super::memory::{PARTIAL, Record};
-use super::template::{Address, Member, NO_CODE, NONE, Template};
+use super::template::{Address, Member, NO_CODE, NO_OUTBOX, NONE, Template};
 use super::token::Frame;
 use super::verb::Moves;
 use super::wide::Part;
@@ -308,6 +308,9 @@ impl Region {
                 // SAFETY: a template's words were checked against the layout of this region.
                 unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
                 left = ahead;
+                if template.outbox != NO_OUTBOX {
+                    self.empty(index, template.outbox);
+                }
                 let buffer = self.memory.buffer(index);
                 // SAFETY: a template's code was checked to be an op; the one completion of the frame has come, and no
                 // token of it is out.

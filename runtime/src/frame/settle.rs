@@ -178,7 +178,7 @@ impl Region {
     }
 
     /// Empties an outbox of a frame of which nothing is in flight.
-    fn empty(&self, index: usize, outbox: u16) {
+    pub(super) fn empty(&self, index: usize, outbox: u16) {
         // SAFETY: nothing of the frame is in flight, or nothing of the strand whose outbox it alone is, and no token of the
         // frame is out that could have lent it. What is dropped runs no foreign code.
         unsafe { &mut *self.outboxes.get(index, outbox) }.clear();

@@ -20,6 +20,8 @@ use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
 pub(super) const NONE: u16 = u16::MAX;
 /// Stands for "no code".
 pub(super) const NO_CODE: u32 = u32::MAX;
+/// Stands for "no outbox".
+pub(super) const NO_OUTBOX: u16 = u16::MAX;
 /// The size of `struct open_how`.
 const OPEN_HOW: u32 = 24;
 
@@ -69,6 +71,8 @@ pub(super) struct Wide {
     pub(super) off: Off,
     /// Word 5.
     pub(super) index: u64,
+    /// Whether there is nothing to it but that start: bytes of the frame are transferred, and words 1 and 5 are zero.
+    pub(super) only_starts: bool,
 }
 
 /// What word 2 is.
@@ -117,9 +121,11 @@ pub(super) struct Template {
     pub(super) successor: u16,
     /// The same, if it can be submitted where a completion is met, by the shortest way.
     pub(super) then: u16,
-    /// Whether its success needs no more than its count: no descriptor comes or goes, no outbox is emptied, and the last
-    /// member moves bytes.
+    /// Whether its success needs no more than its count: no descriptor comes or goes, at most one outbox is emptied, and
+    /// the last member moves bytes.
     simple: bool,
+    /// The outbox that its success empties, or `NO_OUTBOX`, if it is simple.
+    pub(super) outbox: u16,
     /// Simple, of plain members that transfer bytes only, and with one completion.
     hot: bool,
     /// The code that is run after it, or `NO_CODE`.
@@ -184,8 +190,10 @@ impl Template {
             _ => return Err(PlanError::NoSuchHandle),
         };
         let verb = members[last].verb;
-        let leaves_something = |verb: Verb| verb.opens() || verb.closes() || verb == Verb::SendOutbox;
-        let passes = plan.members.iter().any(|member| leaves_something(member.verb));
+        let mut outboxes = plan.members.iter().filter_map(|member| member.extra.outbox);
+        let outbox = outboxes.next().unwrap_or(NO_OUTBOX);
+        let passes = plan.members.iter().any(|member| member.verb.opens() || member.verb.closes());
+        let passes = passes || outboxes.next().is_some();
         let completions = if bounds.skip { 1 } else { count as u16 };
         let simple = !passes && matches!(verb.success(), Success::Whole | Success::Some);
         Ok(Template {
@@ -193,6 +201,7 @@ impl Template {
             last: last as u8,
             slack: if verb.success() == Success::Whole { 0 } else { u32::MAX },
             simple,
+            outbox,
             hot: simple
                 && !is_wide
                 && completions == 1
@@ -207,11 +216,12 @@ impl Template {
     }
 }
 
-/// Lets each template know whether its successor is submitted by the shortest way.
+/// Lets each template know whether its successor is submitted by the shortest way; not those that empty an outbox, which
+/// the shortest way does not look for.
 pub(super) fn join(mut templates: Box<[Template]>) -> Box<[Template]> {
     for i in 0..templates.len() {
-        let successor = templates[i].successor;
-        if templates.get(usize::from(successor)).is_some_and(|next| next.hot) {
+        let (successor, empties) = (templates[i].successor, templates[i].outbox != NO_OUTBOX);
+        if !empties && templates.get(usize::from(successor)).is_some_and(|next| next.hot) {
             templates[i].then = successor;
         }
     }
@@ -260,6 +270,7 @@ impl Bounds<'_> {
             address: Address::Frame,
             off: Off::Fixed(0),
             index: 0,
+            only_starts: false,
         }
     }
 
@@ -385,6 +396,8 @@ impl Bounds<'_> {
         let is_plain =
             extra == Default::default() && wide.off == Off::Fixed(0) && wide.address == Address::Frame;
         let is_plain = is_plain && wide.index == 0;
+        let others = (wide.address, wide.off, wide.index) != (Address::Frame, Off::Fixed(0), 0);
+        wide.only_starts = verb.transfers() && !others;
         Ok((!is_plain).then_some(wide))
     }
 }

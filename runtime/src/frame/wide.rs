@@ -110,6 +110,15 @@ impl Region {
         let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
         let (added, start) = (word(member.length), word(wide.start));
         let end = start.saturating_add(added).saturating_add(member.plus().into());
+        // What is received behind what is there already: most of what is wide.
+        if wide.only_starts && done == 0 {
+            if added > member.room || end > u64::from(wide.room) {
+                return None;
+            }
+            let address = self.memory.buffer(index).as_ptr() as u64 + member.offset + start;
+            let (head, flags_len) = (member.head | word(member.descriptor), member.flags_len + added);
+            return Some(([head, 0, address, flags_len, 0, 0, 0, 0], flags_len as u32));
+        }
         if added > member.room || (member.verb.transfers() && end > u64::from(wide.room)) {
             return None;
         }
