@@ -56,22 +56,25 @@ const EXPIRY: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 500;
 
 fn main() -> ExitCode {
-    let args = Options::parse();
+    let options = Options::parse();
     let shared = Arc::new(Shared {
-        memory: Memory::new(args.maxmemory << 20),
+        memory: Memory::new(options.maxmemory << 20),
         limits: protocol::Limits::default(),
         started: Instant::now(),
-        port: args.common.listen.port(),
-        connections: args.maxclients,
+        port: options.common.listen.port(),
+        connections: options.maxclients,
         durable: false,
         next_client: Default::default(),
-        cores: (0..args.common.cores.get()).map(|_| Counters::default()).collect(),
+        cores: (0..options.common.cores.get()).map(|_| Counters::default()).collect(),
     });
-    common::serve_on(&args.common, |core, listener| {
+    common::serve_on(&options.common, |core, listener| {
         let core = Core::enter(shared.clone(), core);
         async move {
             drop(chainring::spawn(expire(core.clone())));
-            let served = serve::awaited::serve(listener, core).await;
+            let served = match options.mode {
+                Mode::Chain => serve::chained::serve(listener, core).await,
+                Mode::Await => serve::awaited::serve(listener, core).await,
+            };
             Core::leave();
             served
         }
