@@ -86,6 +86,18 @@ impl Client {
         self.next().expect("the server has closed the connection")
     }
 
+    /// The next reply, or none if the connection is over, in the middle of a reply perhaps.
+    pub(crate) fn try_next(&mut self) -> Option<Reply> {
+        let mut line = Vec::new();
+        match self.reader.read_until(b'\n', &mut line) {
+            Ok(_) if line.ends_with(b"\r\n") && line[0] == b':' => {
+                Some(Reply::Int(std::str::from_utf8(&line[1..line.len() - 2]).unwrap().parse().unwrap()))
+            }
+            Ok(_) if line.ends_with(b"\n") => Some(Reply::Error(String::from_utf8(line).unwrap())),
+            _ => None,
+        }
+    }
+
     /// The next reply, or none if the connection is over.
     pub(crate) fn next(&mut self) -> Option<Reply> {
         let mut line = Vec::new();

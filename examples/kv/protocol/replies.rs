@@ -127,6 +127,10 @@ impl Sink for Replies {
         self.blobs.push((self.copied.len(), blob));
     }
 
+    fn forget(&mut self) {
+        self.clear();
+    }
+
     fn is_full(&self) -> bool {
         self.len() >= FULL
     }

@@ -98,9 +98,9 @@ async fn consume(
     loop {
         let turn = session.run(&mut rest, replies, false);
         let idle = matches!(turn, Turn::Idle);
-        let ended = session.client.quits;
-        if let Turn::Wait(errand) = turn {
-            errand.run().await.write(replies);
+        let mut ended = session.client.quits;
+        if let Turn::Wait(wait) = turn {
+            ended |= !wait.done().await.write(replies);
         }
         send(stream, replies).await?;
         if ended {

@@ -14,8 +14,7 @@ use futures::StreamExt;
 
 use super::awaited;
 use super::core::Core;
-use super::errand::{Answered, Errand};
-use super::session::{Session, Turn};
+use super::session::{Session, Turn, Wait, Waited};
 use crate::protocol::{Replies, Shared, Sink};
 
 /// What is received at a time.
@@ -43,7 +42,7 @@ struct Connection {
     session: Session,
     /// Replies that one message could not take.
     over: Replies,
-    errand: Option<Errand>,
+    wait: Option<Box<Wait>>,
     /// What the client has sent beyond its subscription, if that has ended the frame.
     rest: Option<Vec<u8>>,
 }
@@ -70,6 +69,12 @@ impl Sink for Out<'_> {
         }
     }
 
+    fn forget(&mut self) {
+        self.outbox.clear();
+        self.over.clear();
+        self.parts = 0;
+    }
+
     fn is_full(&self) -> bool {
         self.parts >= PARTS || self.outbox.len() >= FULL
     }
@@ -87,8 +92,8 @@ impl Connection {
         let turn = self.session.run(&mut rest, &mut out, true);
         *at = (piece.len() - rest.len()) as u64;
         match turn {
-            Turn::Wait(errand) => {
-                self.errand = Some(errand);
+            Turn::Wait(wait) => {
+                self.wait = Some(wait);
                 next::WAIT
             }
             Turn::Idle | Turn::Full | Turn::End => self.follow(rest),
@@ -110,12 +115,11 @@ impl Connection {
         if rest.is_empty() { next::RECEIVE } else { next::AGAIN }
     }
 
-    /// The replies of others have come.
-    fn answered(&mut self, answered: Option<Answered>, outbox: &mut OutboxView, rest: &[u8]) -> u64 {
+    /// Others have done what the replies have waited for.
+    fn waited(&mut self, waited: Option<Waited>, outbox: &mut OutboxView, rest: &[u8]) -> u64 {
         let mut out = Out { outbox, over: &mut self.over, parts: 0 };
-        match answered {
-            Some(answered) => answered.write(&mut out),
-            None => self.session.client.quits = true,
+        if !waited.is_some_and(|waited| waited.write(&mut out)) {
+            self.session.client.quits = true;
         }
         self.follow(rest)
     }
@@ -137,16 +141,16 @@ fn program() -> Result<(Program<Connection>, Socket), BuildError> {
             });
             c.when(next.eq(next::WAIT), |c| {
                 let run = |connection: &mut Connection, ()| {
-                    let errand = connection.errand.take();
+                    let wait = connection.wait.take();
                     async move {
-                        match errand {
-                            Some(errand) => Some(errand.run().await),
+                        match wait {
+                            Some(wait) => Some(wait.done().await),
                             None => None,
                         }
                     }
                 };
-                c.call_async((), run, access, |connection, (piece, at, next, reply), answered| {
-                    *next = connection.answered(answered, reply, &piece[*at as usize..]);
+                c.call_async((), run, access, |connection, (piece, at, next, reply), waited| {
+                    *next = connection.waited(waited, reply, &piece[*at as usize..]);
                     Flow::Next
                 });
             });
@@ -172,7 +176,7 @@ pub(crate) async fn serve(listener: TcpListener, core: Rc<Core>) -> io::Result<(
             continue;
         }
         let session = Session::new(core.clone());
-        let connection = Connection { session, over: Replies::default(), errand: None, rest: None };
+        let connection = Connection { session, over: Replies::default(), wait: None, rest: None };
         let frame = spawner.spawn(connection, |frame| {
             frame.socket(sock, stream);
         });
