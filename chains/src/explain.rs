@@ -9,13 +9,14 @@ use crate::compile::flow::{Flow, Inst, Io, Line, Pc, io};
 use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
 use crate::expr::{Expr, Node, name};
+use crate::handle::Reg;
 use crate::sync::Things;
 use crate::tree::{Compute, OnEnd};
 
 /// A report that prints as text: each segment with its members, its submissions and completions, why it ends
 /// where it does, and what runs before the next one.
 ///
-/// `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `k0` a constant, `#1` the number of a step.
+/// `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `k0` a constant, `w0` a word that others see too, `#1` the number of a step.
 pub struct Explain<'p> {
     name: &'p str,
     flow: &'p Flow,
@@ -254,9 +255,18 @@ pub(crate) fn arguments(member: &Io) -> String {
     format!("{place}{arrow}{outbox}{spans}{at}{amount}{into}")
 }
 
+fn was(into: &Option<Reg>) -> String {
+    into.map(|reg| format!(", was -> {reg}")).unwrap_or_default()
+}
+
 fn computed(compute: &Compute) -> String {
     match compute {
         Compute::Set(reg, value) => format!("{reg} = {value}"),
+        Compute::SetWord(word, value) => format!("{word} = {value}"),
+        Compute::Add(word, by, into) => format!("{word} += {by}{}", was(into)),
+        Compute::Exchange { word, current, new, into } => {
+            format!("{word} = {new} if it is {current}{}", was(into))
+        }
         Compute::Store { buf, at, order, value } => format!("{buf}.{}({at}) = {value}", name(*order)),
         Compute::Copy { to, from } => format!("{to} = {from}"),
         Compute::Compact(stream) => format!("make room in {}", stream.buf),

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use chainring_net::TcpStream;
-use chainring_runtime::frame::{Frame, Frames};
+use chainring_runtime::frame::{Frame, Frames, Plans};
 use chainring_runtime::{Handle, Key};
 
 use super::exit::{Awaited, Entry, Exit, GoesTo};
@@ -49,6 +49,7 @@ impl<S: 'static> Spawner<S> {
         let plans = lowered.plans(&program.0.flow, &program.0.constants, program.0.outboxes);
         let layout = program.0.layout;
         let core = Handle::current();
+        let plans = Plans { words: program.0.things.words(&core), ..plans };
         let (states, sessions) = (program.0.things.start(&core)?, Sessions::new());
         let (counted, forks) = (Counted::default(), Sessions::new());
         let runner = Runner { program, lowered, sessions, states, counted, forks };
