@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub(crate) mod resp;
+pub(crate) mod site;
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
