@@ -115,6 +115,7 @@ impl TcpListener {
 general_options!(TcpListener);
 ip_options!(TcpListener);
 tcp_options!(TcpListener);
+listening_options!(TcpListener);
 
 /// Takes over a descriptor, which should be that of a listening TCP socket in blocking mode.
 impl From<OwnedFd> for TcpListener {
