@@ -209,6 +209,13 @@ macro_rules! listener {
             }
         }
 
+        /// The descriptor; the pause after a shortage is forgotten.
+        impl From<$listener> for chainring_runtime::Descriptor {
+            fn from(listener: $listener) -> Self {
+                listener.0.descriptor
+            }
+        }
+
         impl std::os::fd::AsFd for $listener {
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
                 self.0.descriptor.as_fd()

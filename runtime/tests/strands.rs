@@ -310,7 +310,7 @@ fn beside(members: [Transfer; 2], ops: [Option<Op>; 2], bulk: Vec<Bulk>) -> Resu
         branches.push(Branch { ops: vec![start..code.ops.len() as u32], segments: vec![i] });
     }
     let constants = vec![0; 64].into();
-    made(Plans { segments, code, constants, outboxes: 2, forks: vec![Fork { branches }] })
+    made(Plans { segments, code, constants, outboxes: 2, forks: vec![Fork { branches }], ..Plans::default() })
 }
 
 fn made(plans: Plans) -> Result<(), ForkError> {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) use steps::MOST_BRANCHES;
-pub use steps::{AttemptStep, Branches, CommitStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
+pub use steps::{
+    AttemptStep, Branches, CommitStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep, WordStep,
+};
 
 use crate::compile;
 use crate::error::BuildError;

@@ -327,28 +327,6 @@ impl<'c> Flattener<'c> {
         Ok(())
     }
 
-    fn serial(&mut self, step: &Step, group: u16, body: &Block) -> Result<(), BuildError> {
-        if self.group.is_some() {
-            return Err(self.refuse(step, Reason::GroupInside));
-        }
-        // It waits outside: a frame that ends there holds nothing.
-        self.push(step, Inst::Sync(Sync::Enter(group)), true);
-        self.group = Some(group);
-        let start = self.lines.len();
-        self.block(body)?;
-        for line in &self.lines[start..] {
-            let waits_for_peer = matches!(&line.inst, Inst::Io(io) if !io.place.file && io.verb != Verb::Nop);
-            let waits = matches!(&line.inst, Inst::Sync(sync) if sync.waits_for_others());
-            if waits_for_peer || waits {
-                let step = Some((line.step, line.name));
-                return Err(BuildError { chain: self.chain.clone(), step, reason: Reason::PeerInside });
-            }
-        }
-        self.push(step, Inst::Sync(Sync::Leave(group)), false);
-        self.group = None;
-        Ok(())
-    }
-
     fn jump(&mut self, step: &Step) -> Result<(), BuildError> {
         let Some(innermost) = self.loops.last() else {
             return Err(self.refuse(step, Reason::NoLoop));

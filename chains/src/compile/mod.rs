@@ -28,6 +28,7 @@ mod live;
 pub(crate) mod paths;
 mod scope;
 pub(crate) mod segment;
+mod serial;
 
 use std::sync::Arc;
 
@@ -76,6 +77,7 @@ impl Lowered {
             code: self.generated.code.clone(),
             constants: constants.clone(),
             outboxes,
+            words: Vec::new(),
             forks: self.forks(flow),
         }
     }

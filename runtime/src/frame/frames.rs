@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::code::{self, Code, Trap};
+use super::code::{self, Code, Trap, Word};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED, Record, VACANT};
@@ -95,6 +95,8 @@ pub(crate) struct Region {
     /// What the kernel may read for any of the frames.
     pub(super) constants: Arc<[u8]>,
     pub(super) outboxes: Outboxes,
+    /// What code sees that is none of a frame's.
+    pub(super) words: Box<[Word]>,
     /// What its strands run.
     pub(super) branches: Branches,
     /// Segments that have succeeded as a whole.
@@ -130,7 +132,7 @@ impl<R: Resume> Frames<R> {
     }
 
     pub(super) fn make(layout: Layout, plans: Plans, limit: u32, runner: R) -> Result<Rc<Self>, FramesError> {
-        let Plans { segments, code, constants, outboxes, forks } = plans;
+        let Plans { segments, code, constants, outboxes, words, forks } = plans;
         let core = Handle::current();
         let ring = &core.driver().ring;
         if !layout.is_nameable() {
@@ -150,7 +152,11 @@ impl<R: Resume> Frames<R> {
             Template::check(plan, &bounds).map_err(|error| FramesError::Plan { segment, error })
         };
         let templates = template::join(segments.iter().enumerate().map(template).collect::<Result<_, _>>()?);
-        let code = code::check(code, &layout, constant_bytes, segments.len()).map_err(FramesError::Code)?;
+        let code = code::check(code, &layout, constant_bytes, segments.len(), words.len());
+        let code = code.map_err(FramesError::Code)?;
+        if !words.iter().all(Word::is_there) {
+            return Err(FramesError::Code(PlanError::NoSuchHandle));
+        }
         let branches = strand::check(&forks, &templates, &code).map_err(FramesError::Fork)?;
         let each = branches.each();
         let limit = limit.clamp(1, MAX_INDEX / u32::from(each.max(1)));
@@ -174,6 +180,7 @@ impl<R: Resume> Frames<R> {
                     trap: Cell::new(Trap::Division),
                     constants,
                     outboxes: Outboxes::new(outboxes),
+                    words: words.into(),
                     branches,
                     advanced,
                     free,

@@ -161,7 +161,8 @@ impl Region {
     ) -> Option<([u64; 8], u32)> {
         // SAFETY: a template's words were checked against the layout of this region.
         let fd = unsafe { record.word(usize::from(member.descriptor)) }.get();
-        // SAFETY: whoever submits holds the frame's token, and has lent no view of it.
+        // SAFETY: whoever submits holds the frame's token, and has lent no view of it; or that of the strand whose outbox
+        // it alone is.
         let outbox = unsafe { &mut *self.outboxes.get(index, outbox) };
         if outbox.len() > i32::MAX as usize {
             return None;
@@ -207,7 +208,8 @@ impl Region {
         let last = (member.offset + u64::from(wide.room) - 1) as usize;
         match wide.address {
             Address::Constants => self.constants[last] == 0,
-            // SAFETY: the span was checked to lie inside the frame's bytes, and nothing of the frame is in flight.
+            // SAFETY: the span was checked to lie inside the frame's bytes, and nothing is in flight that changes it: of
+            // the frame, or of the strands beside the one that reads it.
             _ => unsafe { self.memory.buffer(index).add(last).read() == 0 },
         }
     }

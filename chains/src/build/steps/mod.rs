@@ -7,6 +7,7 @@ mod file;
 mod io;
 mod socket;
 mod sync;
+mod words;
 
 pub use branches::Branches;
 pub(crate) use branches::MOST as MOST_BRANCHES;
@@ -15,3 +16,4 @@ pub use file::{OpenStep, StatxStep};
 pub use io::TransferStep;
 pub use socket::FillStep;
 pub use sync::CommitStep;
+pub use words::WordStep;

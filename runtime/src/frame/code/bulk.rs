@@ -1,6 +1,6 @@
 //! What moves or looks at many bytes.
 
-use super::Trap;
+use super::{OnWord, Trap};
 use crate::frame::plan::Len;
 
 /// Bytes of a frame, or of a program's constants, whose place or length may come from registers.
@@ -72,6 +72,8 @@ pub enum Bulk {
         /// they do not lie inside the buffer.
         left: u16,
     },
+    /// Works on a word that is not the frame's own; no bytes, but as rare.
+    Word(OnWord),
 }
 
 /// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): chosen because it is defined byte by byte.

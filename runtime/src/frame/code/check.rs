@@ -4,15 +4,16 @@ use super::{Area, Bulk, Code, Op};
 use crate::frame::layout::Layout;
 use crate::frame::plan::{Len, PlanError};
 
-/// Checks code against the layout, `constants` bytes and the number of segments, and puts words of the control record
+/// Checks code against the layout, `constants` bytes and the numbers of segments and words, and puts words of the control record
 /// in the places of register numbers.
 pub(in crate::frame) fn check(
     mut code: Code,
     layout: &Layout,
     constants: u32,
     segments: usize,
+    words: usize,
 ) -> Result<Code, PlanError> {
-    let check = Check { layout, constants, segments, ops: code.ops.len(), bulk: code.bulk.len() };
+    let check = Check { layout, constants, segments, words, ops: code.ops.len(), bulk: code.bulk.len() };
     code.ops.iter_mut().enumerate().try_for_each(|(pc, op)| check.op(pc, op))?;
     code.bulk.iter_mut().try_for_each(|bulk| check.bulk(bulk))?;
     // What jumps, submits or leaves never goes on with the op behind it.
@@ -26,6 +27,7 @@ struct Check<'c> {
     layout: &'c Layout,
     constants: u32,
     segments: usize,
+    words: usize,
     ops: usize,
     bulk: usize,
 }
@@ -87,6 +89,10 @@ impl Check<'_> {
             Bulk::Hash { to, area } => {
                 self.area(area)?;
                 self.register(to)
+            }
+            Bulk::Word(on_word) => {
+                there(usize::from(on_word.word()) < self.words)?;
+                on_word.registers().try_for_each(|register| self.register(register))
             }
             Bulk::Compact { offset, room, from, len, end, left } => {
                 self.bytes(*offset, *room)?;

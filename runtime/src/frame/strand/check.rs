@@ -137,6 +137,8 @@ impl Uses {
             Bulk::Equal { a, b, .. } => self.read.extend([bytes(a), bytes(b)]),
             Bulk::Find { area, .. } | Bulk::Hash { area, .. } => self.read.push(bytes(area)),
             Bulk::Compact { offset, room, .. } => self.written.push(*offset..*offset + *room),
+            // No bytes of the frame.
+            Bulk::Word(_) => {}
         }
     }
 
