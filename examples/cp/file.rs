@@ -38,6 +38,9 @@ pub(crate) async fn copy(job: &Job, mut source: File, from: &Metadata, path: &Pa
         contents(job, &mut source, &target, from).await?;
     }
     attributes::keep(&source, &target, from, job.root).await?;
+    if job.args.sync {
+        target.sync_all().await?;
+    }
     if job.args.verify {
         verify::compare(job, &source, &target, from.len()).await?;
     }

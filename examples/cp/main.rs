@@ -37,6 +37,9 @@ struct Args {
     /// Read what was written back from the disk, and compare
     #[arg(long)]
     verify: bool,
+    /// Wait until every copy and its name are on the disk, so that they survive a crash
+    #[arg(long)]
+    sync: bool,
     /// Whether files share their blocks until one of them is changed
     #[arg(long, value_enum, default_value_t = Reflink::Auto, value_name = "WHEN")]
     reflink: Reflink,

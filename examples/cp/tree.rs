@@ -2,7 +2,7 @@
 //! wait for them is kept for the end: hard links, and the attributes of directories.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -30,6 +30,7 @@ struct Met {
 pub(crate) async fn copy(job: &Rc<Job>, pairs: Vec<Pair>) {
     let met = Rc::new(Met::default());
     let mut tasks = FuturesUnordered::new();
+    let parents: HashSet<PathBuf> = pairs.iter().map(|pair| parent(&pair.target)).collect();
     let mut rest: Vec<Pair> = pairs.into_iter().rev().collect();
     while let Some(pair) = rest.pop() {
         let step = match fs::symlink_metadata(&pair.source).await {
@@ -60,6 +61,25 @@ pub(crate) async fn copy(job: &Rc<Job>, pairs: Vec<Pair>) {
             Err(error) => job.report.error(&source, error),
         }
     }
+    // Names are their directory's: those of the tree itself are in one that was there before.
+    for parent in parents.into_iter().filter(|_| job.args.sync) {
+        if let Err(error) = sync(&parent).await {
+            job.report.error(&parent, error);
+        }
+    }
+}
+
+/// The directory that has the name of a target.
+fn parent(target: &Path) -> PathBuf {
+    match target.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        Some(_) => ".".into(),
+        None => "/".into(),
+    }
+}
+
+async fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory).await?.sync_all().await
 }
 
 type Tasks = FuturesUnordered<JoinHandle<()>>;
@@ -165,7 +185,8 @@ async fn replace<F: Future<Output = io::Result<()>>>(target: &Path, make: impl F
 
 async fn of_directory(job: &Job, source: &Path, target: &Path, from: &Metadata) -> io::Result<()> {
     let (source, target) = (File::open(source).await?, File::open(target).await?);
-    attributes::keep(&source, &target, from, job.root).await
+    attributes::keep(&source, &target, from, job.root).await?;
+    if job.args.sync { target.sync_all().await } else { Ok(()) }
 }
 
 fn refusal(kind: FileType) -> io::Error {

@@ -31,7 +31,7 @@ fn a_stream_behind_the_last_position_reads_nothing_and_leaves_the_files_own_alon
 }
 
 #[test]
-fn advice_about_more_than_there_is_comes_to_an_end() {
+fn advice_about_more_than_there_is_comes_to_an_end_and_so_does_writing_it_back() {
     run(async |dir| {
         let path = dir.join("f");
         std::fs::write(&path, vec![7; 1 << 20]).unwrap();
@@ -41,6 +41,10 @@ fn advice_about_more_than_there_is_comes_to_an_end() {
                 let advised = timeout(Duration::from_secs(10), file.advise(offset, len, advice)).await;
                 advised.expect("it goes on for ever").unwrap();
             }
+        }
+        for (offset, len) in [(0, u64::MAX), (1 << 40, 1 << 62), (4096, i64::MAX as u64)] {
+            let begun = timeout(Duration::from_secs(10), file.start_write_back(offset, len)).await;
+            begun.expect("it goes on for ever").unwrap();
         }
         // What has no length cannot be advised about, and not measured either.
         let null = File::open("/dev/null").await.unwrap();

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -31,6 +31,14 @@ pub(crate) struct Acceptor {
 impl Acceptor {
     pub(crate) fn new(descriptor: Descriptor) -> Self {
         Acceptor { descriptor, rests_until: Cell::new(None) }
+    }
+
+    /// The descriptor; a duplicate of it, if operations on it are still in flight.
+    pub(crate) fn into_owned(self) -> io::Result<OwnedFd> {
+        match self.descriptor.try_into_owned() {
+            Ok(fd) => Ok(fd),
+            Err(shared) => shared.as_fd().try_clone_to_owned(),
+        }
     }
 
     pub(crate) async fn accept(&self) -> io::Result<Descriptor> {
@@ -171,3 +179,48 @@ impl<S> fmt::Debug for Incoming<'_, S> {
         f.debug_struct("Incoming").field("listener", self.listener).field("paused", &self.paused).finish()
     }
 }
+
+/// The descriptor of a listener, in and out.
+macro_rules! listener {
+    ($listener:ident, $std:ty, $family:literal) => {
+        impl $listener {
+            /// Takes over a listening socket of the standard library. It is made blocking, which only its operations by
+            /// other means than the ring can tell.
+            pub fn from_std(listener: $std) -> $listener {
+                $listener(crate::accept::Acceptor::new(crate::socket::adopt(listener)))
+            }
+
+            /// The socket as one of the standard library, blocking; a duplicate of it, if operations on it are still in
+            /// flight.
+            pub fn into_std(self) -> std::io::Result<$std> {
+                self.0.into_owned().map(<$std>::from)
+            }
+
+            /// The descriptor, for operations of [`chainring_runtime::op`] that have no method here.
+            pub fn descriptor(&self) -> &chainring_runtime::Descriptor {
+                &self.0.descriptor
+            }
+        }
+
+        #[doc = concat!("Takes over a descriptor, which should be that of a listening ", $family, " socket in blocking mode.")]
+        impl From<std::os::fd::OwnedFd> for $listener {
+            fn from(fd: std::os::fd::OwnedFd) -> Self {
+                $listener(crate::accept::Acceptor::new(chainring_runtime::Descriptor::new(fd)))
+            }
+        }
+
+        /// The descriptor; the pause after a shortage is forgotten.
+        impl From<$listener> for chainring_runtime::Descriptor {
+            fn from(listener: $listener) -> Self {
+                listener.0.descriptor
+            }
+        }
+
+        impl std::os::fd::AsFd for $listener {
+            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+                self.0.descriptor.as_fd()
+            }
+        }
+    };
+}
+pub(crate) use listener;

@@ -4,7 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use chainring_net::{TcpListener, TcpStream, UdpSocket, UnixStream};
+use chainring_net::{TcpListener, TcpSocket, TcpStream, UdpSocket, UnixStream};
+use chainring_runtime::time::timeout;
 use common::{any_port, errno, run};
 
 #[test]
@@ -68,6 +69,27 @@ fn options_of_the_other_protocol_are_refused_by_the_kernel() {
         assert_eq!((v6.unicast_hops_v6().unwrap(), v6.tclass_v6().unwrap()), (9, 0x20));
         // Bound already: too late.
         assert_eq!(errno(&v6.set_only_v6(true)), Some(libc::EINVAL));
+    });
+}
+
+#[test]
+fn a_connection_is_accepted_when_its_peer_has_sent_something() {
+    run(async || {
+        let socket = TcpSocket::new_v4().unwrap();
+        assert_eq!((socket.defer_accept().unwrap(), socket.fast_open().unwrap()), (0, 0));
+        socket.bind(any_port()).unwrap();
+        socket.set_fast_open(u32::MAX).unwrap();
+        let listener = socket.listen(16).unwrap();
+        listener.set_defer_accept(30).unwrap();
+        assert!(listener.defer_accept().unwrap() >= 30, "the kernel rounds up");
+        listener.set_fast_open(7).unwrap();
+        assert_eq!(listener.fast_open().unwrap(), 7);
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let waiting = timeout(Duration::from_millis(50), listener.accept()).await;
+        assert!(waiting.is_err(), "accepted, although nothing was sent");
+        stream.write_all("hello").await.0.unwrap();
+        let accepted = listener.accept().await.unwrap();
+        assert_eq!(accepted.read(Vec::with_capacity(8)).await.1, b"hello");
     });
 }
 

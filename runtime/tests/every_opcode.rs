@@ -34,12 +34,24 @@ fn each(scenario: impl AsyncFn(&Case, &World)) {
 
 #[test]
 fn every_operation_has_its_case() {
-    let names = |mut list: Vec<&'static str>| {
-        list.sort_unstable();
-        list
-    };
-    let all = names(op::ALL.iter().map(|facts| facts.name).collect());
-    assert_eq!(names(cases().iter().map(|case| case.name).filter(|n| !n.contains(' ')).collect()), all);
+    let all: Vec<_> = op::ALL.iter().map(|facts| facts.name.to_owned()).collect();
+    let cases = cases();
+    let plain = cases.iter().map(|case| case.name).filter(|name| !name.contains(' '));
+    let (without, unknown) = differences(&all, &plain.map(str::to_owned).collect::<Vec<_>>());
+    assert!(without.is_empty(), "{without:?} have no case of that name in tests/cases");
+    assert!(unknown.is_empty(), "cases called {unknown:?}, once too often or of no operation in `op::ALL`");
+}
+
+/// What only the first list has, and what only the second: names count as often as they are there.
+fn differences(ours: &[String], theirs: &[String]) -> (Vec<String>, Vec<String>) {
+    let (mut only, mut rest) = (Vec::new(), theirs.to_vec());
+    for name in ours {
+        match rest.iter().position(|other| other == name) {
+            Some(at) => drop(rest.swap_remove(at)),
+            None => only.push(name.clone()),
+        }
+    }
+    (only, rest)
 }
 
 #[test]
@@ -54,10 +66,10 @@ fn every_operation_is_listed() {
         let names = code.filter_map(|line| line.split_once("name: \"")?.1.split_once('"'));
         written.extend(names.map(|(name, _)| name.to_owned()));
     }
-    let mut listed: Vec<_> = op::ALL.iter().map(|facts| facts.name.to_owned()).collect();
-    written.sort_unstable();
-    listed.sort_unstable();
-    assert_eq!(listed, written, "`op::ALL` and the files do not have the same operations");
+    let listed: Vec<_> = op::ALL.iter().map(|facts| facts.name.to_owned()).collect();
+    let (unwritten, unlisted) = differences(&listed, &written);
+    assert!(unlisted.is_empty(), "the facts of {unlisted:?} are not in `op::ALL`");
+    assert!(unwritten.is_empty(), "`op::ALL` has {unwritten:?} once more than the files");
 }
 
 #[test]

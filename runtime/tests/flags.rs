@@ -1,4 +1,4 @@
-//! Flags that would change who owns what, given to operations that take flags.
+//! Flags and options that would change who owns what, given to operations that take them.
 
 mod common;
 
@@ -12,10 +12,10 @@ use chainring_runtime::op::read::read_at;
 use chainring_runtime::op::recvmsg::recvmsg;
 use chainring_runtime::op::send::send;
 use chainring_runtime::op::sendmsg::sendmsg;
-use chainring_runtime::op::sockopt::set_option;
+use chainring_runtime::op::sockopt::{get_option, get_option_now, set_option};
 use chainring_runtime::op::splice::splice;
 use chainring_runtime::op::tee::tee;
-use chainring_runtime::{Builder, yield_now};
+use chainring_runtime::{Builder, Capability, yield_now};
 use common::{Dir, descriptors, errno, own, pipe, run, tcp};
 
 #[test]
@@ -42,6 +42,31 @@ fn bytes_do_not_change_once_the_buffer_has_come_back() {
         let changed = received.iter().filter(|byte| **byte != 1).count();
         assert_eq!(changed, 0, "of {sent} bytes");
     });
+}
+
+#[test]
+fn an_option_whose_length_is_not_in_bytes_writes_nothing_behind_the_value() {
+    for builder in [Builder::new(), Builder::new().mask(Capability::SocketOptions)] {
+        run(&builder, async || {
+            let (socket, _peer) = tcp();
+            // Four instructions of eight bytes each: everything passes.
+            let mut code = [libc::sock_filter { code: 6, jt: 0, jf: 0, k: u32::MAX }; 4];
+            let filter = libc::sock_fprog { len: 4, filter: code.as_mut_ptr() };
+            let size = size_of_val(&filter) as libc::socklen_t;
+            let fd = socket.as_fd().as_raw_fd();
+            // SAFETY: a structure of this frame, with as many instructions as it says.
+            let attached = unsafe {
+                let filter = std::ptr::from_ref(&filter).cast();
+                libc::setsockopt(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, filter, size)
+            };
+            assert_eq!(attached, 0);
+            let refused = get_option(&socket, libc::SO_GET_FILTER).await;
+            assert_eq!(errno(&refused), Some(libc::ENOPROTOOPT), "{refused:?}");
+            let refused = get_option_now(&socket, libc::SOL_SOCKET, libc::SO_GET_FILTER);
+            assert_eq!(errno(&refused), Some(libc::ENOPROTOOPT), "{refused:?}");
+            assert_eq!(get_option(&socket, libc::SO_TYPE).await.unwrap(), libc::SOCK_STREAM);
+        });
+    }
 }
 
 #[test]

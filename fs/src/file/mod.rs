@@ -3,7 +3,7 @@
 //! - here: opening, what it is, syncing, and the ways from and to the standard library;
 //! - `positional`: reads and writes at a position, which can be in flight together;
 //! - `cursor`: reads and writes one after the other, at the file's own position;
-//! - `space`: its length, its blocks, and advice about them;
+//! - `space`: its length, its blocks, advice about them, and writing them back;
 //! - `share`: copying between files inside the kernel;
 //! - `stream`, `writer`: front to back, with several transfers in flight.
 

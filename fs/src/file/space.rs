@@ -1,16 +1,17 @@
-//! A file's length and blocks.
+//! A file's length and blocks, advice about them, and their way to the disk.
 
 use std::io;
 
 use chainring_runtime::op::fadvise::fadvise;
 use chainring_runtime::op::fallocate::fallocate;
 use chainring_runtime::op::ftruncate::ftruncate;
+use chainring_runtime::op::sync_file_range::sync_file_range;
 use chainring_runtime::op::syscall::seek;
 
 use super::File;
 
-/// The longest range that the kernel takes in one advice, in whole MiB.
-const ADVICE: u64 = 4095 << 20;
+/// The longest range that an entry of the ring has room for, in whole MiB.
+const PIECE: u64 = 4095 << 20;
 
 /// How a range of a file will be used (posix_fadvise(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,16 +92,56 @@ impl File {
             Advice::WillNeed => libc::POSIX_FADV_WILLNEED,
             Advice::DontNeed => libc::POSIX_FADV_DONTNEED,
         };
+        self.in_pieces(offset, len, async |at, len| fadvise(&self.0, at, len, advice).await).await
+    }
+
+    /// Has what was written to the `len` bytes (0: all) from `offset` on begin its way to the disk, so that a later
+    /// [`sync_data`](File::sync_data) finds little left to do and the system does not save it all up
+    /// (sync_file_range(2)). Waits only for room in the disk's queue. Nothing is durable yet.
+    ///
+    /// Dropping the future leaves a long range begun in part.
+    ///
+    /// # Errors
+    /// Those of sync_file_range(2): ESPIPE for what is neither a file nor a block device. After EIO the data that could not
+    /// be written is lost.
+    pub async fn start_write_back(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.write_back_as(offset, len, libc::SYNC_FILE_RANGE_WRITE).await
+    }
+
+    /// As [`start_write_back`](File::start_write_back), and waits until the disk has taken the bytes: so a writer stays
+    /// no more than so far ahead of it. They may be in the disk's own cache, and new blocks are not found again after a
+    /// crash: what has to survive one needs [`sync_data`](File::sync_data).
+    ///
+    /// Dropping the future asks for cancellation; it is not known what was written.
+    ///
+    /// # Errors
+    /// As [`start_write_back`](File::start_write_back).
+    pub async fn write_back(&self, offset: u64, len: u64) -> io::Result<()> {
+        let wait = libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WAIT_AFTER;
+        self.write_back_as(offset, len, libc::SYNC_FILE_RANGE_WRITE | wait).await
+    }
+
+    async fn write_back_as(&self, offset: u64, len: u64, flags: u32) -> io::Result<()> {
+        self.in_pieces(offset, len, async |at, len| sync_file_range(&self.0, at, len, flags).await).await
+    }
+
+    /// Does something to a range (0: up to the end), as long as the kernel can be told at once.
+    async fn in_pieces(
+        &self,
+        offset: u64,
+        len: u64,
+        mut piece: impl AsyncFnMut(u64, u32) -> io::Result<()>,
+    ) -> io::Result<()> {
         let (mut at, mut rest) = (offset, len);
-        // Behind the end there is nothing to advise about, however long it is.
-        if len > ADVICE && offset.saturating_add(len) >= self.end().await? {
+        // Behind the end there is nothing to do it to, however long it is.
+        if len > PIECE && offset.saturating_add(len) >= self.end().await? {
             rest = 0;
         }
-        while rest > ADVICE {
-            fadvise(&self.0, at, ADVICE as u32, advice).await?;
-            (at, rest) = (at.saturating_add(ADVICE), rest - ADVICE);
+        while rest > PIECE {
+            piece(at, PIECE as u32).await?;
+            (at, rest) = (at.saturating_add(PIECE), rest - PIECE);
         }
-        fadvise(&self.0, at, rest as u32, advice).await
+        piece(at, rest as u32).await
     }
 
     /// Where a regular file ends; of what has no length of its own, where numbers do.

@@ -2,13 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use chainring_runtime::Descriptor;
 
 use super::{DirectTcpStream, IncomingDirect, TcpListenerBuilder, TcpStream};
-use crate::accept::{self, Acceptor};
-use crate::socket::adopt;
+use crate::accept::{self, Acceptor, listener};
 
 /// A listening TCP socket. Dropping it closes it, once an accept in flight has completed; who waits in its backlog is
 /// turned away, and connections that were accepted go on.
@@ -82,27 +80,6 @@ impl TcpListener {
         TcpListenerBuilder::new()
     }
 
-    /// Takes over a listening socket of the standard library. It is made blocking, which only its operations by
-    /// other means than the ring can tell.
-    pub fn from_std(listener: std::net::TcpListener) -> TcpListener {
-        TcpListener(Acceptor::new(adopt(listener)))
-    }
-
-    /// The socket as one of the standard library, blocking; a duplicate of it, if operations on it are still in
-    /// flight.
-    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        let fd = match self.0.descriptor.try_into_owned() {
-            Ok(fd) => fd,
-            Err(shared) => shared.as_fd().try_clone_to_owned()?,
-        };
-        Ok(fd.into())
-    }
-
-    /// The descriptor, for operations of [`chainring_runtime::op`] that have no method here.
-    pub fn descriptor(&self) -> &Descriptor {
-        &self.0.descriptor
-    }
-
     /// The address it listens on.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         crate::socket::internet(socket2::SockRef::from(self).local_addr()?)
@@ -144,25 +121,8 @@ impl TcpListener {
     }
 }
 
+listener!(TcpListener, std::net::TcpListener, "TCP");
 general_options!(TcpListener);
 ip_options!(TcpListener);
 tcp_options!(TcpListener);
-
-/// Takes over a descriptor, which should be that of a listening TCP socket in blocking mode.
-impl From<TcpListener> for Descriptor {
-    fn from(listener: TcpListener) -> Self {
-        listener.0.descriptor
-    }
-}
-
-impl From<OwnedFd> for TcpListener {
-    fn from(fd: OwnedFd) -> Self {
-        TcpListener(Acceptor::new(Descriptor::new(fd)))
-    }
-}
-
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.descriptor.as_fd()
-    }
-}
+listening_options!(TcpListener);

@@ -78,6 +78,7 @@ impl TcpSocket {
 general_options!(TcpSocket);
 ip_options!(TcpSocket);
 tcp_options!(TcpSocket);
+listening_options!(TcpSocket);
 
 impl AsFd for TcpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {

@@ -1,16 +1,14 @@
 //! A socket that accepts connections on a path or an abstract name.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 
-use chainring_runtime::Descriptor;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::{UnixStream, address};
-use crate::accept::{self, Acceptor};
-use crate::socket::adopt;
+use crate::accept::{self, Acceptor, listener};
 
 /// Connections that wait to be accepted, at most (the system's `somaxconn` may be lower).
 const BACKLOG: i32 = 4096;
@@ -47,27 +45,6 @@ impl UnixListener {
         Ok(OwnedFd::from(socket).into())
     }
 
-    /// Takes over a listening socket of the standard library. It is made blocking, which only its operations by
-    /// other means than the ring can tell.
-    pub fn from_std(listener: std::os::unix::net::UnixListener) -> UnixListener {
-        UnixListener(Acceptor::new(adopt(listener)))
-    }
-
-    /// The socket as one of the standard library, blocking; a duplicate of it, if operations on it are still in
-    /// flight.
-    pub fn into_std(self) -> io::Result<std::os::unix::net::UnixListener> {
-        let fd = match self.0.descriptor.try_into_owned() {
-            Ok(fd) => fd,
-            Err(shared) => shared.as_fd().try_clone_to_owned()?,
-        };
-        Ok(fd.into())
-    }
-
-    /// The descriptor, for operations of [`chainring_runtime::op`] that have no method here.
-    pub fn descriptor(&self) -> &Descriptor {
-        &self.0.descriptor
-    }
-
     /// The address it listens on.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         address::read(&socket2::SockRef::from(self).local_addr()?)
@@ -90,23 +67,5 @@ impl UnixListener {
     }
 }
 
+listener!(UnixListener, std::os::unix::net::UnixListener, "Unix");
 general_options!(UnixListener);
-
-/// Takes over a descriptor, which should be that of a listening Unix socket in blocking mode.
-impl From<UnixListener> for Descriptor {
-    fn from(listener: UnixListener) -> Self {
-        listener.0.descriptor
-    }
-}
-
-impl From<OwnedFd> for UnixListener {
-    fn from(fd: OwnedFd) -> Self {
-        UnixListener(Acceptor::new(Descriptor::new(fd)))
-    }
-}
-
-impl AsFd for UnixListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.descriptor.as_fd()
-    }
-}

@@ -2,7 +2,13 @@
 //!
 //! An operation is described once. Its file holds its fields, its SQE, how its result is read, and the facts
 //! of its opcode. The same facts and the same template serve the awaited form and the chains. To add an
-//! opcode: write `op/<verb>.rs`, add its two lines below, and a method in net or fs.
+//! opcode:
+//!
+//! - write `op/<verb>.rs`, and add its two lines below;
+//! - if it came after 6.1: a line in `ring/capabilities.rs`, and how it is probed for in `ring/setup.rs`;
+//! - a case in `tests/cases`, which every test of operations goes through, and in `tests/severs.rs` a way to fail once
+//!   the kernel works on it, if that of the case is found before;
+//! - a method in net or fs; if chains are to have it, a `Verb` (`frame/verb.rs`) and a step.
 //!
 //! An opcode that the kernel came to have after 6.1 is probed for when the ring is set up. Where it is missing, or
 //! masked, the operation falls back to a system call that hardly waits, or fails with

@@ -1,9 +1,11 @@
 //! sockopt: set and read the options of a socket (setsockopt(2), getsockopt(2), `IORING_OP_URING_CMD`).
 //!
-//! For options whose value is an int, which nearly all are. Options with structures are left to the `socket2`
-//! crate: some of them hold addresses that the kernel would write to, and none ever waits.
+//! For options whose value is an int, which nearly all are, through the ring or, at less cost unless other operations are
+//! submitted with it, by the system call on the spot. Options with structures are left to the `socket2` crate: some of
+//! them hold addresses that the kernel would write to, and none ever waits.
 
 use std::io;
+use std::os::fd::RawFd;
 
 use io_uring::opcode;
 
@@ -63,19 +65,8 @@ impl<D: AnyDescriptor> Operation for SetOption<D> {
 
     fn fallback(&mut self) -> Option<Completion> {
         let socket = self.socket.of_process()?;
-        // SAFETY: the value is the operation's, four bytes long; no option with addresses in its value is
-        // as short as an int.
-        let result = unsafe {
-            libc::setsockopt(
-                socket,
-                self.level,
-                self.name,
-                self.value.as_ptr().cast(),
-                self.value.len() as libc::socklen_t,
-            )
-        };
-        let done = if result < 0 { Err(io::Error::last_os_error()) } else { Ok(0) };
-        Some(Completion::instead(done))
+        let done = set(socket, self.level, self.name, i32::from_ne_bytes(self.value));
+        Some(Completion::instead(done.map(|()| 0)))
     }
 }
 
@@ -95,8 +86,9 @@ pub struct GetOption {
 /// Dropping the future cancels.
 ///
 /// # Errors
-/// Those of getsockopt(2).
+/// Those of getsockopt(2); ENOPROTOOPT for SO_GET_FILTER, which is no int.
 pub fn get_option(socket: &Descriptor, name: i32) -> Op<GetOption> {
+    let name = bounded(libc::SOL_SOCKET, name);
     Op::new(GetOption { socket: socket.clone(), name, value: [0; 4] })
 }
 
@@ -123,20 +115,55 @@ impl Operation for GetOption {
     }
 
     fn fallback(&mut self) -> Option<Completion> {
-        let mut len = self.value.len() as libc::socklen_t;
-        // SAFETY: the kernel writes at most the four bytes of the value, which the operation owns.
-        let result = unsafe {
-            libc::getsockopt(
-                self.socket.raw(),
-                libc::SOL_SOCKET,
-                self.name,
-                self.value.as_mut_ptr().cast(),
-                &mut len,
-            )
-        };
-        let done = if result < 0 { Err(io::Error::last_os_error()) } else { Ok(len as i32) };
-        Some(Completion::instead(done))
+        let done = get(self.socket.raw(), libc::SOL_SOCKET, self.name);
+        Some(Completion::instead(done.map(|value| {
+            self.value = value.to_ne_bytes();
+            self.value.len() as i32
+        })))
     }
+}
+
+/// The name of an option that writes no more bytes than it is told; for one that would, a name that the kernel does not
+/// know. The length of SO_GET_FILTER counts instructions, of eight bytes: with room for an int it writes up to 32.
+fn bounded(level: i32, name: i32) -> i32 {
+    if level == libc::SOL_SOCKET && name == libc::SO_GET_FILTER { -1 } else { name }
+}
+
+/// Sets the option `name` of `level` to `value` on the spot: setsockopt(2), which does not wait.
+///
+/// # Errors
+/// Those of setsockopt(2).
+pub fn set_option_now(socket: &Descriptor, level: i32, name: i32, value: i32) -> io::Result<()> {
+    set(socket.raw(), level, name, value)
+}
+
+/// Reads the option `name` of any level on the spot: getsockopt(2), which does not wait. Of an option that is longer than
+/// an int it is the first four bytes, or the kernel refuses.
+///
+/// # Errors
+/// Those of getsockopt(2); ENOPROTOOPT for SO_GET_FILTER, which is no int.
+pub fn get_option_now(socket: &Descriptor, level: i32, name: i32) -> io::Result<i32> {
+    get(socket.raw(), level, name)
+}
+
+fn set(socket: RawFd, level: i32, name: i32, value: i32) -> io::Result<()> {
+    let len = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the kernel reads at most the four bytes of a local; no option with addresses in its value is as short as
+    // an int.
+    let result = unsafe { libc::setsockopt(socket, level, name, std::ptr::from_ref(&value).cast(), len) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn get(socket: RawFd, level: i32, name: i32) -> io::Result<i32> {
+    let (mut value, name) = (0, bounded(level, name));
+    let mut len = size_of_val(&value) as libc::socklen_t;
+    // SAFETY:
+    // - the kernel writes at most `len` bytes into a local of that size, for `bounded` keeps what would write more away;
+    // - it writes into `len`, a local;
+    // - no option with addresses in its value is as short as an int.
+    let result =
+        unsafe { libc::getsockopt(socket, level, name, std::ptr::from_mut(&mut value).cast(), &mut len) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(value) }
 }
 
 /// Who is at the other end of a Unix socket.
