@@ -134,7 +134,7 @@ impl<'f> Parts<'f> {
         if end > u64::from(max) {
             return Err(OutOfBounds { len: end, max });
         }
-        let start = span.buf.start + span.from + skipped as u32;
+        let start = span.buf.base() + span.from + skipped as u32;
         Ok(start..start + len as u32)
     }
 
@@ -180,6 +180,10 @@ impl Item for Read {
             let constants = parts.constants.get(range.start as usize..range.end as usize);
             return Ok(constants.expect("a constant's span lies among the constants"));
         }
+        if let Some(number) = self.0.buf.pooled {
+            let outside = |max| OutOfBounds { len: range.end.into(), max };
+            return parts.views.read_pooled(number, range.clone()).map_err(outside);
+        }
         Ok(parts.views.read(range).expect("a span that fits its buffer lies inside the frame"))
     }
 }
@@ -194,6 +198,10 @@ impl Item for Write {
 
     fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f mut [u8], OutOfBounds> {
         let range = parts.range(self.0)?;
+        if let Some(number) = self.0.buf.pooled {
+            let outside = |max| OutOfBounds { len: range.end.into(), max };
+            return parts.views.write_pooled(number, range.clone()).map_err(outside);
+        }
         Ok(parts.views.write(range).expect("a span that fits its buffer lies inside the frame"))
     }
 }

@@ -8,18 +8,20 @@ use crate::compile::flow::{Flow, Inst, Io, Pc, io};
 use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
 use crate::expr::name;
+use crate::handle::Buf;
 use crate::tree::{Compute, OnEnd};
 
 /// A report that prints as text: each segment with its members, its submissions and completions, why it ends
 /// where it does, and what runs before the next one.
 ///
-/// `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `k0` a constant, `#1` the number of a step.
+/// `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `p1` a pooled one, `k0` a constant, `#1` the number of a step.
 pub struct Explain<'p> {
     name: &'p str,
     flow: &'p Flow,
     layout: Layout,
     registers: u16,
     segments: Segments,
+    pooled: &'p [Buf],
     /// Whether the ring skips the completions of members that succeed.
     skips: bool,
 }
@@ -30,10 +32,11 @@ impl<'p> Explain<'p> {
         flow: &'p Flow,
         layout: Layout,
         registers: u16,
+        pooled: &'p [Buf],
         segments: Segments,
         skips: bool,
     ) -> Self {
-        Explain { name, flow, layout, registers, segments, skips }
+        Explain { name, flow, layout, registers, pooled, segments, skips }
     }
 
     /// How many segments there are.
@@ -50,7 +53,9 @@ impl<'p> Explain<'p> {
     fn segment(&self, f: &mut fmt::Formatter<'_>, number: usize, segment: &Segment) -> fmt::Result {
         let count = segment.members.len();
         let lowering = if count > 1 { "linked" } else { "single" };
-        let completions = if self.skips { 1 } else { count };
+        // From the first on that says when it is done with a pooled buffer, everybody reports.
+        let reports = segment.gives_back.iter().position(|which| *which != 0).unwrap_or(count - 1);
+        let completions = if self.skips { count - reports } else { count };
         writeln!(
             f,
             "\n  segment {number}: {lowering}, {} submitted at once, {}",
@@ -61,7 +66,7 @@ impl<'p> Explain<'p> {
             let line = &self.flow.lines[*pc];
             let member = io(self.flow, *pc).expect("members are operations");
             let step = format!("{} #{}", line.name, line.step);
-            let flags = self.flags(member, i + 1 == count);
+            let flags = self.flags(member, i + 1 == count, i < reports, segment.gives_back[i]);
             let text = format!("    {step:<16} {:<32} {flags}", arguments(member));
             writeln!(f, "{}", text.trim_end())?;
         }
@@ -70,20 +75,24 @@ impl<'p> Explain<'p> {
     }
 
     /// What the kernel and the runner are told about a member.
-    fn flags(&self, member: &Io, last: bool) -> String {
+    fn flags(&self, member: &Io, last: bool, silent: bool, gives_back: u64) -> String {
         let mut flags = Vec::new();
         if !last {
-            flags.push("link");
-            if self.skips {
-                flags.push("skip");
+            flags.push("link".to_owned());
+            if self.skips && silent {
+                flags.push("skip".to_owned());
             }
         }
         if member.verb.success() == Success::Whole && member.position.is_none() {
-            flags.push("waitall");
+            flags.push("waitall".to_owned());
+        }
+        if member.selects().is_some() {
+            flags.push("select".to_owned());
         }
         if member.on_end == OnEnd::Finish {
-            flags.push("or_finish");
+            flags.push("or_finish".to_owned());
         }
+        flags.extend(self.given_back(gives_back));
         flags.join(" ")
     }
 
@@ -108,6 +117,7 @@ impl<'p> Explain<'p> {
             let number = line.step;
             match &line.inst {
                 Inst::Io(_) => {
+                    parts.extend(self.given_back(self.segments.gives_back[pc]));
                     let segment =
                         self.segments.starts[pc].expect("a segment starts wherever the flow arrives");
                     parts.push(format!("segment {segment}"));
@@ -140,7 +150,10 @@ impl<'p> Explain<'p> {
                     let moved = if line.hoisted { " (moved up)" } else { "" };
                     parts.push(format!("{} #{number}{moved}", computed(compute)));
                 }
-                Inst::Sleep(time) => parts.push(format!("sleep {time} ns #{number}")),
+                Inst::Sleep(time) => {
+                    parts.extend(self.given_back(self.segments.gives_back[pc]));
+                    parts.push(format!("sleep {time} ns #{number}"));
+                }
                 Inst::Ensure(cond, code) => {
                     let error = std::io::Error::from_raw_os_error(*code);
                     parts.push(format!("ensure {cond} else \"{error}\" #{number}"));
@@ -151,6 +164,14 @@ impl<'p> Explain<'p> {
         };
         seen.truncate(before);
         (parts.join("; "), reached)
+    }
+
+    /// The pooled buffers that are given back, by their names.
+    fn given_back(&self, which: u64) -> Option<String> {
+        let numbers = (0..u64::BITS).filter(|number| which & 1 << number != 0);
+        let names: Vec<_> =
+            numbers.filter_map(|number| self.pooled.get(number as usize)).map(Buf::to_string).collect();
+        (!names.is_empty()).then(|| format!("gives back {}", names.join(" ")))
     }
 
     /// Where the two blocks of the `when` at `pc` meet, whose condition leads to `otherwise` if it does not hold.
@@ -212,6 +233,11 @@ impl fmt::Display for Explain<'_> {
             amount(self.registers.into(), "register"),
             amount(bytes as usize, "byte"),
         )?;
+        if !self.pooled.is_empty() {
+            let each = |buf: &Buf| format!("{buf} of {}", amount(buf.len as usize, "byte"));
+            let all: Vec<_> = self.pooled.iter().map(each).collect();
+            writeln!(f, "  and from a pool, while it uses them: {}", all.join(", "))?;
+        }
         writeln!(
             f,
             "  (s0: socket 0, r0: register 0, b0: buffer 0, #2: step 2; `skip` is silent unless it fails)"

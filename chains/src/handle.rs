@@ -54,9 +54,16 @@ pub struct Buf {
     pub(crate) start: u32,
     pub(crate) len: u32,
     pub(crate) constant: bool,
+    /// Its number among the [`pooled`](crate::Chain::pooled) ones. `start` then only tells it from others.
+    pub(crate) pooled: Option<u16>,
 }
 
 impl Buf {
+    /// Where it lies in what holds it: the frame's bytes, the constants, or, if it is pooled, a buffer of its own.
+    pub(crate) fn base(&self) -> u32 {
+        if self.pooled.is_some() { 0 } else { self.start }
+    }
+
     /// Its size in bytes.
     pub fn capacity(self) -> u64 {
         u64::from(self.len)

@@ -26,6 +26,16 @@
 //! # Ok::<(), chainring_chains::BuildError>(())
 //! ```
 //!
+//! # Buffers
+//!
+//! | handle | memory | for |
+//! |---|---|---|
+//! | [`buffer`](Chain::buffer) | each frame's own, of fixed size, behind each other | heads, small messages |
+//! | [`pooled`](Chain::pooled) | taken from the core's pool when bytes come, until the last reader is done | what many idle connections wait for |
+//! | [`stream`](Chain::stream) | each frame's own, filled at one end and consumed at the other | pipelined parsing |
+//! | [`outbox`](Chain::outbox) | copies, and blobs that are shared | replies |
+//! | [`constant`](Chain::constant) | the program's | greetings, tables |
+//!
 //! # Where a line lives
 //!
 //! | folder or file | what it is |

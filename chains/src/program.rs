@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chainring_runtime::Handle;
-use chainring_runtime::frame::Layout;
+use chainring_runtime::frame::{Layout, PooledPlan};
 
 use crate::build::Lowering;
 use crate::compile::flow::Flow;
@@ -12,7 +12,7 @@ use crate::compile::segment::LONGEST;
 use crate::compile::{self, Lowered};
 use crate::error::StartError;
 use crate::explain::Explain;
-use crate::handle::{BuilderId, Socket};
+use crate::handle::{Buf, BuilderId, Socket};
 use crate::native::Native;
 use crate::run::Spawner;
 
@@ -31,6 +31,8 @@ pub(crate) struct Inner<S> {
     /// Bytes that all frames share.
     pub(crate) constants: Arc<[u8]>,
     pub(crate) outboxes: u16,
+    pub(crate) pooled: PooledPlan,
+    pub(crate) pooled_bufs: Vec<Buf>,
     pub(crate) lowering: Lowering,
     pub(crate) accepted: Option<Socket>,
     pub(crate) id: BuilderId,
@@ -66,7 +68,15 @@ impl<S: 'static> Program<S> {
     pub(crate) fn explain_for(&self, longest_list: usize, skips: bool) -> Explain<'_> {
         let lowered = self.lower(longest_list);
         let registers = self.0.registers;
-        Explain::new(&self.0.name, &self.0.flow, self.0.layout, registers, lowered.segments, skips)
+        Explain::new(
+            &self.0.name,
+            &self.0.flow,
+            self.0.layout,
+            registers,
+            &self.0.pooled_bufs,
+            lowered.segments,
+            skips,
+        )
     }
 
     fn lower(&self, longest_list: usize) -> Lowered {

@@ -367,3 +367,53 @@ fn a_stream_that_is_lent_twice() {
         c.call((read(data.bytes()), read(data.first(n)), value(n)), |(), _| Flow::Next);
     });
 }
+
+#[test]
+fn pooled_buffers_hold_nothing_before_something_has_come_into_their_front() {
+    let unwritten = |step: &str| format!("step {step}: buffer p0 is read before it is written");
+    let on_pooled = |steps: fn(&mut Chain<()>, Buf)| {
+        refused(|c| {
+            let pooled = c.pooled(8);
+            steps(c, pooled);
+        })
+    };
+    let sends = on_pooled(|c, p| {
+        let sock = c.socket();
+        c.send_all(sock, p.all());
+    });
+    assert_eq!(sends, unwritten("1 (send_all)"));
+    assert_eq!(on_pooled(|c, p| c.store(p, 0, Order::U8, 1)), unwritten("1 (store)"));
+    assert_eq!(on_pooled(|c, p| c.copy(p.range(..4), p.range(4..))), unwritten("1 (copy)"));
+    assert_eq!(on_pooled(|c, p| c.call((write(p.all()),), |(), (_,)| Flow::Next)), unwritten("1 (call)"));
+    let behind = on_pooled(|c, p| {
+        let sock = c.socket();
+        c.recv(sock, p.range(1..));
+    });
+    assert_eq!(behind, unwritten("1 (recv)"));
+}
+
+#[test]
+fn pooled_buffers_hold_no_paths() {
+    let path = refused(|c| {
+        let (sock, file, pooled) = (c.socket(), c.file(), c.pooled(8));
+        c.recv_exact(sock, pooled.all());
+        c.open(file, pooled.all(), how());
+    });
+    let says = "pooled buffer p0 can be filled, sent, written, computed with and lent, and nothing else";
+    assert_eq!(path, format!("step 2 (open): {says}"));
+}
+
+#[test]
+fn there_are_sixty_four_pooled_buffers_and_a_gibibyte_of_them() {
+    let many = |number: u32, len: u32| {
+        let mut c = Chain::<()>::new("test");
+        (0..number).for_each(|_| _ = c.pooled(len));
+        c.finish();
+        c.build().map(drop).map_err(|error| error.to_string())
+    };
+    assert_eq!(many(64, 1 << 24), Ok(()));
+    assert_eq!(many(65, 1), Err("chain test: too many pooled buffers".to_owned()));
+    let bytes = Err("chain test: too many bytes of pooled buffers (1 GiB)".to_owned());
+    assert_eq!(many(2, u32::MAX), bytes);
+    assert_eq!(many(1, (1 << 30) + 1), bytes);
+}

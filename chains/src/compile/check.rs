@@ -78,6 +78,11 @@ impl Own {
         if io.verb.moves() == Moves::In {
             io.spans.iter().try_for_each(|span| writable(&span.buf))?;
         }
+        // The kernel would look for a path or an address at an address that is not there yet.
+        let pooled = io.spans.iter().find(|span| span.buf.pooled.is_some());
+        if let Some(span) = pooled.filter(|_| !io.verb.transfers()) {
+            return Err(Reason::Pooled(span.buf.index));
+        }
         let fixed = |span: &Span| span.start.is_none() && matches!(span.len, SpanLen::Fixed(1..));
         if io.verb == Verb::Open && !io.spans.iter().all(fixed) {
             return Err(Reason::Path);

@@ -14,12 +14,12 @@
 //! What the region cannot do by itself leaves for the runner with the number of an [`Exit`]: native calls, sleeps, the
 //! end, and failed conditions, whose exits lie behind all other code.
 
-use chainring_runtime::frame::{Area, Bulk, Code, Len, Op, Operator, Then};
+use chainring_runtime::frame::{Area, Bulk, Code, Len, Op, Operator, Order, Then};
 
 use super::flow::{Flow, Inst, Pc};
 use super::segment::Segments;
 use crate::expr::{Cond, Node};
-use crate::handle::{Reg, Span, SpanLen};
+use crate::handle::{Buf, Reg, Span, SpanLen};
 use crate::tree::Compute;
 
 /// Why code leaves for the runner.
@@ -119,6 +119,7 @@ impl Generator<'_> {
         match &flow.lines[line].inst {
             Inst::Io(_) => {
                 let segment = self.segments.starts[line].expect("a segment starts wherever code arrives");
+                self.give_back(self.segments.gives_back[line]);
                 self.op(Op::Submit(segment));
             }
             Inst::Compute(compute) => self.compute(compute),
@@ -140,6 +141,7 @@ impl Generator<'_> {
             }
             Inst::Sleep(time) => {
                 let time = self.operand(&time.0, 0);
+                self.give_back(self.segments.gives_back[line]);
                 let next = self.here() + 1;
                 self.exit(Exit::Sleep { time, next });
             }
@@ -174,7 +176,10 @@ impl Generator<'_> {
             Compute::Set(reg, value) => self.into(&value.0, reg.index, 0),
             Compute::Store { buf, at, order, value } => {
                 let from = self.operand(&value.0, 0);
-                if let Node::Const(at) = at.0 {
+                if buf.pooled.is_some() {
+                    let area = self.pooled_number(buf, &at.0, *order, 1);
+                    self.bulk(Bulk::Store { order: *order, from, area });
+                } else if let Node::Const(at) = at.0 {
                     self.op(Op::Store { order: *order, from, at: buf.start + at as u32 });
                 } else {
                     let index = self.operand(&at.0, 1);
@@ -188,6 +193,23 @@ impl Generator<'_> {
                 from: stream.from.index,
                 len: stream.len.index,
             }),
+        }
+    }
+
+    /// Where a number lies in a pooled buffer.
+    fn pooled_number(&mut self, buf: &Buf, at: &Node, order: Order, depth: u16) -> Area {
+        let (offset, start) = match at {
+            Node::Const(at) => (*at as u32, None),
+            at => (0, Some(self.operand(at, depth))),
+        };
+        let (len, pooled) = (Len::Fixed(order.width()), buf.pooled);
+        Area { offset, start, room: buf.len - offset, len, constant: false, pooled }
+    }
+
+    /// Gives back, where code is about to wait, what nobody looks at any more.
+    fn give_back(&mut self, which: u64) {
+        if which != 0 {
+            self.bulk(Bulk::GiveBack(which));
         }
     }
 
@@ -224,6 +246,14 @@ impl Generator<'_> {
         match node {
             Node::Const(value) => drop(self.op(Op::Set { to, value: *value })),
             Node::Reg(Reg { index: from, .. }) => drop(self.op(Op::Move { to, from: *from })),
+            Node::Load { buf, offset, order } if buf.pooled.is_some() => {
+                let area = self.pooled_number(buf, &Node::Const(u64::from(*offset)), *order, depth);
+                self.bulk(Bulk::Load { order: *order, to, area });
+            }
+            Node::LoadAt { buf, index, order } if buf.pooled.is_some() => {
+                let area = self.pooled_number(buf, index, *order, depth);
+                self.bulk(Bulk::Load { order: *order, to, area });
+            }
             Node::Load { buf, offset, order } if !buf.constant => {
                 self.op(Op::Load { order: *order, to, at: buf.start + offset });
             }
@@ -279,11 +309,12 @@ fn area(span: &Span) -> Area {
         SpanLen::Reg(reg) => Len::Register { index: reg.index, plus: 0, max: span.room() },
     };
     Area {
-        offset: span.buf.start + span.from,
+        offset: span.buf.base() + span.from,
         start: span.start.map(|reg| reg.index),
         room: span.room(),
         len,
         constant: span.buf.constant,
+        pooled: span.buf.pooled,
     }
 }
 

@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use chainring_runtime::frame::{Directory, Extra, Len, Success, Transfer, Verb};
+use chainring_runtime::frame::{Directory, Extra, Len, Moves, Success, Transfer, Verb};
 
 use crate::access::Touch;
 use crate::error::{BuildError, Reason};
@@ -73,6 +73,12 @@ pub(crate) struct Io {
 }
 
 impl Io {
+    /// The pooled buffer that it fills from its front: which one is known only when something has come.
+    pub(crate) fn selects(&self) -> Option<u16> {
+        let first = self.spans.first().filter(|_| self.verb.moves() == Moves::In)?;
+        first.buf.pooled.filter(|_| is_from_front(first))
+    }
+
     /// As the frames' region wants it.
     pub(crate) fn transfer(&self) -> Transfer {
         let first = self.spans.first();
@@ -90,7 +96,7 @@ impl Io {
         Transfer {
             verb: self.verb,
             descriptor: self.place.index,
-            offset: first.map_or(0, |span| span.buf.start + span.from),
+            offset: first.map_or(0, |span| span.buf.base() + span.from),
             len,
             extra: Extra {
                 start: start.map(|reg| reg.index),
@@ -100,6 +106,8 @@ impl Io {
                 amount: self.amount.map(|reg| reg.index),
                 outbox: self.outbox.map(|outbox| outbox.index),
                 open: self.open.map(|(directory, how)| (at(directory), how)),
+                pooled: first.and_then(|span| span.buf.pooled),
+                gives_back: 0,
             },
         }
     }
@@ -301,6 +309,11 @@ impl<'c> Flattener<'c> {
         self.push(step, Inst::Compute(Compute::Set(reg, value.clone())), false);
         Ok(reg)
     }
+}
+
+/// Whether a span starts where its buffer does, whatever the registers say.
+pub(super) fn is_from_front(span: &Span) -> bool {
+    span.from == 0 && span.start.is_none()
 }
 
 fn total<'s>(spans: impl Iterator<Item = &'s Span>) -> Expr {

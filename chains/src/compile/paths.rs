@@ -84,7 +84,7 @@ impl Facts {
         match effect {
             Effect::Reads(reg) if !self.has(Self::reg(reg)) => Err(Reason::RegUnwritten(reg.index)),
             Effect::ReadsBytes(span) if !span.buf.constant && !self.has(self.buf(span.buf)) => {
-                Err(Reason::BufUnwritten(span.buf.index))
+                Err(Reason::BufUnwritten(span.buf))
             }
             Effect::Sends(place) if self.has(self.shut(place)) => Err(Reason::ShutDown(place.index)),
             Effect::Uses(place) if self.has(self.vacant(place)) => Err(Reason::Closed(place.index)),

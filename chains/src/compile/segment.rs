@@ -8,6 +8,7 @@
 //!     members = [operation at pc]
 //!     loop:
 //!         stop if the last member's result is not known beforehand (a recv, an open): what follows depends on it
+//!         stop if the last member takes a pooled buffer: where it lies is known only then
 //!         pc = where the flow goes on, jumps followed
 //!         stop if that is no operation
 //!         stop if the last member does not sever when it fails (a shutdown, an fsync): its successor would run all
@@ -32,6 +33,7 @@ use chainring_runtime::frame::{Moves, Plan, Then, Verb};
 
 use super::effects::may_overlap;
 use super::flow::{Flow, Inst, Io, Pc, follow, io};
+use super::pooled::Liveness;
 use crate::build::Lowering;
 
 /// Members a segment, at most, whatever the ring allows.
@@ -45,6 +47,8 @@ pub(crate) struct Segments {
     pub(crate) all: Vec<Segment>,
     /// The lines at which code arrives, and not only segments.
     pub(crate) reached: Vec<bool>,
+    /// For each line the pooled buffers that are given back before it waits, if code arrives there.
+    pub(crate) gives_back: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -55,6 +59,8 @@ pub(crate) struct Segment {
     pub(crate) into: Option<u16>,
     /// Where the flow goes on behind it.
     pub(crate) next: Pc,
+    /// For each member the pooled buffers that it is the last to look at.
+    pub(crate) gives_back: Vec<u64>,
     /// Why it ends where it does.
     pub(crate) boundary: Boundary,
 }
@@ -66,6 +72,8 @@ pub(crate) enum Boundary {
     Count(&'static str),
     /// Nor is the descriptor that it brings.
     Descriptor(&'static str),
+    /// Nor is the buffer that the last member takes from a pool.
+    Pooled(&'static str),
     /// The last member does not sever when it fails.
     DoesNotSever,
     /// The limit of the compiler or of the ring.
@@ -87,7 +95,13 @@ pub(crate) enum Boundary {
 /// Cuts the flow into segments of at most `limit` members.
 pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
     let count = flow.lines.len();
-    let mut segments = Segments { starts: vec![None; count], all: Vec::new(), reached: vec![false; count] };
+    let liveness = Liveness::new(flow);
+    let mut segments = Segments {
+        starts: vec![None; count],
+        all: Vec::new(),
+        reached: vec![false; count],
+        gives_back: (0..count).map(|pc| liveness.before_wait(flow, pc)).collect(),
+    };
     let mut work = vec![0];
     while let Some(pc) = work.pop() {
         if std::mem::replace(&mut segments.reached[pc], true) {
@@ -97,7 +111,7 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
         work.extend(line.handler.map(|handler| handler.to));
         match &line.inst {
             Inst::Io(_) => {
-                let segment = run(flow, pc, lowering, limit);
+                let segment = run(flow, &liveness, pc, lowering, limit);
                 work.push(segment.next);
                 let handlers = segment.members.iter().filter_map(|member| flow.lines[*member].handler);
                 work.extend(handlers.map(|handler| handler.to));
@@ -114,7 +128,7 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
 }
 
 /// The segment that starts at the operation at `start`.
-fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
+fn run(flow: &Flow, liveness: &Liveness, start: Pc, lowering: Lowering, limit: usize) -> Segment {
     let mut members = vec![start];
     let mut next = follow(flow, start + 1);
     let boundary = loop {
@@ -123,6 +137,9 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
         if !last.verb.result_is_known() {
             let name = flow.lines[pc].name;
             break if last.verb.opens() { Boundary::Descriptor(name) } else { Boundary::Count(name) };
+        }
+        if last.selects().is_some() {
+            break Boundary::Pooled(flow.lines[pc].name);
         }
         if lowering == Lowering::Single {
             break Boundary::Forced;
@@ -152,7 +169,9 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
         next = follow(flow, next + 1);
     };
     let into = io(flow, members[members.len() - 1]).and_then(|last| last.into).map(|reg| reg.index);
-    Segment { members, into, next, boundary }
+    let behind = members.iter().skip(1).chain([&next]);
+    let gives_back = members.iter().zip(behind).map(|(pc, next)| liveness.behind(flow, *pc, *next)).collect();
+    Segment { members, into, next, gives_back, boundary }
 }
 
 /// Whether the operation at `next` must not be submitted before that at `member` is done: a descriptor's number is in its
@@ -178,8 +197,13 @@ fn opens_what_comes(flow: &Flow, members: &[Pc], next: Pc) -> bool {
 impl Segment {
     /// What the frames' region is to submit, and `then`.
     pub(super) fn plan(&self, flow: &Flow, then: Then) -> Plan {
-        let transfer = |pc: &Pc| io(flow, *pc).expect("members are operations").transfer();
-        Plan { members: self.members.iter().map(transfer).collect(), into: self.into, then }
+        let transfer = |(pc, gives_back): (&Pc, &u64)| {
+            let mut transfer = io(flow, *pc).expect("members are operations").transfer();
+            transfer.extra.gives_back = *gives_back;
+            transfer
+        };
+        let members = self.members.iter().zip(&self.gives_back).map(transfer);
+        Plan { members: members.collect(), into: self.into, then }
     }
 }
 
@@ -189,6 +213,9 @@ impl fmt::Display for Boundary {
             Boundary::Count(name) => write!(f, "how much a {name} brings is known only when it has come"),
             Boundary::Descriptor(name) => {
                 write!(f, "the descriptor that `{name}` brings is known only when it has come")
+            }
+            Boundary::Pooled(name) => {
+                write!(f, "the buffer that `{name}` takes is known only when something has come")
             }
             Boundary::DoesNotSever => {
                 write!(f, "a failure of its last step would not keep the next from running")

@@ -49,7 +49,7 @@ pub struct Counters {
     pub one_by_one: u64,
     /// Frames that ended by being cancelled.
     pub cancelled: u64,
-    /// Times a frame was put off: out of fuel, or a full submission queue.
+    /// Times a frame was put off: out of fuel, a full submission queue, no pooled buffer left.
     pub parked: u64,
 }
 
@@ -219,7 +219,7 @@ impl<S: 'static> Runner<S> {
     }
 
     /// Keeps where a frame goes on.
-    fn keep(&self, frame: &Frame<'_>, place: Place) {
+    pub(super) fn keep(&self, frame: &Frame<'_>, place: Place) {
         let words = place.encode();
         frame.registers().set(self.hidden(), words[0]);
         frame.registers().set(self.hidden() + 1, words[1]);
@@ -258,7 +258,7 @@ impl<S: 'static> Runner<S> {
         }
     }
 
-    fn line_of(&self, place: Place) -> Pc {
+    pub(super) fn line_of(&self, place: Place) -> Pc {
         match place {
             Place::Op(op) => self.line(op),
             Place::Segment(segment) => self.segment(segment).members[0],

@@ -46,7 +46,8 @@ impl<S: 'static> Clone for Spawner<S> {
 
 impl<S: 'static> Spawner<S> {
     pub(crate) fn new(program: Program<S>, lowered: Lowered, limit: u32) -> Result<Self, StartError> {
-        let plans = lowered.plans(&program.0.flow, &program.0.constants, program.0.outboxes);
+        let plans =
+            lowered.plans(&program.0.flow, &program.0.constants, program.0.outboxes, &program.0.pooled);
         let layout = program.0.layout;
         let runner = Runner { program, lowered, sessions: Sessions::new(), counted: Counted::default() };
         let frames = Frames::new(layout, plans, limit, runner).map_err(StartError)?;
@@ -170,9 +171,10 @@ impl Init<'_, '_> {
     /// Fills the front of a buffer.
     ///
     /// # Panics
-    /// If the handle is another program's, or the bytes do not fit.
+    /// If the handle is another program's, the buffer is a pooled one, or the bytes do not fit.
     pub fn fill(&mut self, buf: Buf, bytes: &[u8]) -> &mut Self {
         assert!(buf.builder == self.builder && !buf.constant, "a handle of another builder, or a constant");
+        assert!(buf.pooled.is_none(), "a pooled buffer is filled by what comes");
         assert!(bytes.len() <= buf.len as usize, "{} bytes into a buffer of {}", bytes.len(), buf.len);
         let (mut views, _) = self.frame.parts();
         let room = views.write(buf.start..buf.start + bytes.len() as u32);

@@ -4,6 +4,7 @@
 //! cancelled            -> the frame ends, and says how many bytes were done
 //! one member succeeded -> (one by one) the next member
 //! ECANCELED, unasked   -> a member could not even be prepared, and nothing ran: one by one, to learn which
+//! ENOBUFS              -> bytes for a pooled buffer, and none left: again when one has come back
 //! end of the stream    -> before the first byte what the step says; later Short
 //! a short transfer     -> taken up where it stopped, the rest of the segment behind it
 //! any other error      -> to the step's handler, or the frame ends with it
@@ -39,6 +40,13 @@ impl<S: 'static> Runner<S> {
                     count(&self.counted.one_by_one);
                     return self.take_up(frame, segment, member, done, true);
                 }
+                if let Some(number) = io.selects().filter(|_| errno == libc::ENOBUFS) {
+                    return self.wait_for_pooled(
+                        frame,
+                        number,
+                        Place::Member { segment, from: member, done, alone: false },
+                    );
+                }
                 self.fail(frame, pc, ErrorKind::Errno(errno));
             }
             0 if done == 0 && io.on_end == OnEnd::Finish => self.end(frame, Ok(())),
@@ -47,6 +55,15 @@ impl<S: 'static> Runner<S> {
                 count(&self.counted.short);
                 self.take_up(frame, segment, member, done, false);
             }
+        }
+    }
+
+    /// Bytes have come for a pooled buffer, and there was none: goes on at `place` when one has come back.
+    fn wait_for_pooled(&self, frame: Frame<'_>, number: u16, place: Place) {
+        count(&self.counted.parked);
+        self.keep(&frame, place);
+        if let Err(frame) = frame.wait_for_pooled(number) {
+            self.fail(frame, self.line_of(place), ErrorKind::Errno(libc::ENOBUFS));
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::code::Code;
-use super::verb::Verb;
+use super::verb::{Moves, Verb};
 
 /// The length of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +62,10 @@ pub struct Extra {
     pub outbox: Option<u16>,
     /// For `Open`: the directory's descriptor, and where among the constants the `open_how` lies.
     pub open: Option<(Directory, u32)>,
+    /// The span lies in this pooled buffer. What comes in from its front on is put into one that is taken then.
+    pub pooled: Option<u16>,
+    /// The pooled buffers that the frame gives back when the member has succeeded: a bit each.
+    pub gives_back: u64,
 }
 
 /// Where a path starts.
@@ -77,6 +81,13 @@ impl Transfer {
     /// A member without extras.
     pub fn new(verb: Verb, descriptor: u16, offset: u32, len: Len) -> Self {
         Transfer { verb, descriptor, offset, len, extra: Extra::default() }
+    }
+
+    /// Whether it fills a pooled buffer from its front: the kernel takes one when bytes come, and nobody knows before
+    /// which.
+    pub(super) fn selects(&self) -> bool {
+        let from_front = self.offset == 0 && self.extra.start.is_none();
+        self.extra.pooled.is_some() && from_front && self.verb.moves() == Moves::In
     }
 }
 
@@ -114,6 +125,19 @@ pub struct Plans {
     pub constants: Arc<[u8]>,
     /// Outboxes that each frame has.
     pub outboxes: u16,
+    /// Pooled buffers that each frame has while it uses them.
+    pub pooled: PooledPlan,
+}
+
+/// Buffers that a frame has only while it uses them: taken from a pool of the core when bytes come, and given back when
+/// a member or an op says so.
+#[derive(Clone, Debug, Default)]
+pub struct PooledPlan {
+    /// The bytes of each, 64 of them at the most.
+    pub sizes: Vec<u32>,
+    /// How many buffers there may be of one size on a core; 0 is for as many as [`PoolOptions`](crate::buf::PoolOptions)
+    /// has by default.
+    pub limit: u16,
 }
 
 impl<P: Into<Vec<Plan>>> From<P> for Plans {

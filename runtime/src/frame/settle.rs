@@ -10,12 +10,13 @@ use super::memory::{BAD, CANCELLING, PARTIAL, Record, VACANT};
 use super::template::{Address, NO_CODE, NONE, Template};
 use super::token::{Frame, Stop};
 use super::verb::Success;
+use crate::op::Completion;
 
 impl<R: Resume> Frames<R> {
     /// Everything that [`Region::advance`] leaves: a success that a computation follows, a failure, a short
     /// transfer, a cancellation, a submission that was not the whole segment, and rings on which every member posts
     /// a completion.
-    pub(super) fn settle(&self, record: Record, step: u32, result: i32) {
+    pub(super) fn settle(&self, record: Record, step: u32, completion: &Completion) {
         let header = record.header();
         let segment = header.segment.get();
         let template = &self.region.templates[usize::from(segment)];
@@ -26,11 +27,13 @@ impl<R: Resume> Frames<R> {
             return self.region.core.driver().ring.counters.strays.add(1);
         }
         let step = step as u8;
+        let member = &template.members[usize::from(step)];
+        let before = |member: u8| if member == first { header.done.get() } else { 0 };
+        let index = header.key.get().index() as usize;
+        let result = self.region.arrived(record, index, template, step, before(step), completion);
         if step == last {
             header.last_result.set(result);
         }
-        let member = &template.members[usize::from(step)];
-        let before = |member: u8| if member == first { header.done.get() } else { 0 };
         // What was submitted as one is compared with what it was submitted with: the register may say something else.
         let want = match header.expect.get() {
             0 => self.region.wanted(record, step) - before(step),
@@ -43,11 +46,18 @@ impl<R: Resume> Frames<R> {
             Success::Any | Success::Unit | Success::Descriptor => result >= 0,
         };
         self.region.pass(record, template, first, step, result);
+        if success {
+            self.region.give_back(index, template.wide[usize::from(step)].gives_back);
+        }
         // Members complete in any order; what severed the link is the first of them that failed.
         if !success && (!header.has(BAD) || step < header.bad_member.get()) {
             header.raise(BAD);
             header.bad_member.set(step);
             header.bad_result.set(result);
+        }
+        // Of a silent member it is heard only if it has severed the segment, and then of nobody else.
+        if step < template.reports.clamp(first, last) {
+            header.counted.set(header.counted.get().min(1));
         }
         if header.expect.replace(0) == 0 {
             header.counted.set(header.counted.get() - 1);
@@ -68,7 +78,7 @@ impl<R: Resume> Frames<R> {
         let done = before(member) + result.max(0) as u32;
         header.done.set(0);
         header.flags.set(header.flags.get() & CANCELLING);
-        let frame = Frame::new(&self.region, record, header.key.get().index() as usize);
+        let frame = Frame::new(&self.region, record, index);
         if succeeded && last == template.last && !cancelling {
             return self.follow(frame, segment, done);
         }

@@ -10,11 +10,12 @@
 
 use super::layout::Layout;
 use super::plan::{Directory, Len, Plan, PlanError, Then, Transfer};
+use super::pooled::{POLL_FIRST, Pooled};
 use super::verb::{Moves, Success, Verb};
 use crate::driver::Key;
 use crate::driver::key::MAX_STEPS;
 use crate::ring::Sqe;
-use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
+use crate::ring::sqe::{BUFFER_SELECT, CQE_SKIP_SUCCESS, IO_LINK};
 
 /// Stands for "no segment".
 pub(super) const NONE: u16 = u16::MAX;
@@ -67,6 +68,8 @@ pub(super) struct Wide {
     pub(super) room: u32,
     pub(super) address: Address,
     pub(super) off: Off,
+    /// The pooled buffers that the frame gives back when the member has succeeded.
+    pub(super) gives_back: u64,
 }
 
 /// What word 2 is.
@@ -82,6 +85,10 @@ pub(super) enum Address {
     Itself,
     /// What this outbox holds, and word 3 has its length.
     Outbox(u16),
+    /// The address of the span, in the pooled buffer that the frame holds.
+    Pooled(u16),
+    /// None: the kernel puts what comes into a buffer that it takes from the pool of this one.
+    Select(u16),
 }
 
 /// What word 1 is.
@@ -105,6 +112,9 @@ pub(super) struct Template {
     pub(super) wide: Box<[Wide]>,
     /// Completions that one submission of the whole segment posts.
     pub(super) completions: u16,
+    /// The first member that reports its success. Those before it are silent, unless they sever the segment, and then
+    /// everybody else is; from it on everybody reports in any case.
+    pub(super) reports: u8,
     /// The step of the last member.
     pub(super) last: u8,
     /// The same, as bits of a `user_data`.
@@ -131,6 +141,7 @@ pub(super) struct Bounds<'b> {
     pub(super) layout: &'b Layout,
     pub(super) constants: u32,
     pub(super) outboxes: u16,
+    pub(super) pooled: &'b Pooled,
     pub(super) segments: usize,
     pub(super) ops: usize,
     /// Entries of a list that the ring takes.
@@ -153,15 +164,19 @@ impl Template {
             return Err(PlanError::TooLong { members: count, limit });
         }
         let last = count.checked_sub(1).ok_or(PlanError::Empty)?;
+        // Who gives a buffer back before the segment ends says when.
+        let gives_back = |transfer: &Transfer| transfer.extra.gives_back != 0;
+        let first = plan.members.iter().position(gives_back).filter(|_| bounds.skip);
+        let reports = first.unwrap_or(if bounds.skip { last } else { 0 });
         let (mut members, mut wide, mut is_wide) = (Vec::with_capacity(count), Vec::new(), false);
         for (i, transfer) in plan.members.iter().enumerate() {
-            if i < last && !transfer.verb.severs() {
+            if i < last && (!transfer.verb.severs() || transfer.selects()) {
                 return Err(PlanError::DoesNotSever { member: i });
             }
             if plan.members[..i].iter().any(|before| spends(before, transfer)) {
                 return Err(PlanError::Spent { member: i });
             }
-            let skip = if bounds.skip { CQE_SKIP_SUCCESS } else { 0 };
+            let skip = if i < reports { CQE_SKIP_SUCCESS } else { 0 };
             let flags = if i < last { IO_LINK | skip } else { 0 };
             let (member, more) = bounds.transfer(transfer, flags)?;
             members.push(member);
@@ -179,10 +194,13 @@ impl Template {
         let verb = members[last].verb;
         let leaves_something = |verb: Verb| verb.opens() || verb.closes() || verb == Verb::SendOutbox;
         let passes = plan.members.iter().any(|member| leaves_something(member.verb));
-        let completions = if bounds.skip { 1 } else { count as u16 };
+        let completions = (count - reports) as u16;
+        let pools = |member: &Transfer| member.selects() || gives_back(member);
+        let passes = passes || plan.members.iter().any(pools);
         let simple = !passes && matches!(verb.success(), Success::Whole | Success::Some);
         Ok(Template {
             completions,
+            reports: reports as u8,
             last: last as u8,
             last_step: Key::step_bits(last as u32),
             slack: if verb.success() == Success::Whole { 0 } else { u32::MAX },
@@ -220,7 +238,10 @@ fn spends(before: &Transfer, after: &Transfer) -> bool {
         Some((Directory::Descriptor(directory), _)) => directory == closed,
         _ => !after.verb.opens() && after.verb != Verb::Nop && after.descriptor == closed,
     };
-    verb.closes() && is_used || extra.outbox.is_some() && extra.outbox == after.extra.outbox
+    let works_on = after.extra.pooled.filter(|_| !after.selects());
+    verb.closes() && is_used
+        || extra.outbox.is_some() && extra.outbox == after.extra.outbox
+        || works_on.is_some_and(|pooled| pooled < 64 && extra.gives_back & 1 << pooled != 0)
 }
 
 impl Bounds<'_> {
@@ -248,12 +269,30 @@ impl Bounds<'_> {
 
     /// What a plain member of a wide segment has.
     fn no_more(&self, transfer: &Transfer) -> Wide {
-        Wide { start: self.zero(), room: transfer.len.max(), address: Address::Frame, off: Off::Template }
+        Wide {
+            start: self.zero(),
+            room: transfer.len.max(),
+            address: Address::Frame,
+            off: Off::Template,
+            gives_back: 0,
+        }
+    }
+
+    /// The bytes that a member's span lies in.
+    fn space(&self, transfer: &Transfer) -> Result<u32, PlanError> {
+        match (transfer.extra.pooled, transfer.extra.constant) {
+            (None, false) => Ok(self.layout.bytes),
+            (None, true) => Ok(self.constants),
+            (Some(number), false) if transfer.verb.transfers() => {
+                self.pooled.size(number).ok_or(PlanError::NoSuchHandle)
+            }
+            (Some(_), _) => Err(PlanError::Unfit(transfer.verb)),
+        }
     }
 
     fn transfer(&self, transfer: &Transfer, flags: u8) -> Result<(Member, Option<Wide>), PlanError> {
         let Transfer { verb, extra, .. } = *transfer;
-        let space = if extra.constant { self.constants } else { self.layout.bytes };
+        let space = self.space(transfer)?;
         let end = transfer.offset.checked_add(transfer.len.max());
         if end.is_none_or(|end| end > space) || transfer.len.max() > i32::MAX as u32 {
             return Err(PlanError::OutOfBounds);
@@ -284,7 +323,12 @@ impl Bounds<'_> {
             Moves::Nothing => 0,
             Moves::In | Moves::Out => template.len,
         };
-        let sqe = Sqe { flags, fd, len, ..template };
+        let mut sqe = Sqe { flags, fd, len, ..template };
+        if let Some(number) = extra.pooled.filter(|_| transfer.selects()) {
+            sqe.flags |= BUFFER_SELECT;
+            sqe.buf_index = self.pooled.group(number);
+            sqe.ioprio |= if matches!(verb, Verb::Recv | Verb::RecvExact) { POLL_FIRST } else { 0 };
+        }
         let [head, off, _, flags_len, _, index, addr3, _] = sqe.words();
         debug_assert_eq!(addr3, 0, "word 6 is always written as zero");
         let member = Member {
@@ -334,7 +378,7 @@ impl Bounds<'_> {
                 return unfit;
             }
             let end = transfer.offset.checked_add(extra.room);
-            let space = if extra.constant { self.constants } else { self.layout.bytes };
+            let space = self.space(transfer)?;
             if end.is_none_or(|end| end > space) {
                 return Err(PlanError::OutOfBounds);
             }
@@ -350,7 +394,11 @@ impl Bounds<'_> {
             wide.address = Address::Register(self.register(amount)?);
         }
         if let Some(outbox) = extra.outbox {
-            if transfer.len != Len::Fixed(0) || extra.start.is_some() || extra.constant {
+            if transfer.len != Len::Fixed(0)
+                || extra.start.is_some()
+                || extra.constant
+                || extra.pooled.is_some()
+            {
                 return unfit;
             }
             if outbox >= self.outboxes {
@@ -358,6 +406,14 @@ impl Bounds<'_> {
             }
             wide.address = Address::Outbox(outbox);
         }
+        if let Some(number) = extra.pooled {
+            let selects = transfer.selects();
+            wide.address = if selects { Address::Select(number) } else { Address::Pooled(number) };
+        }
+        if self.pooled.each() < 64 && extra.gives_back >> self.pooled.each() != 0 {
+            return Err(PlanError::NoSuchHandle);
+        }
+        wide.gives_back = extra.gives_back;
         if let Some((_, how)) = extra.open {
             if how.checked_add(OPEN_HOW).is_none_or(|end| end > self.constants) {
                 return Err(PlanError::OutOfBounds);

@@ -105,7 +105,10 @@ impl<'f> Frame<'f> {
         let (start, len) = (self.region.memory.buffer(self.index), self.region.layout.bytes as usize);
         // SAFETY: nothing of the frame is in flight while its token exists, the token is borrowed for as
         // long as the views, and the buffer of an accessible frame has that many bytes, initialised to zero.
-        let views = unsafe { Views::new(start, len).with_outboxes(&self.region.outboxes, self.index) };
+        let views = unsafe {
+            let views = Views::new(start, len).with_outboxes(&self.region.outboxes, self.index);
+            views.with_pooled(&self.region.pooled, self.index)
+        };
         (views, Registers { layout: &self.region.layout, record: self.record })
     }
 

@@ -9,7 +9,7 @@ use super::frames::Region;
 use super::memory::Record;
 use super::outbox::Message;
 use super::template::{Address, Member, Off, Template, Wide};
-use super::verb::Verb;
+use super::verb::{Moves, Verb};
 use crate::driver::Key;
 use crate::op::sendmsg;
 use crate::ring::Sqe;
@@ -98,11 +98,17 @@ impl Region {
         }
         let buffer = self.memory.buffer(index).as_ptr() as u64;
         let (span, constants) = (member.offset + start + before, self.constants.as_ptr() as u64);
+        let (mut head, mut group) = (member.head, member.index);
         let address = match wide.address {
             Address::Constants => constants + span,
             Address::Register(register) => word(register),
             Address::Itself => c"".as_ptr() as u64,
             Address::Frame | Address::Outbox(_) => buffer + span,
+            Address::Select(_) if before == 0 => 0,
+            Address::Select(_) | Address::Pooled(_) => {
+                (head, group) = Region::unselected(member);
+                self.pooled_address(index, wide, member, span, flags_len & 0xffff_ffff)?
+            }
         };
         let off = match wide.off {
             Off::Template => member.off,
@@ -114,8 +120,8 @@ impl Region {
         if member.verb == Verb::Open && !self.is_path(wide, index, member) {
             return None;
         }
-        let head = member.head | word(member.descriptor);
-        Some(([head, off, address, flags_len, 0, member.index, 0, 0], flags_len as u32))
+        let head = head | word(member.descriptor);
+        Some(([head, off, address, flags_len, 0, group, 0, 0], flags_len as u32))
     }
 
     /// The same, for what is in an outbox: it keeps what the entry names until it is changed, which it is not while
@@ -151,6 +157,8 @@ impl Region {
     pub(super) fn too_long(&self, record: Record, index: usize, part: &Part<'_>) -> NotSubmitted {
         // SAFETY: a template's words were checked against the layout of this region.
         let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
+        // If nothing else is wrong, what is to go on in a pooled buffer would leave a gap.
+        let mut missing = NotSubmitted::Busy;
         for (number, (member, wide)) in part.members.clone().zip(part.members()) {
             if let Address::Outbox(outbox) = wide.address {
                 // SAFETY: as in `message`.
@@ -167,8 +175,17 @@ impl Region {
             if member.verb == Verb::Open && !self.is_path(wide, index, member) {
                 return NotSubmitted::TooLong { member: number, len: 0, max: 0 };
             }
+            if let Address::Pooled(pooled) | Address::Select(pooled) = wide.address {
+                // What was done before is there, so only what is left can be missing.
+                let (_, filled) = self.pooled.held(index, pooled);
+                let end = member.offset.saturating_add(end);
+                if end > filled.into() && member.verb.moves() == Moves::Out {
+                    return NotSubmitted::TooLong { member: number, len: end, max: filled };
+                }
+                missing = NotSubmitted::TooLong { member: number, len: end, max: filled };
+            }
         }
-        unreachable!("all members of the part fit")
+        missing
     }
 
     /// Whether the kernel finds the end of a path inside of its span: the last byte is a NUL.

@@ -3,6 +3,7 @@
 use super::{Area, Bulk, Code, Op};
 use crate::frame::layout::Layout;
 use crate::frame::plan::{Len, PlanError};
+use crate::frame::pooled::Pooled;
 
 /// Checks code against the layout, `constants` bytes and the number of segments, and puts words of the control record
 /// in the places of register numbers.
@@ -11,8 +12,9 @@ pub(in crate::frame) fn check(
     layout: &Layout,
     constants: u32,
     segments: usize,
+    pooled: &Pooled,
 ) -> Result<Code, PlanError> {
-    let check = Check { layout, constants, segments, ops: code.ops.len(), bulk: code.bulk.len() };
+    let check = Check { layout, constants, segments, pooled, ops: code.ops.len(), bulk: code.bulk.len() };
     code.ops.iter_mut().try_for_each(|op| check.op(op))?;
     code.bulk.iter_mut().try_for_each(|bulk| check.bulk(bulk))?;
     // What jumps, submits or leaves never goes on with the op behind it.
@@ -26,6 +28,7 @@ struct Check<'c> {
     layout: &'c Layout,
     constants: u32,
     segments: usize,
+    pooled: &'c Pooled,
     ops: usize,
     bulk: usize,
 }
@@ -85,11 +88,25 @@ impl Check<'_> {
                 self.bytes(*offset, *room)?;
                 self.registers([from, len])
             }
+            Bulk::Load { order, to: register, area } | Bulk::Store { order, from: register, area } => {
+                there(!area.constant)?;
+                in_bounds(area.len == Len::Fixed(order.width()))?;
+                self.area(area)?;
+                self.register(register)
+            }
+            Bulk::GiveBack(which) => {
+                let each = self.pooled.each();
+                there(each >= u64::BITS as usize || *which >> each == 0)
+            }
         }
     }
 
     fn area(&self, area: &mut Area) -> Result<(), PlanError> {
-        if area.constant {
+        if let Some(number) = area.pooled {
+            let size = self.pooled.size(number).ok_or(PlanError::NoSuchHandle)?;
+            let end = area.offset.checked_add(area.room);
+            in_bounds(!area.constant && end.is_some_and(|end| end <= size))?;
+        } else if area.constant {
             let end = area.offset.checked_add(area.room);
             in_bounds(end.is_some_and(|end| end <= self.constants))?;
         } else {

@@ -1,0 +1,138 @@
+//! Pooled buffers of frames: what is refused when the frames are made.
+
+use std::rc::Rc;
+
+use chainring_runtime::Runtime;
+use chainring_runtime::frame::{
+    Area, Bulk, Code, Extra, Frame, Frames, FramesError, Interrupt, Layout, Len, Op, Order, Plan, PlanError,
+    Plans, PooledPlan, Resume, Stop, Transfer, Verb,
+};
+
+struct Ends;
+
+impl Resume for Ends {
+    fn advanced(&self, frame: Frame<'_>, _: u16) {
+        frame.free();
+    }
+
+    fn interrupted(&self, frame: Frame<'_>, _: Interrupt) {
+        frame.free();
+    }
+
+    fn stopped(&self, frame: Frame<'_>, _: Stop) {
+        frame.free();
+    }
+
+    fn unparked(&self, frame: Frame<'_>) {
+        frame.free();
+    }
+}
+
+/// Frames with two pooled buffers, of 8 and of 100 bytes.
+fn made(members: &[Transfer], bulk: &[Bulk]) -> Result<Rc<Frames<Ends>>, FramesError> {
+    let layout = Layout { registers: 2, descriptors: 2, bytes: 64 };
+    let code = Code { ops: vec![Op::Bulk(0), Op::Leave(0)], bulk: bulk.to_vec() };
+    let plans = Plans {
+        segments: vec![Plan { members: members.to_vec(), ..Plan::default() }],
+        code: if bulk.is_empty() { Code::default() } else { code },
+        constants: vec![0; 64].into(),
+        pooled: PooledPlan { sizes: vec![8, 100], limit: 1 },
+        ..Plans::default()
+    };
+    Frames::new(layout, plans, 1, Ends)
+}
+
+/// A member on pooled buffer `number`.
+fn member(verb: Verb, number: u16, offset: u32, len: u32) -> Transfer {
+    let extra = Extra { pooled: Some(number), ..Extra::default() };
+    Transfer { extra, ..Transfer::new(verb, 0, offset, Len::Fixed(len)) }
+}
+
+fn giving_back(transfer: Transfer, which: u64) -> Transfer {
+    Transfer { extra: Extra { gives_back: which, ..transfer.extra }, ..transfer }
+}
+
+fn segment(members: &[Transfer]) -> Result<(), PlanError> {
+    match made(members, &[]) {
+        Ok(frames) => {
+            frames.retire();
+            Ok(())
+        }
+        Err(FramesError::Plan { segment: 0, error }) => Err(error),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn code(bulk: Bulk) -> Result<(), PlanError> {
+    match made(&[Transfer::new(Verb::Nop, 0, 0, Len::Fixed(0))], &[bulk]) {
+        Ok(frames) => {
+            frames.retire();
+            Ok(())
+        }
+        Err(FramesError::Code(error)) => Err(error),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn segments_on_pooled_buffers_are_checked() {
+    Runtime::new().expect("a ring").block_on(async {
+        use Verb::{Connect, Nop, Open, Recv, RecvExact, SendAll, Statx};
+        assert_eq!(segment(&[member(Recv, 0, 0, 8)]), Ok(()));
+        assert_eq!(segment(&[member(Recv, 1, 0, 101)]), Err(PlanError::OutOfBounds));
+        assert_eq!(segment(&[member(Recv, 0, 1, 8)]), Err(PlanError::OutOfBounds));
+        assert_eq!(segment(&[member(Recv, 0, 1, u32::MAX)]), Err(PlanError::OutOfBounds));
+        assert_eq!(segment(&[member(Recv, 2, 0, 8)]), Err(PlanError::NoSuchHandle));
+        for verb in [Nop, Open, Connect, Statx] {
+            assert_eq!(segment(&[member(verb, 1, 0, 0)]), Err(PlanError::Unfit(verb)));
+        }
+        // Where it lies is known only when it has come.
+        let (fill, more, send) =
+            (member(RecvExact, 0, 0, 4), member(RecvExact, 0, 4, 4), member(SendAll, 0, 0, 8));
+        assert_eq!(segment(&[fill, more]), Err(PlanError::DoesNotSever { member: 0 }));
+        assert_eq!(segment(&[more, send, fill]), Ok(()));
+        // What is given back may be another frame's by then.
+        assert_eq!(segment(&[giving_back(send, 1), fill]), Ok(()));
+        assert_eq!(segment(&[giving_back(send, 1), send]), Err(PlanError::Spent { member: 1 }));
+        assert_eq!(segment(&[giving_back(send, 1), more]), Err(PlanError::Spent { member: 1 }));
+        assert_eq!(segment(&[giving_back(send, 2), send]), Ok(()));
+        assert_eq!(segment(&[giving_back(send, 4)]), Err(PlanError::NoSuchHandle));
+    });
+}
+
+#[test]
+fn code_on_pooled_buffers_is_checked() {
+    Runtime::new().expect("a ring").block_on(async {
+        let area =
+            Area { offset: 4, start: None, room: 4, len: Len::Fixed(4), constant: false, pooled: Some(0) };
+        let load = |area| code(Bulk::Load { order: Order::Be32, to: 0, area });
+        let store = |area| code(Bulk::Store { order: Order::Be32, from: 0, area });
+        assert_eq!((load(area), store(area)), (Ok(()), Ok(())));
+        assert_eq!(load(Area { offset: 5, ..area }), Err(PlanError::OutOfBounds));
+        assert_eq!(load(Area { offset: u32::MAX, ..area }), Err(PlanError::OutOfBounds));
+        assert_eq!(load(Area { len: Len::Fixed(5), ..area }), Err(PlanError::OutOfBounds));
+        assert_eq!(load(Area { pooled: Some(2), ..area }), Err(PlanError::NoSuchHandle));
+        assert_eq!(load(Area { start: Some(2), ..area }), Err(PlanError::NoSuchHandle));
+        let constant = Area { constant: true, pooled: None, ..area };
+        assert_eq!(store(constant), Err(PlanError::NoSuchHandle));
+        assert_eq!(load(Area { constant: true, ..area }), Err(PlanError::NoSuchHandle));
+        assert_eq!(
+            code(Bulk::Hash { to: 0, area: Area { constant: true, ..area } }),
+            Err(PlanError::OutOfBounds)
+        );
+        assert_eq!(code(Bulk::GiveBack(3)), Ok(()));
+        assert_eq!(code(Bulk::GiveBack(4)), Err(PlanError::NoSuchHandle));
+    });
+}
+
+#[test]
+fn there_are_no_more_pooled_buffers_than_bits() {
+    Runtime::new().expect("a ring").block_on(async {
+        let pooled = PooledPlan { sizes: vec![1; 65], limit: 0 };
+        let segments =
+            vec![Plan { members: vec![Transfer::new(Verb::Nop, 0, 0, Len::Fixed(0))], ..Plan::default() }];
+        let plans = Plans { segments, pooled, ..Plans::default() };
+        let layout = Layout { registers: 1, descriptors: 1, bytes: 0 };
+        assert!(matches!(Frames::new(layout, plans, 1, Ends), Err(FramesError::Layout)));
+    });
+}
