@@ -26,6 +26,7 @@ use crate::workload::Workload;
 /// Every competitor, in the order of the tables.
 pub(crate) static ALL: &[&Competitor] = &[
     &chainring::CHAIN,
+    &chainring::POOLED,
     &chainring::AWAIT,
     &raw_linked::COMPETITOR,
     &raw_mapped::COMPETITOR,
