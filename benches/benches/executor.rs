@@ -2,7 +2,7 @@
 //!
 //!     cargo bench -p chainring-bench --bench executor
 //!
-//! spawn and join, yield, a round trip between two cores (two threads, for the peers), timers that are started and
+//! spawn and join, yield, a round trip between two cores (two pinned threads, for the peers), timers that are started and
 //! dropped, timers that fire.
 
 use std::hint::black_box;
@@ -164,8 +164,16 @@ fn between_cores(n: u64) -> Duration {
             start.elapsed()
         }
     };
-    // Not pinned, as the threads of the others are not.
-    cores(NonZeroUsize::new(2).unwrap()).pinned(false).run(body).unwrap()[0]
+    cores(NonZeroUsize::new(2).unwrap()).run(body).unwrap()[0]
+}
+
+/// Puts this thread on the CPU of that number, as `cores()` does. Two threads on one CPU hand over faster, but that is
+/// not what a core is for, and the scheduler would decide which of the two is measured.
+fn pin(core: usize) {
+    let cpus = core_affinity::get_core_ids().unwrap_or_default();
+    if let Some(cpu) = cpus.get(core) {
+        assert!(core_affinity::set_for_current(*cpu), "a thread could not be pinned");
+    }
 }
 
 /// The same for a peer: two threads with a runtime each, and a channel each way, as their users do it.
@@ -175,6 +183,7 @@ macro_rules! between_threads {
         let n = $n;
         let (to, mut from) = futures::channel::mpsc::unbounded::<futures::channel::oneshot::Sender<()>>();
         let other = std::thread::spawn(move || {
+            pin(1);
             #[allow(unused_mut)]
             let mut runtime = $runtime;
             runtime.block_on(async move {
@@ -183,17 +192,22 @@ macro_rules! between_threads {
                 }
             })
         });
-        #[allow(unused_mut)]
-        let mut runtime = $runtime;
-        let took = runtime.block_on(async move {
-            let start = Instant::now();
-            for _ in 0..n {
-                let (answer, answered) = futures::channel::oneshot::channel();
-                to.unbounded_send(answer).unwrap();
-                answered.await.unwrap();
-            }
-            start.elapsed()
+        // A thread of its own here too: whoever has pinned itself stays there.
+        let took = std::thread::spawn(move || {
+            pin(0);
+            #[allow(unused_mut)]
+            let mut runtime = $runtime;
+            runtime.block_on(async move {
+                let start = Instant::now();
+                for _ in 0..n {
+                    let (answer, answered) = futures::channel::oneshot::channel();
+                    to.unbounded_send(answer).unwrap();
+                    answered.await.unwrap();
+                }
+                start.elapsed()
+            })
         });
+        let took = took.join().unwrap();
         other.join().unwrap();
         took
     }};

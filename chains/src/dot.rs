@@ -43,7 +43,7 @@ pub(crate) fn dot(name: &str, flow: &Flow, segments: &Segments) -> String {
         for end in ends(flow, segments, segment.next) {
             line(format_args!("segment{number} -> {end};"));
         }
-        let handlers = segment.members.iter().filter_map(|pc| flow.lines[*pc].handler);
+        let handlers = segment.members.iter().flat_map(|pc| flow.handlers(*pc));
         let handled: BTreeSet<End> = handlers.flat_map(|handler| ends(flow, segments, handler.to)).collect();
         for end in handled {
             line(format_args!("segment{number} -> {end} [style=dashed];"));
@@ -72,10 +72,12 @@ fn ends(flow: &Flow, segments: &Segments, from: Pc) -> BTreeSet<End> {
             }
             Inst::Jump(to) => work.push(*to),
             Inst::Unless(_, to) => work.extend([*to, pc + 1]),
-            Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Sleep(_) => work.push(pc + 1),
+            Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
+            Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
         }
         // What fails between two segments leads to its handler as well.
-        work.extend(line.handler.filter(|_| can_fail(&line.inst)).map(|handler| handler.to));
+        let failing = line.handler.filter(|_| can_fail(&line.inst));
+        work.extend(failing.into_iter().chain(flow.struck(pc)).map(|handler| handler.to));
     }
     ends
 }

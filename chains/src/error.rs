@@ -42,6 +42,7 @@ impl ErrorKind {
             ErrorKind::Bounds { .. } => Some(libc::EMSGSIZE),
             ErrorKind::Division => Some(libc::EDOM),
             ErrorKind::Call(_) => Some(libc::EIO),
+            ErrorKind::Deadline => Some(libc::ETIMEDOUT),
             ErrorKind::Cancelled { .. } | ErrorKind::Panic(_) => None,
         }
     }
@@ -74,12 +75,14 @@ pub enum ErrorKind {
     Ensure(i32),
     /// A `call` returned [`Flow::Fail`](crate::Flow::Fail).
     Call(Box<dyn Error + Send + Sync>),
+    /// The time of a [`within`](crate::Chain::within) was up. The step is the one that was running.
+    Deadline,
     /// The frame was cancelled.
     Cancelled {
         /// Bytes that the interrupted transfer had done.
         done: u32,
     },
-    /// A `call` panicked, with this message.
+    /// A `call`, or a part of a `call_async`, panicked with this message.
     Panic(String),
 }
 
@@ -95,6 +98,7 @@ impl fmt::Display for ChainError {
                 write!(f, "a condition does not hold: {}", io::Error::from_raw_os_error(*code))
             }
             ErrorKind::Call(error) => write!(f, "{error}"),
+            ErrorKind::Deadline => write!(f, "its time was up"),
             ErrorKind::Cancelled { done } => write!(f, "cancelled after {done} bytes"),
             ErrorKind::Panic(message) => write!(f, "panicked: {message}"),
         }

@@ -7,7 +7,7 @@ use chainring_runtime::frame::{Layout, Moves, Success};
 use crate::compile::flow::{Flow, Inst, Io, Pc, io};
 use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
-use crate::expr::name;
+use crate::expr::{Expr, Node, name};
 use crate::handle::Buf;
 use crate::tree::{Compute, OnEnd};
 
@@ -66,7 +66,7 @@ impl<'p> Explain<'p> {
             let line = &self.flow.lines[*pc];
             let member = io(self.flow, *pc).expect("members are operations");
             let step = format!("{} #{}", line.name, line.step);
-            let flags = self.flags(member, i + 1 == count, i < reports, segment.gives_back[i]);
+            let flags = self.flags(*pc, member, i + 1 == count, i < reports, segment.gives_back[i]);
             let text = format!("    {step:<16} {:<32} {flags}", arguments(member));
             writeln!(f, "{}", text.trim_end())?;
         }
@@ -75,7 +75,7 @@ impl<'p> Explain<'p> {
     }
 
     /// What the kernel and the runner are told about a member.
-    fn flags(&self, member: &Io, last: bool, silent: bool, gives_back: u64) -> String {
+    fn flags(&self, pc: Pc, member: &Io, last: bool, silent: bool, gives_back: u64) -> String {
         let mut flags = Vec::new();
         if !last {
             flags.push("link".to_owned());
@@ -93,6 +93,9 @@ impl<'p> Explain<'p> {
             flags.push("or_finish".to_owned());
         }
         flags.extend(self.given_back(gives_back));
+        flags.extend(
+            self.flow.deadlines(pc).map(|scope| format!("within #{}", self.flow.lines[scope.arm].step)),
+        );
         flags.join(" ")
     }
 
@@ -152,7 +155,14 @@ impl<'p> Explain<'p> {
                 }
                 Inst::Sleep(time) => {
                     parts.extend(self.given_back(self.segments.gives_back[pc]));
-                    parts.push(format!("sleep {time} ns #{number}"));
+                    parts.push(format!("sleep {} #{number}", duration(time)));
+                }
+                Inst::Arm(time, _) => parts.push(format!("within {} #{number}", duration(time))),
+                Inst::Disarm(_) => parts.push(format!("its deadline ends #{number}")),
+                Inst::Fetch(..) => parts.push(format!("call_async #{number}")),
+                Inst::Store(..) => {
+                    parts.extend(self.given_back(self.segments.gives_back[pc]));
+                    parts.push(format!("store #{number}"));
                 }
                 Inst::Ensure(cond, code) => {
                     let error = std::io::Error::from_raw_os_error(*code);
@@ -181,6 +191,14 @@ impl<'p> Explain<'p> {
             Inst::Jump(to) if !skip.written && skip.step == self.flow.lines[pc].step => to,
             _ => otherwise,
         }
+    }
+}
+
+/// A time in nanoseconds.
+fn duration(time: &Expr) -> String {
+    match time.0 {
+        Node::Const(nanoseconds) => format!("{:?}", std::time::Duration::from_nanos(nanoseconds)),
+        _ => format!("{time} ns"),
     }
 }
 

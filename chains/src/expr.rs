@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::ops;
+use std::time::Duration;
 
 use chainring_runtime::frame::{Operator, Order};
 
@@ -40,6 +41,13 @@ impl Expr {
     #[must_use]
     pub fn not(self) -> Cond {
         self.eq(0)
+    }
+}
+
+impl From<Duration> for Expr {
+    /// Its nanoseconds; of what is longer than 584 years, as many as there can be.
+    fn from(time: Duration) -> Expr {
+        Expr(Node::Const(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)))
     }
 }
 

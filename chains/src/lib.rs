@@ -66,6 +66,7 @@ mod dot;
 mod error;
 mod explain;
 mod expr;
+mod future;
 mod handle;
 mod names;
 mod native;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chainring_runtime::frame::Frame;
 
@@ -39,15 +40,7 @@ impl<S: 'static> Native<S> {
         A: Access,
         F: Fn(&mut S, A::Views<'_>) -> Flow + Send + Sync + 'static,
     {
-        // In the order in which the views take their copies.
-        let mut written: Vec<Reg> = Vec::new();
-        for touch in access.touches() {
-            match touch {
-                Touch::RegMut(reg) => written.push(reg),
-                Touch::Stream(stream) => written.extend([stream.from, stream.len]),
-                Touch::Read(_) | Touch::Write(_) | Touch::Value(_) | Touch::Outbox(_) => {}
-            }
-        }
+        let written = written(access);
         let body = move |session: &mut S, frame: &mut Frame<'_>| {
             lend(access, &written, frame, |views| body(session, views))
         };
@@ -57,6 +50,28 @@ impl<S: 'static> Native<S> {
     /// Runs the closure.
     pub(crate) fn run(&self, session: &mut S, frame: &mut Frame<'_>) -> Result<Flow, OutOfBounds> {
         (self.body)(session, frame)
+    }
+}
+
+/// The registers that are written back after views of `access`, in the order in which the views take their copies.
+pub(crate) fn written(access: impl Access) -> Vec<Reg> {
+    let mut written = Vec::new();
+    for touch in access.touches() {
+        match touch {
+            Touch::RegMut(reg) => written.push(reg),
+            Touch::Stream(stream) => written.extend([stream.from, stream.len]),
+            Touch::Read(_) | Touch::Write(_) | Touch::Value(_) | Touch::Outbox(_) => {}
+        }
+    }
+    written
+}
+
+/// Runs foreign code whose panic nobody waits for: it ends here, after the panic hook has had its say.
+pub(crate) fn quietly(body: impl FnOnce()) {
+    let Err(panic) = catch_unwind(AssertUnwindSafe(body)) else { return };
+    // The payload may panic when it is dropped, and what it panics with too: that is where it ends.
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        std::mem::forget(another);
     }
 }
 

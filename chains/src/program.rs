@@ -12,6 +12,7 @@ use crate::compile::segment::LONGEST;
 use crate::compile::{self, Lowered};
 use crate::error::StartError;
 use crate::explain::Explain;
+use crate::future::CallAsync;
 use crate::handle::{Buf, BuilderId, Socket};
 use crate::native::Native;
 use crate::run::Spawner;
@@ -28,6 +29,8 @@ pub(crate) struct Inner<S> {
     pub(crate) layout: Layout,
     /// Registers that the flow's lines use.
     pub(crate) registers: u16,
+    /// How deep deadlines nest; each depth has a hidden register.
+    pub(crate) deadlines: u16,
     /// Bytes that all frames share.
     pub(crate) constants: Arc<[u8]>,
     pub(crate) outboxes: u16,
@@ -37,6 +40,7 @@ pub(crate) struct Inner<S> {
     pub(crate) accepted: Option<Socket>,
     pub(crate) id: BuilderId,
     pub(crate) natives: Vec<Native<S>>,
+    pub(crate) futures: Vec<CallAsync<S>>,
 }
 
 impl<S: 'static> Program<S> {

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Ensure(Cond, i32),
     /// The native call with this index, and what it touches.
     Call(usize, Vec<Touch>),
+    /// The future with this index: what its making touches, and what the storing of its output does.
+    CallAsync(usize, Vec<Touch>, Vec<Touch>),
     /// As many nanoseconds.
     Sleep(Expr),
     When {
@@ -32,6 +34,8 @@ pub(crate) enum Kind {
         otherwise: Block,
     },
     Repeat(Block),
+    /// For as many nanoseconds at the most.
+    Within(Expr, Block),
     /// An error in the body leads to the handler, with its errno in the register.
     Attempt {
         body: Block,

@@ -8,6 +8,8 @@ use crate::blocking::blocking;
 /// Copies the contents and the permissions of `from` to `to`, and gives the number of bytes. A file at `to` is
 /// overwritten.
 ///
+/// `to` is cut off before anything is read: if it is the same file as `from`, its contents are lost.
+///
 /// On the blocking pool, by copy_file_range(2), which shares the blocks (reflink) where the file system can, and
 /// otherwise copies inside the kernel; only between file systems that cannot even do that the bytes pass through
 /// user space. If the future is dropped, a copy that has begun goes on.

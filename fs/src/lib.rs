@@ -15,10 +15,12 @@
 //!
 //! # What does not go through the ring
 //!
-//! io_uring has no opcode to list a directory, resolve or read a link, change permissions or times, list or remove
-//! extended attributes, or copy inside the kernel. [`read_dir`], [`canonicalize`], [`read_link`], [`set_permissions`],
-//! [`list_xattr`], [`remove_xattr`], [`copy`], [`remove_dir_all`] and those methods that say so use the blocking pool ([`spawn_blocking`](chainring_runtime::spawn_blocking)). If
-//! their future is dropped, work that has begun goes on to its end, and work that has not is not begun.
+//! io_uring has no opcode to list a directory, resolve or read a link, change permissions, owner or times, list
+//! or remove extended attributes, or copy inside the kernel. [`read_dir`], [`canonicalize`], [`read_link`],
+//! [`set_permissions`], [`set_owner`], [`set_symlink_times`], [`list_xattr`], [`remove_xattr`], [`copy`],
+//! [`remove_dir_all`] and those methods that say so use the blocking pool
+//! ([`spawn_blocking`](chainring_runtime::spawn_blocking)). If their future is dropped, work that has begun goes on to its
+//! end, and work that has not is not begun.
 //!
 //! # Errors
 //!
@@ -75,7 +77,7 @@ pub use file::{Advice, File, ReadStream, Writer};
 pub use link::{canonicalize, hard_link, read_link, symlink};
 pub use metadata::{FileType, Metadata, exists, metadata, symlink_metadata};
 pub use options::OpenOptions;
-pub use permissions::set_permissions;
+pub use permissions::{set_owner, set_permissions, set_symlink_owner, set_symlink_times};
 pub use read::{read, read_to_string};
 pub use read_dir::{DirEntry, ReadDir, read_dir};
 pub use remove::{remove_dir, remove_dir_all, remove_file};

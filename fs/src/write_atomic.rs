@@ -1,14 +1,19 @@
 //! A whole file, replaced at once: temporary file, fsync, rename, fsync of the directory.
 
 use std::ffi::CString;
+use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use chainring_runtime::buf::{BufResult, IoBuf};
+use chainring_runtime::op::Op;
 use chainring_runtime::op::fsync::fsync;
-use chainring_runtime::op::openat2::{OpenHow, openat2};
+use chainring_runtime::op::openat2::{OpenAt2, OpenHow, openat2};
 use chainring_runtime::op::rename::rename;
 use chainring_runtime::op::unlink::unlink;
 use chainring_runtime::{Descriptor, Handle, spawn};
@@ -27,7 +32,8 @@ use crate::path::c_name;
 /// behind if the machine, or the runtime, stops meanwhile.)
 ///
 /// # Errors
-/// Those of openat2(2), write(2), fsync(2) and renameat2(2). The old contents are then still there, unless it is the
+/// Those of openat2(2), write(2), fsync(2) and renameat2(2); EISDIR for a path that ends as only a directory's does, EACCES
+/// if the directory cannot be read, which syncing it takes. The old contents are then still there, unless it is the
 /// last sync that failed: then the new ones are there, but a crash may bring the old ones back.
 pub async fn write_atomic<B: IoBuf>(path: impl AsRef<Path>, contents: B) -> BufResult<(), B> {
     let path = path.as_ref();
@@ -37,8 +43,11 @@ pub async fn write_atomic<B: IoBuf>(path: impl AsRef<Path>, contents: B) -> BufR
         None => Path::new("/"),
     };
     let opened = async {
-        let name = path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?;
-        let name = c_name(name.as_bytes())?;
+        let whole = path.as_os_str().as_bytes();
+        // Written as a directory is; `Path` would look past that.
+        let is_dir = whole.ends_with(b"/") || whole.ends_with(b"/.");
+        let name = path.file_name().filter(|_| !is_dir);
+        let name = c_name(name.ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?.as_bytes())?;
         let flags = (libc::O_RDONLY | libc::O_DIRECTORY) as u64;
         let how = OpenHow { flags, ..OpenHow::default() };
         let dir = openat2(None, crate::path::c_path(parent)?, how).await?;
@@ -81,9 +90,19 @@ pub(crate) async fn replace<B: IoBuf>(at: &Descriptor, name: CString, contents: 
 struct Temporary {
     at: Option<Descriptor>,
     name: CString,
+    /// The file is being created. Whoever removes it waits for this: an open that is cancelled may create the file all
+    /// the same, and do so when the removal has found nothing.
+    opening: Option<Op<OpenAt2>>,
 }
 
 impl Temporary {
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        let opening = self.opening.as_mut().expect("it is opened once");
+        let opened = std::task::ready!(Pin::new(opening).poll(cx));
+        self.opening = None;
+        Poll::Ready(opened)
+    }
+
     /// There is nothing to remove.
     fn disarm(mut self) {
         self.at = None;
@@ -92,11 +111,17 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some(at) = self.at.take()
-            && Handle::try_current().is_some()
-        {
-            drop(spawn(unlink(Some(&at), std::mem::take(&mut self.name), 0)));
-        }
+        let Some(at) = self.at.take().filter(|_| Handle::try_current().is_some()) else { return };
+        let (name, opening) = (std::mem::take(&mut self.name), self.opening.take());
+        drop(spawn(async move {
+            let created = match opening {
+                Some(opening) => opening.await.map(Descriptor::new).is_ok(),
+                None => true,
+            };
+            if created {
+                let _ = unlink(Some(&at), name, 0).await;
+            }
+        }));
     }
 }
 
@@ -106,9 +131,9 @@ async fn create(at: &Descriptor) -> io::Result<(File, Temporary)> {
         // Keyed at random each time.
         let number = RandomState::new().hash_one(0);
         let name = c_name(format!(".chainring-{number:016x}.tmp").as_bytes())?;
-        // Made before it is opened: if this future is dropped while it is, the file may come into being all the same.
-        let temporary = Temporary { at: Some(at.clone()), name: name.clone() };
-        match openat2(Some(at), name, OpenHow { flags, mode: 0o666, resolve: 0 }).await {
+        let opening = openat2(Some(at), name.clone(), OpenHow { flags, mode: 0o666, resolve: 0 });
+        let mut temporary = Temporary { at: Some(at.clone()), name, opening: Some(opening) };
+        match poll_fn(|cx| temporary.poll_open(cx)).await {
             Ok(fd) => return Ok((File::from(fd), temporary)),
             Err(error) => {
                 // Nothing was made, and what has the name is somebody else's.

@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use chainring_fs::{self as fs, File, OpenOptions};
-use chainring_runtime::{Handle, yield_now};
+use chainring_fs::{self as fs, Dir, File, OpenOptions};
+use chainring_runtime::op::read::read_at;
+use chainring_runtime::{Descriptor, Handle, yield_now};
 use common::{descriptors, errno, run, settle};
 
 /// A file system of a megabyte; `None` where mounting is not allowed.
@@ -130,6 +132,36 @@ fn an_atomic_write_that_is_dropped_anywhere_leaves_one_of_the_two_and_no_trace()
             let found = std::fs::read(&path).unwrap();
             assert!(found == b"old" || found == b"new, and longer", "{found:?} after {turns} turns");
             assert_eq!(names(dir), ["kept"], "after {turns} turns");
+        }
+    });
+}
+
+#[test]
+fn an_atomic_write_that_is_dropped_while_its_file_is_created_slowly_leaves_no_trace() {
+    run(async |temp| {
+        let dir = Dir::open(temp).await.unwrap();
+        for round in 0..20 {
+            let (pipe, mut end) = std::io::pipe().unwrap();
+            let pipe = Descriptor::new(pipe.into());
+            // The kernel opens when the read has ended: long after nobody waits for it any more.
+            Handle::current().injector().link(1);
+            let mut before = read_at(&pipe, vec![0; 1], u64::MAX);
+            assert!(futures::poll!(&mut before).is_pending());
+            let mut writing = Box::pin(dir.write_atomic("kept", "new"));
+            assert!(futures::poll!(&mut writing).is_pending());
+            yield_now().await;
+            drop(writing);
+            for _ in 0..4 {
+                yield_now().await;
+            }
+            end.write_all(b"x").unwrap();
+            before.await.0.unwrap();
+            settle().await;
+            for _ in 0..4 {
+                yield_now().await;
+                settle().await;
+            }
+            assert_eq!(names(temp), [""; 0], "in round {round}");
         }
     });
 }

@@ -10,6 +10,7 @@ pub use steps::{AttemptStep, FillStep, OpenStep, StatxStep, TransferStep, WhenSt
 
 use crate::compile;
 use crate::error::BuildError;
+use crate::future::CallAsync;
 use crate::handle::{Buf, BuilderId, File, Outbox, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
@@ -44,6 +45,7 @@ pub struct Chain<S> {
     /// What `statx` answers into.
     pub(crate) statx: Option<Buf>,
     pub(crate) natives: Vec<Native<S>>,
+    pub(crate) futures: Vec<CallAsync<S>>,
     pub(crate) lowering: Lowering,
     session: PhantomData<fn(S)>,
 }
@@ -84,6 +86,7 @@ impl<S: 'static> Chain<S> {
             outboxes: 0,
             statx: None,
             natives: Vec::new(),
+            futures: Vec::new(),
             lowering: Lowering::Chosen,
             session: PhantomData,
         }

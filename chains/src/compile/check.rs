@@ -30,7 +30,7 @@ pub(crate) fn handles(block: &Block, builder: BuilderId, chain: &Arc<str>) -> Re
                 handles(then, builder, chain)?;
                 handles(otherwise, builder, chain)?;
             }
-            Kind::Repeat(body) => handles(body, builder, chain)?,
+            Kind::Repeat(body) | Kind::Within(_, body) => handles(body, builder, chain)?,
             Kind::Attempt { body, handler, .. } => {
                 handles(body, builder, chain)?;
                 handles(handler, builder, chain)?;
@@ -50,12 +50,16 @@ fn step_handles(step: &Step, builder: BuilderId) -> Result<(), Reason> {
         Kind::Io(io) => own.io(io),
         Kind::Compute(compute) => own.compute(compute),
         Kind::Ensure(cond, _) | Kind::When { cond, .. } => own.expr(cond),
-        Kind::Sleep(time) => own.expr(time),
+        Kind::Sleep(time) | Kind::Within(time, _) => own.expr(time),
         Kind::Attempt { errno, .. } => errno.iter().try_for_each(|reg| own.reg(reg)),
         Kind::Call(_, touches) => {
             touches.iter().try_for_each(|touch| own.touch(touch))?;
             check_disjoint(touches)
         }
+        Kind::CallAsync(_, making, storing) => [making, storing].into_iter().try_for_each(|touches| {
+            touches.iter().try_for_each(|touch| own.touch(touch))?;
+            check_disjoint(touches)
+        }),
         Kind::Repeat(_) | Kind::Again | Kind::Leave | Kind::Finish => Ok(()),
     }
 }

@@ -11,8 +11,8 @@
 //!                          failed: leave       for the runner: `ensure` of this line has failed
 //! ```
 //!
-//! What the region cannot do by itself leaves for the runner with the number of an [`Exit`]: native calls, sleeps, the
-//! end, and failed conditions, whose exits lie behind all other code.
+//! What the region cannot do by itself leaves for the runner with the number of an [`Exit`]: native calls, futures,
+//! sleeps, deadlines, the end, and failed conditions, whose exits lie behind all other code.
 
 use chainring_runtime::frame::{Area, Bulk, Code, Len, Op, Operator, Order, Then};
 
@@ -31,8 +31,16 @@ pub(crate) enum Exit {
     Ensure(Pc, i32),
     /// The native call of this line; code goes on at the op.
     Call { line: Pc, native: usize, next: u32 },
+    /// Makes and starts the future of this line; code goes on at the op.
+    Fetch { line: Pc, future: usize, next: u32 },
+    /// Waits for the future of this line and stores its output; code goes on at the op.
+    Store { line: Pc, next: u32 },
     /// Sleeps for as many nanoseconds as the register says; code goes on at the op.
     Sleep { time: u16, next: u32 },
+    /// Starts the deadline of this depth, as many nanoseconds from now as the register says; code goes on at the op.
+    Arm { time: u16, depth: u16, next: u32 },
+    /// Ends the deadlines of this depth and deeper; code goes on at the op.
+    Disarm { depth: u16, next: u32 },
 }
 
 /// The code of a flow that is cut into segments.
@@ -144,6 +152,24 @@ impl Generator<'_> {
                 self.give_back(self.segments.gives_back[line]);
                 let next = self.here() + 1;
                 self.exit(Exit::Sleep { time, next });
+            }
+            Inst::Fetch(future, _) => {
+                let next = self.here() + 1;
+                self.exit(Exit::Fetch { line, future: *future, next });
+            }
+            Inst::Store(..) => {
+                self.give_back(self.segments.gives_back[line]);
+                let next = self.here() + 1;
+                self.exit(Exit::Store { line, next });
+            }
+            Inst::Arm(time, scope) => {
+                let time = self.operand(&time.0, 0);
+                let (depth, next) = (flow.scopes[usize::from(*scope)].depth, self.here() + 1);
+                self.exit(Exit::Arm { time, depth, next });
+            }
+            Inst::Disarm(depth) => {
+                let next = self.here() + 1;
+                self.exit(Exit::Disarm { depth: *depth, next });
             }
             Inst::Finish => self.exit(Exit::Finish),
         }

@@ -4,6 +4,10 @@
 //! becomes a branch, `repeat` a jump back, `again` and `leave` jumps. The last line always is a `Finish`. A line inside
 //! of an `attempt` names the handler that an error of it leads to: its error edge.
 //!
+//! `within` becomes a line that arms a deadline and one that disarms it; `again` and `leave` disarm what they jump out
+//! of. The lines between are in the deadline's scope: each may be where it strikes, and leads to the handler of the `within`
+//! as well as to its own.
+//!
 //! A transfer of several spans becomes one where they lie behind each other (`head.all()` followed by `body.to(n)`
 //! of the next buffer), else several in a row. The count of an exact transfer is known beforehand, so its
 //! `.into(reg)` becomes a `Set` behind it; only a `recv` has a result that must be read off its completion. A position
@@ -13,6 +17,7 @@ use std::sync::Arc;
 
 use chainring_runtime::frame::{Directory, Extra, Len, Moves, Success, Transfer, Verb};
 
+use super::scope::Scope;
 use crate::access::Touch;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Cond, Expr, Node};
@@ -33,6 +38,8 @@ pub(crate) struct Line {
     pub(crate) hoisted: bool,
     /// Where an error leads.
     pub(crate) handler: Option<Handler>,
+    /// The innermost deadline that it stands under: an index into the flow's scopes.
+    pub(crate) scope: Option<u16>,
 }
 
 /// Where an error of a line leads, and the register that takes its errno.
@@ -51,7 +58,15 @@ pub(crate) enum Inst {
     Unless(Cond, Pc),
     Jump(Pc),
     Call(usize, Vec<Touch>),
+    /// Makes a future and starts it.
+    Fetch(usize, Vec<Touch>),
+    /// Waits for it, and stores its output.
+    Store(Vec<Touch>),
     Sleep(Expr),
+    /// Starts the deadline of a scope, as many nanoseconds from now.
+    Arm(Expr, u16),
+    /// Ends the deadlines of this depth and deeper.
+    Disarm(u16),
     Finish,
 }
 
@@ -69,6 +84,8 @@ pub(crate) struct Io {
     pub(crate) open: Option<(Option<Place>, u32)>,
     pub(crate) outbox: Option<Outbox>,
     pub(crate) into: Option<Reg>,
+    /// Takes the count of a step of which a deadline has interrupted this part.
+    pub(crate) partial: Option<Reg>,
     pub(crate) on_end: OnEnd,
 }
 
@@ -116,12 +133,15 @@ impl Io {
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
     pub(crate) lines: Vec<Line>,
+    pub(crate) scopes: Vec<Scope>,
 }
 
 /// The innermost repeat, while its body is flattened.
 struct Loop {
     start: Pc,
     leaves: Vec<Pc>,
+    /// The deadline around it.
+    scope: Option<u16>,
 }
 
 pub(super) struct Flattener<'c> {
@@ -133,6 +153,8 @@ pub(super) struct Flattener<'c> {
     lines: Vec<Line>,
     loops: Vec<Loop>,
     handler: Option<Handler>,
+    scopes: Vec<Scope>,
+    scope: Option<u16>,
 }
 
 /// Where a handler starts that is not flattened yet: patched when it is.
@@ -140,16 +162,16 @@ const LATER: Pc = Pc::MAX;
 
 impl<'c> Flattener<'c> {
     pub(super) fn new(chain: &'c Arc<str>, builder: BuilderId, regs: u16, constants: Vec<u8>) -> Self {
-        let (lines, loops) = (Vec::new(), Vec::new());
-        Flattener { chain, builder, regs, constants, lines, loops, handler: None }
+        let (lines, loops, scopes) = (Vec::new(), Vec::new(), Vec::new());
+        Flattener { chain, builder, regs, constants, lines, loops, handler: None, scopes, scope: None }
     }
 
     pub(super) fn flatten(&mut self, tree: &Block) -> Result<Flow, BuildError> {
         self.block(tree)?;
         let step = self.lines.last().map_or(0, |line| line.step);
-        let inst = Inst::Finish;
-        self.lines.push(Line { inst, step, name: "end", written: false, hoisted: false, handler: None });
-        Ok(Flow { lines: std::mem::take(&mut self.lines) })
+        let (inst, written, hoisted) = (Inst::Finish, false, false);
+        self.lines.push(Line { inst, step, name: "end", written, hoisted, handler: None, scope: None });
+        Ok(Flow { lines: std::mem::take(&mut self.lines), scopes: std::mem::take(&mut self.scopes) })
     }
 
     fn block(&mut self, block: &Block) -> Result<(), BuildError> {
@@ -157,9 +179,9 @@ impl<'c> Flattener<'c> {
     }
 
     fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
-        let handler = self.handler;
+        let (handler, scope) = (self.handler, self.scope);
         let (number, name) = (step.number, step.name);
-        self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler });
+        self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler, scope });
         self.lines.len() - 1
     }
 
@@ -168,11 +190,16 @@ impl<'c> Flattener<'c> {
             Kind::Io(io) => return self.io(step, io),
             Kind::When { cond, then, otherwise } => return self.when(step, cond, then, otherwise),
             Kind::Repeat(body) => return self.repeat(step, body),
+            Kind::Within(time, body) => return self.within(step, time, body),
             Kind::Attempt { body, errno, handler } => return self.attempt(step, body, *errno, handler),
             Kind::Again | Kind::Leave => return self.jump(step),
             Kind::Compute(compute) => Inst::Compute(compute.clone()),
             Kind::Ensure(cond, code) => Inst::Ensure(cond.clone(), *code),
             Kind::Call(index, touches) => Inst::Call(*index, touches.clone()),
+            Kind::CallAsync(index, making, storing) => {
+                self.push(step, Inst::Fetch(*index, making.clone()), true);
+                Inst::Store(storing.clone())
+            }
             Kind::Sleep(time) => Inst::Sleep(time.clone()),
             Kind::Finish => Inst::Finish,
         };
@@ -196,13 +223,34 @@ impl<'c> Flattener<'c> {
 
     fn repeat(&mut self, step: &Step, body: &Block) -> Result<(), BuildError> {
         let start = self.lines.len();
-        self.loops.push(Loop { start, leaves: Vec::new() });
+        self.loops.push(Loop { start, leaves: Vec::new(), scope: self.scope });
         self.block(body)?;
         self.push(step, Inst::Jump(start), false);
         let ended = self.loops.pop().expect("pushed above");
         let end = self.lines.len();
         ended.leaves.into_iter().for_each(|leave| self.patch(leave, end));
         Ok(())
+    }
+
+    fn within(&mut self, step: &Step, time: &Expr, body: &Block) -> Result<(), BuildError> {
+        let (outer, index) = (self.scope, self.scopes.len() as u16);
+        let depth = self.depth_of(outer);
+        // A scope has 16 bits for its number too, and at least a line.
+        if self.scopes.len() >= usize::from(u16::MAX) {
+            return Err(self.refuse(step, Reason::TooMuch("deadlines")));
+        }
+        let arm = self.push(step, Inst::Arm(time.clone(), index), true);
+        self.scopes.push(Scope { outer, depth, arm });
+        self.scope = Some(index);
+        self.block(body)?;
+        self.scope = outer;
+        self.push(step, Inst::Disarm(depth), false);
+        Ok(())
+    }
+
+    /// How many deadlines there are around what stands in a scope.
+    fn depth_of(&self, scope: Option<u16>) -> u16 {
+        scope.map_or(0, |scope| self.scopes[usize::from(scope)].depth + 1)
     }
 
     fn attempt(
@@ -233,7 +281,14 @@ impl<'c> Flattener<'c> {
         let Some(innermost) = self.loops.last() else {
             return Err(self.refuse(step, Reason::NoLoop));
         };
-        let jump = self.push(step, Inst::Jump(innermost.start), true);
+        let (start, outer, inner) = (innermost.start, innermost.scope, self.scope);
+        if outer != inner {
+            // Whoever disarms a deadline is out of its reach.
+            self.scope = outer;
+            self.push(step, Inst::Disarm(self.depth_of(outer)), false);
+        }
+        let jump = self.push(step, Inst::Jump(start), true);
+        self.scope = inner;
         if matches!(step.kind, Kind::Leave) {
             self.loops.last_mut().expect("looked at above").leaves.push(jump);
         }
@@ -277,6 +332,7 @@ impl<'c> Flattener<'c> {
                 open,
                 outbox: io.outbox,
                 into: io.into.filter(|_| !whole),
+                partial: io.into.filter(|_| whole && self.scope.is_some()),
                 on_end: if i == 0 { io.on_end } else { OnEnd::Error },
             };
             self.push(step, Inst::Io(member), true);

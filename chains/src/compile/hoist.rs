@@ -10,7 +10,7 @@
 //!     it reads no register that the operation writes, and writes none that the operation reads (a transfer that is
 //!         taken up again evaluates its arguments again) or writes
 //!     it reads no bytes that the operation writes, and writes none that it reads or writes
-//!     it writes no register that is live on the operation's error edge, and if there is one no bytes at all
+//!     it writes no register that is live on one of the operation's error edges, and if there is one no bytes at all
 //! ```
 //!
 //! It moves only if an operation follows that can then join those before, and only if it can cross all of them up to
@@ -102,12 +102,11 @@ fn crosses(flow: &Flow, live: &Live, pc: Pc, over: Pc) -> bool {
     let (mut computed, mut operated) = (Vec::new(), Vec::new());
     effects(&flow.lines[pc].inst, &mut |effect| computed.push(effect));
     effects(&flow.lines[over].inst, &mut |effect| operated.push(effect));
-    let handler = flow.lines[over].handler;
     let known = io(flow, over).is_some_and(|io| io.verb.success() != Success::Descriptor);
     known
         && computed.iter().all(|mine| {
             let apart = operated.iter().all(|other| are_apart(mine, other));
-            let lost = handler.is_some_and(|handler| match mine {
+            let lost = flow.handlers(over).any(|handler| match mine {
                 Effect::Writes(reg) => live.is_before(handler.to, *reg) && handler.errno != Some(*reg),
                 Effect::WritesBytes(_) => true,
                 _ => false,

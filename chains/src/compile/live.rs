@@ -53,7 +53,7 @@ impl Live {
                 set[word] &= !bit;
             }
         });
-        if let Some(handler) = line.handler {
+        for handler in flow.handlers(pc) {
             let mut failed = self.before[handler.to].clone();
             if let Some(reg) = handler.errno {
                 let (word, bit) = place(reg);

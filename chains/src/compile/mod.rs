@@ -25,6 +25,7 @@ mod hoist;
 mod live;
 pub(crate) mod paths;
 mod pooled;
+mod scope;
 pub(crate) mod segment;
 
 use std::sync::Arc;
@@ -41,7 +42,8 @@ use segment::{LONGEST, Segments};
 /// Registers and descriptors of a frame: the region numbers them in 16 bits, and keeps two for itself.
 const NAMES: u32 = (1 << 16) - 2;
 
-/// Registers that the runner keeps for itself, behind those of the chain: where a parked frame goes on, and its alarm.
+/// Registers that the runner keeps for itself, behind those of the chain and the alarms of its deadlines, one for each
+/// depth: where a parked frame goes on, and what calls it if it sleeps.
 pub(crate) const HIDDEN: u16 = 3;
 
 /// A flow, lowered for a ring.
@@ -123,15 +125,17 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
         return Err(refuse(Reason::TooMuch("comparisons, searches and copies of bytes")));
     }
     let all = generated.registers;
-    if u32::from(all) + u32::from(HIDDEN) + u32::from(chain.places) > NAMES {
+    let deadlines = flow.scopes.iter().map(|scope| scope.depth + 1).max().unwrap_or(0);
+    if u32::from(all) + u32::from(deadlines) + u32::from(HIDDEN) + u32::from(chain.places) > NAMES {
         return Err(refuse(Reason::TooMuch("registers")));
     }
-    let layout = Layout { registers: all + HIDDEN, descriptors: chain.places, bytes };
+    let layout = Layout { registers: all + deadlines + HIDDEN, descriptors: chain.places, bytes };
     Ok(Program(Arc::new(Inner {
         name: chain.name,
         flow,
         layout,
         registers,
+        deadlines,
         constants: constants.into(),
         outboxes: chain.outboxes,
         pooled,
@@ -140,5 +144,6 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
         accepted: chain.accepted,
         id: chain.id,
         natives: chain.natives,
+        futures: chain.futures,
     })))
 }

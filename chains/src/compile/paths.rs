@@ -119,8 +119,9 @@ pub(super) fn paths<S: 'static>(flow: &Flow, chain: &Chain<S>, registers: u16) -
                 work.push(next);
             }
         }
-        if let Some(handler) = line.handler.filter(|_| can_fail(&line.inst)) {
-            let mut failed = held;
+        let failing = line.handler.filter(|_| can_fail(&line.inst));
+        for handler in failing.into_iter().chain(flow.struck(pc)) {
+            let mut failed = held.clone();
             failed.meet(&after);
             handler.errno.into_iter().for_each(|reg| failed.set(Facts::reg(reg), true));
             if arrive(&mut before, handler.to, &failed) {
@@ -156,11 +157,12 @@ fn check(inst: &Inst, facts: &Facts) -> Result<(), Reason> {
 /// Whether a line may fail its frame.
 pub(crate) fn can_fail(inst: &Inst) -> bool {
     match inst {
-        Inst::Io(_) | Inst::Ensure(..) | Inst::Call(..) => true,
-        Inst::Compute(Compute::Set(_, value)) | Inst::Unless(value, _) | Inst::Sleep(value) => {
-            value.0.can_trap()
-        }
+        Inst::Io(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) | Inst::Store(..) => true,
+        Inst::Compute(Compute::Set(_, value))
+        | Inst::Unless(value, _)
+        | Inst::Sleep(value)
+        | Inst::Arm(value, _) => value.0.can_trap(),
         Inst::Compute(Compute::Store { .. } | Compute::Copy { .. } | Compute::Compact(_)) => true,
-        Inst::Jump(_) | Inst::Finish => false,
+        Inst::Jump(_) | Inst::Disarm(_) | Inst::Finish => false,
     }
 }

@@ -4,14 +4,14 @@
 //! its front: all that was there before is over then. Whatever else touches it looks at it.
 //!
 //! ```text
-//! live before a line = what it looks at + (live behind it - what it fills) + live before its handler
+//! live before a line = what it looks at + (live behind it - what it fills) + live before its handlers
 //! held before a line = the union of what is held behind its predecessors
 //! held behind a line = held before it + what it fills, without what it gives back
 //! ```
 //!
 //! An operation gives back, when it has succeeded, what was live before it or is filled by it, and is not live behind it.
 //! So the last reader of a buffer says when it is done, though the segment goes on into a wait. Where code arrives at a wait,
-//! an operation or a sleep, it gives back before it what is held and not live.
+//! an operation, a future or a sleep, it gives back before it what is held and not live.
 
 use chainring_runtime::frame::PooledPlan;
 
@@ -70,8 +70,8 @@ impl Liveness {
         let line = &flow.lines[pc];
         let behind =
             successors(&line.inst, pc).into_iter().flatten().fold(0, |all, next| all | self.live[next]);
-        let handler = line.handler.map_or(0, |handler| self.live[handler.to]);
-        looks_at(line) | behind & !fills(line) | handler
+        let handled = flow.handlers(pc).fold(0, |all, handler| all | self.live[handler.to]);
+        looks_at(line) | behind & !fills(line) | handled
     }
 
     /// Lets the lines behind this one know what may be held.
@@ -84,11 +84,12 @@ impl Liveness {
             grown |= std::mem::replace(&mut self.held[at], new) != new;
         };
         for next in successors(&line.inst, pc).into_iter().flatten() {
-            let waits = matches!(line.inst, Inst::Io(_) | Inst::Sleep(_));
+            let waits = matches!(line.inst, Inst::Io(_) | Inst::Sleep(_) | Inst::Store(..));
             let given_back = if waits { !self.live[next] } else { 0 };
             arrive(next, held & !given_back);
         }
-        if let Some(handler) = line.handler.filter(|_| can_fail(&line.inst)) {
+        let failing = line.handler.filter(|_| can_fail(&line.inst));
+        for handler in failing.into_iter().chain(flow.struck(pc)) {
             arrive(handler.to, held);
         }
         grown
@@ -102,7 +103,7 @@ impl Liveness {
     /// What code that arrives at a wait gives back before.
     pub(super) fn before_wait(&self, flow: &Flow, pc: Pc) -> u64 {
         match flow.lines[pc].inst {
-            Inst::Io(_) => self.held[pc] & !self.live[pc],
+            Inst::Io(_) | Inst::Store(..) => self.held[pc] & !self.live[pc],
             // What it looks at is computed before.
             Inst::Sleep(_) => self.held[pc] & !self.live[pc + 1],
             _ => 0,

@@ -10,7 +10,7 @@
 //!         stop if the last member's result is not known beforehand (a recv, an open): what follows depends on it
 //!         stop if the last member takes a pooled buffer: where it lies is known only then
 //!         pc = where the flow goes on, jumps followed
-//!         stop if that is no operation
+//!         stop if that is no operation: a computation, or where a deadline starts or ends
 //!         stop if the last member does not sever when it fails (a shutdown, an fsync): its successor would run all
 //!             the same
 //!         stop if the segment has that operation already (a loop has closed)
@@ -80,6 +80,10 @@ pub(crate) enum Boundary {
     Limit(usize),
     /// What follows is a computation.
     Compute(&'static str),
+    /// What follows starts a deadline.
+    Arms,
+    /// What follows ends one.
+    Disarms,
     /// The next operation opens a path that is not yet there.
     Path(&'static str),
     /// The next operation is already in the segment.
@@ -121,7 +125,8 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
             Inst::Jump(to) => work.push(*to),
             Inst::Unless(_, to) => work.extend([*to, pc + 1]),
             Inst::Finish => {}
-            Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Sleep(_) => work.push(pc + 1),
+            Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
+            Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
         }
     }
     segments
@@ -147,6 +152,8 @@ fn run(flow: &Flow, liveness: &Liveness, start: Pc, lowering: Lowering, limit: u
         if io(flow, next).is_none() {
             break match flow.lines[next].inst {
                 Inst::Finish => Boundary::End,
+                Inst::Arm(..) => Boundary::Arms,
+                Inst::Disarm(_) => Boundary::Disarms,
                 _ => Boundary::Compute(flow.lines[next].name),
             };
         }
@@ -222,6 +229,8 @@ impl fmt::Display for Boundary {
             }
             Boundary::Limit(limit) => write!(f, "cut at {limit} members"),
             Boundary::Compute(name) => write!(f, "`{name}` follows, which runs between submissions"),
+            Boundary::Arms => write!(f, "a deadline starts, and with it a segment"),
+            Boundary::Disarms => write!(f, "its deadline ends"),
             Boundary::Path(name) => write!(f, "the path that is opened next comes with `{name}`"),
             Boundary::Closed => write!(f, "the loop has closed: the next step begins this segment again"),
             Boundary::Depends(name) => {

@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::os::fd::OwnedFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -12,7 +11,9 @@ use chainring_runtime::frame::Frame;
 
 use super::runner::Runner;
 use crate::error::ChainError;
+use crate::future::Pending;
 use crate::handle::{BuilderId, File, Place, Socket};
+use crate::native::quietly;
 
 /// What a frame that was spawned leaves behind.
 #[derive(Debug)]
@@ -65,6 +66,14 @@ impl Drop for Sockets {
 pub(super) struct Entry<S> {
     pub(super) session: S,
     pub(super) goes_to: GoesTo<S>,
+    /// The future that it waits for.
+    pub(super) pending: Option<Rc<dyn Pending<S>>>,
+}
+
+impl<S> Entry<S> {
+    pub(super) fn new(session: S, goes_to: GoesTo<S>) -> Self {
+        Entry { session, goes_to, pending: None }
+    }
 }
 
 /// Who learns of a frame's end.
@@ -93,22 +102,15 @@ pub(super) struct Server<S> {
     pub(super) waker: Cell<Option<Waker>>,
 }
 
-/// Runs foreign code whose panic nobody waits for: it ends here, after the panic hook has had its say.
-pub(super) fn quietly(body: impl FnOnce()) {
-    let Err(panic) = catch_unwind(AssertUnwindSafe(body)) else { return };
-    // The payload may panic when it is dropped, and what it panics with too: that is where it ends.
-    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
-        std::mem::forget(another);
-    }
-}
-
 impl<S: 'static> Runner<S> {
     /// The frame ends: it is freed first, so that whoever learns of it finds the room.
     pub(super) fn end(&self, mut frame: Frame<'_>, result: Result<(), ChainError>) {
         let program = &self.program.0;
-        let Some(Entry { session, goes_to }) = self.sessions.take(frame.key().index()) else {
+        self.disarm(&frame, 0);
+        let Some(Entry { session, goes_to, pending }) = self.sessions.take(frame.key().index()) else {
             return frame.free();
         };
+        pending.into_iter().for_each(|pending| pending.abandon());
         match goes_to {
             GoesTo::Server(server) => {
                 frame.free();

@@ -5,6 +5,8 @@
 //! same index each frame's session and where its exit goes. User code (calls, exits, the Drop of a session) runs
 //! with nothing borrowed but the session itself, and its panics end there.
 
+mod awaiting;
+mod deadline;
 mod exit;
 mod place;
 mod runner;

@@ -1,5 +1,6 @@
 //! What goes on between two submissions of a frame.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -7,15 +8,15 @@ use chainring_runtime::Handle;
 use chainring_runtime::frame::{Frame, Interrupt, NotSubmitted, Resume, Stop, Trap};
 use chainring_runtime::time::{self, Alarm};
 
-use super::exit::{Entry, quietly};
+use super::exit::Entry;
 use super::place::Place;
 use super::sessions::Sessions;
 use crate::compile::code::Exit;
-use crate::compile::flow::Pc;
+use crate::compile::flow::{Handler, Pc};
 use crate::compile::segment::Segment;
 use crate::compile::{HIDDEN, Lowered};
 use crate::error::{ChainError, ErrorKind};
-use crate::native::Flow;
+use crate::native::{Flow, quietly};
 use crate::program::Program;
 
 /// How often a frame comes back from its code before others have their turn.
@@ -35,6 +36,7 @@ pub(super) struct Counted {
     pub(super) one_by_one: Cell<u64>,
     pub(super) cancelled: Cell<u64>,
     pub(super) parked: Cell<u64>,
+    pub(super) deadlines: Cell<u64>,
 }
 
 /// What the frames of a program on a core have done so far.
@@ -51,10 +53,21 @@ pub struct Counters {
     pub cancelled: u64,
     /// Times a frame was put off: out of fuel, a full submission queue, no pooled buffer left.
     pub parked: u64,
+    /// Times that a deadline has struck.
+    pub deadlines: u64,
 }
 
 pub(super) fn count(counter: &Cell<u64>) {
     counter.set(counter.get().wrapping_add(1));
+}
+
+/// What foreign code has panicked with.
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> ErrorKind {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    // The payload's own Drop is foreign code too.
+    quietly(|| drop(panic));
+    ErrorKind::Panic(text.unwrap_or_else(|| "(no message)".to_owned()))
 }
 
 impl<S: 'static> Resume for Runner<S> {
@@ -77,23 +90,36 @@ impl<S: 'static> Resume for Runner<S> {
         let place = Place::decode([a, b]);
         let mut line = self.line_of(place);
         if alarm != 0 {
+            let (core, alarm) = (Handle::current(), Alarm::from_bits(alarm));
+            let waits = core.alarm_waits(alarm);
+            if waits && !frame.is_cancelled() && !frame.is_interrupted() {
+                // The call was for something that it waited for before.
+                return frame.wait();
+            }
             frame.registers().set(self.hidden() + 2, 0);
-            Handle::current().stop_alarm(Alarm::from_bits(alarm));
+            core.stop_alarm(alarm);
             // It goes on behind the sleep, and has come no further.
-            if let Place::Op(behind) = place {
+            if let Place::Op(behind) = place
+                && (waits || frame.is_cancelled())
+            {
                 line = self.line(behind - 1);
             }
         }
         if frame.is_cancelled() {
             return self.fail(frame, line, ErrorKind::Cancelled { done: 0 });
         }
+        // An output that came first is stored.
+        let frame = if self.has_output(&frame, line) {
+            frame
+        } else {
+            match self.check(frame, line, place.done()) {
+                Ok(frame) => frame,
+                Err(led) => return self.follow(led),
+            }
+        };
         match place {
             Place::Op(op) => self.run(frame, op),
-            Place::Segment(segment) => {
-                if let Err((frame, refused)) = frame.submit(segment) {
-                    self.refused(frame, segment, place, refused);
-                }
-            }
+            Place::Segment(segment) => self.submit(frame, segment),
             Place::Member { segment, from, done, alone } => self.take_up(frame, segment, from, done, alone),
         }
     }
@@ -118,18 +144,16 @@ impl<S: 'static> Runner<S> {
                 Exit::Finish => self.end(frame, Ok(())),
                 Exit::Ensure(line, code) => return self.route(frame, line, ErrorKind::Ensure(code)),
                 Exit::Sleep { time, next } => return self.sleep(frame, time, next),
+                Exit::Arm { time, depth, next } => return self.arm(frame, time, depth, next),
+                Exit::Disarm { depth, next } => {
+                    self.disarm(&frame, depth);
+                    return Some((frame, next));
+                }
+                Exit::Fetch { line, future, next } => return self.fetch(frame, line, future, next),
+                Exit::Store { line, next } => return self.store(frame, line, next),
                 Exit::Call { line, native, next } => {
-                    let kind = match self.call(&mut frame, native) {
-                        Ok(Flow::Next) if !frame.is_cancelled() => return Some((frame, next)),
-                        Ok(Flow::Next) => ErrorKind::Cancelled { done: 0 },
-                        Ok(Flow::Finish) => {
-                            self.end(frame, Ok(()));
-                            return None;
-                        }
-                        Ok(Flow::Fail(error)) => ErrorKind::Call(error),
-                        Err(kind) => kind,
-                    };
-                    return self.route(frame, line, kind);
+                    let flow = self.call(&mut frame, native);
+                    return self.called(frame, line, next, flow);
                 }
             },
             Interrupt::Trapped { pc, trap } => {
@@ -145,6 +169,33 @@ impl<S: 'static> Runner<S> {
             }
         }
         None
+    }
+
+    /// Goes where a call says. Gives the frame back if it goes on, and with which op.
+    pub(super) fn called<'f>(
+        &self,
+        frame: Frame<'f>,
+        line: Pc,
+        next: u32,
+        flow: Result<Flow, ErrorKind>,
+    ) -> Option<(Frame<'f>, u32)> {
+        let kind = match flow {
+            Ok(Flow::Next) if !frame.is_cancelled() => return Some((frame, next)),
+            Ok(Flow::Next) => ErrorKind::Cancelled { done: 0 },
+            Ok(Flow::Finish) => {
+                self.end(frame, Ok(()));
+                return None;
+            }
+            Ok(Flow::Fail(error)) => ErrorKind::Call(error),
+            Err(kind) => kind,
+        };
+        self.route(frame, line, kind)
+    }
+
+    pub(super) fn submit(&self, frame: Frame<'_>, segment: u16) {
+        if let Err((frame, refused)) = frame.submit(segment) {
+            self.refused(frame, segment, Place::Segment(segment), refused);
+        }
     }
 
     /// Does what is left to do where a segment could not be submitted that no code has come to.
@@ -187,17 +238,34 @@ impl<S: 'static> Runner<S> {
 
     /// Where an error of a line leads: to its handler, if it has one and the error can be handled; else the frame ends.
     #[cold]
-    fn route<'f>(&self, frame: Frame<'f>, line: Pc, kind: ErrorKind) -> Option<(Frame<'f>, u32)> {
-        let handler = self.program.0.flow.lines[line].handler.filter(|_| !frame.is_cancelled());
+    pub(super) fn route<'f>(&self, frame: Frame<'f>, line: Pc, kind: ErrorKind) -> Option<(Frame<'f>, u32)> {
+        self.lead(frame, line, kind, self.program.0.flow.lines[line].handler)
+    }
+
+    /// The same, to the handler given.
+    pub(super) fn lead<'f>(
+        &self,
+        frame: Frame<'f>,
+        line: Pc,
+        kind: ErrorKind,
+        handler: Option<Handler>,
+    ) -> Option<(Frame<'f>, u32)> {
+        let handler = handler.filter(|_| !frame.is_cancelled());
         let Some((handler, errno)) = handler.zip(kind.errno()) else {
             self.end(frame, Err(self.error(line, kind)));
             return None;
         };
+        // The blocks between are left.
+        self.disarm(&frame, self.program.0.flow.depth(handler.to));
         if let Some(reg) = handler.errno {
             frame.registers().set(reg.index, errno as u64);
         }
         let op = self.lowered.generated.entries[handler.to].expect("code is generated for handlers");
-        Some((frame, op))
+        // The error came first and stands; a deadline around the handler does too.
+        match self.check(frame, handler.to, 0) {
+            Ok(frame) => Some((frame, op)),
+            Err(led) => led,
+        }
     }
 
     #[cold]
@@ -226,7 +294,7 @@ impl<S: 'static> Runner<S> {
     }
 
     /// The first of the runner's own registers.
-    fn hidden(&self) -> u16 {
+    pub(super) fn hidden(&self) -> u16 {
         self.program.0.layout.registers - HIDDEN
     }
 
@@ -235,7 +303,7 @@ impl<S: 'static> Runner<S> {
     }
 
     /// The line that an op is of.
-    fn line(&self, op: u32) -> Pc {
+    pub(super) fn line(&self, op: u32) -> Pc {
         self.lowered.generated.lines[op as usize]
     }
 
@@ -248,13 +316,7 @@ impl<S: 'static> Runner<S> {
         match called {
             Ok(Ok(flow)) => Ok(flow),
             Ok(Err(outside)) => Err(ErrorKind::Bounds { len: outside.len, max: outside.max }),
-            Err(panic) => {
-                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-                // The payload's own Drop is foreign code too.
-                quietly(|| drop(panic));
-                Err(ErrorKind::Panic(text.unwrap_or_else(|| "(no message)".to_owned())))
-            }
+            Err(panic) => Err(panicked(panic)),
         }
     }
 
@@ -282,6 +344,7 @@ impl<S: 'static> Runner<S> {
             one_by_one: self.counted.one_by_one.get(),
             cancelled: self.counted.cancelled.get(),
             parked: self.counted.parked.get(),
+            deadlines: self.counted.deadlines.get(),
         }
     }
 }

@@ -98,7 +98,7 @@ impl<S: 'static> Serve<S> {
                 Err(error) => return Err(error),
             };
             let session = (self.session)(Peer(&stream));
-            let entry = Entry { session, goes_to: GoesTo::Server(server.clone()) };
+            let entry = Entry::new(session, GoesTo::Server(server.clone()));
             // Room was made sure of; without it the runtime is ending, and the connection with it.
             drop(spawner.launch(entry, |frame| {
                 frame.socket(socket, stream);

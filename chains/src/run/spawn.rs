@@ -69,7 +69,7 @@ impl<S: 'static> Spawner<S> {
             detached: Cell::new(false),
         });
         let goes_to = GoesTo::Handle(awaited.clone());
-        let key = self.launch(Entry { session, goes_to }, init).map_err(|entry| Full(entry.session))?;
+        let key = self.launch(Entry::new(session, goes_to), init).map_err(|entry| Full(entry.session))?;
         Ok(ChainHandle { awaited, frames: self.0.frames.clone(), key })
     }
 

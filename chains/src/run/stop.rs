@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cancelled            -> the frame ends, and says how many bytes were done
+//! its deadline struck  -> see `deadline.rs`
 //! one member succeeded -> (one by one) the next member
 //! ECANCELED, unasked   -> a member could not even be prepared, and nothing ran: one by one, to learn which
 //! ENOBUFS              -> bytes for a pooled buffer, and none left: again when one has come back
@@ -19,7 +20,7 @@ use crate::error::ErrorKind;
 use crate::tree::OnEnd;
 
 /// The kernel's own "restart the system call", which a cancelled operation may report.
-const ERESTARTSYS: i32 = 512;
+pub(super) const ERESTARTSYS: i32 = 512;
 
 impl<S: 'static> Runner<S> {
     #[cold]
@@ -29,6 +30,12 @@ impl<S: 'static> Runner<S> {
         if stop.cancelling {
             return self.fail(frame, pc, ErrorKind::Cancelled { done });
         }
+        let frame = if stop.interrupted {
+            let Some(frame) = self.late(frame, &stop) else { return };
+            frame
+        } else {
+            frame
+        };
         if stop.succeeded {
             return self.take_up(frame, segment, member + 1, 0, true);
         }

@@ -47,8 +47,14 @@ impl File {
     pub async fn read_exact<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<(), B> {
         let (wanted, mut done) = (buffer.room_len(), 0);
         while done < wanted {
-            let (result, rest) = self.read(buffer.slice(done..)).await;
-            buffer = rest.into_inner();
+            // The first time as it is: so a `Vec` has exactly what came, whatever was in it.
+            let (result, rest) = if done == 0 {
+                self.read(buffer).await
+            } else {
+                let (result, rest) = self.read(buffer.slice(done..)).await;
+                (result, rest.into_inner())
+            };
+            buffer = rest;
             match result {
                 Ok(0) => return (Err(ended()), buffer),
                 Ok(n) => done += n,

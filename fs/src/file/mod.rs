@@ -4,10 +4,12 @@
 //! - `positional`: reads and writes at a position, which can be in flight together;
 //! - `cursor`: reads and writes one after the other, at the file's own position;
 //! - `space`: its length, its blocks, and advice about them;
+//! - `share`: copying between files inside the kernel;
 //! - `stream`, `writer`: front to back, with several transfers in flight.
 
 mod cursor;
 mod positional;
+mod share;
 mod space;
 mod stream;
 mod writer;
@@ -106,15 +108,28 @@ impl File {
         blocking(move || file.set_times(times)).await
     }
 
+    /// Changes the owner and the group; `None` leaves one as it is (fchown(2), on the blocking pool).
+    ///
+    /// # Errors
+    /// Those of fchown(2): EPERM for who may not.
+    pub async fn set_owner(&self, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
+        let file = self.duplicate()?;
+        blocking(move || std::os::unix::fs::fchown(file, user, group)).await
+    }
+
     /// Gives an open file a name, one that was opened with [`tmpfile`](OpenOptions::tmpfile) its first (linkat(2)
     /// through `/proc/self/fd`, so that it needs no privilege).
+    ///
+    /// Dropping the future asks for cancellation; the name may be given all the same.
     ///
     /// # Errors
     /// Those of linkat(2): EEXIST if there is something of this name; ENOENT without `/proc`, or if the file had names
     /// and has lost them.
     pub async fn link_as(&self, path: impl AsRef<Path>) -> io::Result<()> {
         let own = c_name(format!("/proc/self/fd/{}", self.0.as_fd().as_raw_fd()).as_bytes())?;
-        link(None, own, None, c_path(path.as_ref())?, libc::AT_SYMLINK_FOLLOW).await
+        // Where an absolute path is seen from does not matter; but so the operation keeps the descriptor open, and its
+        // number from becoming another file's, also if this future is dropped while it is under way.
+        link(Some(&self.0), own, None, c_path(path.as_ref())?, libc::AT_SYMLINK_FOLLOW).await
     }
 
     /// A second descriptor of the same open file: the two share the position and the flags (dup(2)).

@@ -53,8 +53,15 @@ impl File {
     ) -> BufResult<(), B> {
         let wanted = buffer.room_len();
         while done < wanted {
-            let (result, rest) = self.read_at(buffer.slice(done..), offset.wrapping_add(done as u64)).await;
-            buffer = rest.into_inner();
+            let at = offset.wrapping_add(done as u64);
+            // The first time as it is: so a `Vec` has exactly what came, whatever was in it.
+            let (result, rest) = if done == 0 {
+                self.read_at(buffer, at).await
+            } else {
+                let (result, rest) = self.read_at(buffer.slice(done..), at).await;
+                (result, rest.into_inner())
+            };
+            buffer = rest;
             match result {
                 Ok(0) => return (Err(ended()), buffer),
                 Ok(n) => done += n,

@@ -78,6 +78,8 @@ impl File {
 
     /// Says how the `len` bytes (0: all) from `offset` on will be used.
     ///
+    /// Dropping the future leaves a long range with the advice for a part of it.
+    ///
     /// # Errors
     /// Those of posix_fadvise(2).
     pub async fn advise(&self, offset: u64, len: u64, advice: Advice) -> io::Result<()> {
@@ -90,11 +92,21 @@ impl File {
             Advice::DontNeed => libc::POSIX_FADV_DONTNEED,
         };
         let (mut at, mut rest) = (offset, len);
+        // Behind the end there is nothing to advise about, however long it is.
+        if len > ADVICE && offset.saturating_add(len) >= self.end().await? {
+            rest = 0;
+        }
         while rest > ADVICE {
             fadvise(&self.0, at, ADVICE as u32, advice).await?;
             (at, rest) = (at.saturating_add(ADVICE), rest - ADVICE);
         }
         fadvise(&self.0, at, rest as u32, advice).await
+    }
+
+    /// Where a regular file ends; of what has no length of its own, where numbers do.
+    async fn end(&self) -> io::Result<u64> {
+        let metadata = self.metadata().await?;
+        Ok(if metadata.is_file() { metadata.len() } else { i64::MAX as u64 })
     }
 
     /// The position of the first data at or behind `offset`; `None` if there is none. Moves the file's own position

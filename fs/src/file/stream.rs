@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -35,7 +36,8 @@ impl File {
     }
 
     /// As [`stream`](File::stream), from `offset` on and into buffers that `make` gives: aligned ones for O_DIRECT
-    /// ([`DirectBuf`](crate::DirectBuf)), or used ones. Each block is as long as its buffer has room.
+    /// ([`DirectBuf`](crate::DirectBuf)), or used ones. Each block is as long as its buffer has room. The first item is
+    /// the error EINVAL if no file has such an offset.
     ///
     /// # Panics
     /// If `depth` is 0.
@@ -44,9 +46,30 @@ impl File {
         B: IoBufMut,
         F: FnMut() -> io::Result<B>,
     {
+        self.read_stream(offset, None, depth, make)
+    }
+
+    /// As [`stream_into`](File::stream_into), but not beyond the end of `range`, even if the file goes on: a piece of
+    /// data between two holes. The last block may be shorter than its buffer has room.
+    ///
+    /// # Panics
+    /// If `depth` is 0.
+    pub fn stream_range<B, F>(&self, range: Range<u64>, depth: usize, make: F) -> ReadStream<B, F>
+    where
+        B: IoBufMut,
+        F: FnMut() -> io::Result<B>,
+    {
+        self.read_stream(range.start, Some(range.end), depth, make)
+    }
+
+    fn read_stream<B, F>(&self, next: u64, end: Option<u64>, depth: usize, make: F) -> ReadStream<B, F>
+    where
+        B: IoBufMut,
+        F: FnMut() -> io::Result<B>,
+    {
         assert!(depth > 0, "no read in flight");
         let reading = VecDeque::with_capacity(depth);
-        ReadStream { file: self.0.clone(), make, depth, next: offset, reading, ended: false }
+        ReadStream { file: self.0.clone(), make, depth, next, end, reading, ended: false }
     }
 }
 
@@ -60,6 +83,8 @@ pub struct ReadStream<B: IoBufMut, F> {
     depth: usize,
     /// Where the block begins that is not read yet.
     next: u64,
+    /// Nothing is read from here on, however long the file is.
+    end: Option<u64>,
     reading: VecDeque<Block<B>>,
     ended: bool,
 }
@@ -84,7 +109,7 @@ impl<B: IoBufMut> Block<B> {
 
     /// Submits a read, to be waited for later.
     fn submit(file: &Descriptor, buffer: B, offset: u64, len: usize, done: usize) -> Block<B> {
-        let read = read_at(file, buffer.slice(done..), offset.saturating_add(done as u64));
+        let read = read_at(file, buffer.slice(done..len), offset.saturating_add(done as u64));
         let mut block = Block { offset, len, done, read, early: None };
         if let Poll::Ready(result) = block.poll(&mut Context::from_waker(Waker::noop())) {
             block.early = Some(result);
@@ -95,9 +120,15 @@ impl<B: IoBufMut> Block<B> {
 
 impl<B: IoBufMut, F: FnMut() -> io::Result<B>> ReadStream<B, F> {
     fn fill(&mut self) -> io::Result<()> {
-        while self.reading.len() < self.depth {
+        while self.reading.len() < self.depth && self.end.is_none_or(|end| self.next < end) {
+            if self.next > i64::MAX as u64 {
+                // No file is as long; and the last number would be the file's own position.
+                let nothing_read = self.reading.is_empty();
+                return if nothing_read { Err(io::Error::from_raw_os_error(libc::EINVAL)) } else { Ok(()) };
+            }
             let mut buffer = (self.make)()?;
-            let len = buffer.room_len();
+            let left = self.end.map_or(u64::MAX, |end| end - self.next);
+            let len = buffer.room_len().min(usize::try_from(left).unwrap_or(usize::MAX));
             if len == 0 {
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, "a buffer without room"));
             }
@@ -129,7 +160,10 @@ impl<B: IoBufMut, F: FnMut() -> io::Result<B>> Stream for ReadStream<B, F> {
             return Poll::Ready(Some(Err(error)));
         }
         loop {
-            let Some(block) = this.reading.front_mut() else { return Poll::Ready(None) };
+            let Some(block) = this.reading.front_mut() else {
+                this.ended = true;
+                return Poll::Ready(None);
+            };
             let (result, buffer) = ready!(block.poll(cx));
             let buffer = buffer.into_inner();
             let read = match result {

@@ -20,7 +20,8 @@ use super::File;
 
 impl File {
     /// A writer that keeps up to `depth` writes in flight, the first at `offset`, each behind the one before. For
-    /// O_DIRECT give it whole units ([`DirectBuf`](crate::DirectBuf)).
+    /// O_DIRECT give it whole units ([`DirectBuf`](crate::DirectBuf)). Not for a file that was opened for appending: there
+    /// the kernel puts each write where the end is when it begins, and they may begin in any order.
     ///
     /// # Panics
     /// If `depth` is 0.

@@ -122,7 +122,10 @@ fn own_path(file: &std::fs::File) -> PathBuf {
 
 /// What an atomic replacement comes to, step by step.
 fn replaced(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let name = path.file_name().ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?;
+    let whole = path.as_os_str().as_encoded_bytes();
+    let is_dir = whole.ends_with(b"/") || whole.ends_with(b"/.");
+    let name = path.file_name().filter(|_| !is_dir);
+    let name = name.ok_or_else(|| io::Error::from_raw_os_error(libc::EISDIR))?;
     if name.as_encoded_bytes().contains(&0) {
         return Err(io::ErrorKind::InvalidInput.into());
     }

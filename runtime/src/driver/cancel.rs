@@ -61,7 +61,7 @@ impl Driver {
         let mut next: Option<Duration> = None;
         let mut left = A_TURN;
         standing.retain_mut(|request| {
-            if !self.in_flight(request.target) {
+            if !self.is_wanted(request.target) {
                 return false;
             }
             if request.target.kind() == Kind::Slot && self.slots.is_notifying(request.target) {
@@ -96,9 +96,10 @@ impl Driver {
         next
     }
 
-    fn in_flight(&self, target: Key) -> bool {
+    /// Whether there is still something to be cancelled.
+    fn is_wanted(&self, target: Key) -> bool {
         match target.kind() {
-            Kind::Frame => self.owner(target).is_some_and(|owner| owner.in_flight(target)),
+            Kind::Frame => self.owner(target).is_some_and(|owner| owner.is_cancelled(target)),
             Kind::List => self.lists.in_flight(target),
             _ => self.slots.in_flight(target),
         }

@@ -65,6 +65,9 @@ impl Key {
     const LIST: u64 = 6;
     const DIRECT: u64 = 7;
 
+    /// What no completion bears.
+    pub(crate) const NOBODY: u64 = u64::MAX;
+
     /// For a message to the ring of a core whose bell this is; `None` if the number is too large to be kept.
     pub(crate) fn unheard(bell: RawFd) -> Option<Key> {
         let bell = u64::try_from(bell).ok().filter(|bell| *bell <= INDEX_MASK)?;

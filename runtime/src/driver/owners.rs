@@ -23,8 +23,11 @@ pub(crate) trait Owner {
     /// The turn of a frame that was put into the ready queue has come.
     fn ready(&self, key: Key);
 
-    /// Whether the frame still has something in flight.
-    fn in_flight(&self, key: Key) -> bool;
+    /// Whether the frame has something in flight that is to be cancelled. What it has submitted since is not.
+    fn is_cancelled(&self, key: Key) -> bool;
+
+    /// A deadline of the frame has passed.
+    fn interrupt(&self, _key: Key) {}
 
     /// Queues the requests that cancel what the frame has in flight; false if there was no room.
     fn ask_cancel(&self, key: Key) -> bool;
@@ -139,6 +142,13 @@ impl Driver {
     /// Lets a frame go on in the next turn.
     pub(crate) fn make_ready(&self, key: Key) {
         self.owners.ready.borrow_mut().push_back(key);
+    }
+
+    /// Tells a frame that a deadline of it has passed.
+    pub(crate) fn interrupt(&self, key: Key) {
+        if let Some(owner) = self.owner(key) {
+            no_unwinding(|| owner.interrupt(key));
+        }
     }
 
     /// Lets frames go on that were put off, at most as many as were waiting when this was called.

@@ -376,8 +376,14 @@ impl<R: Resume> Owner for Frames<R> {
         }
     }
 
-    fn in_flight(&self, key: Key) -> bool {
-        self.region.find(key).is_some_and(|record| record.header().in_flight())
+    fn is_cancelled(&self, key: Key) -> bool {
+        self.region.find(key).is_some_and(|record| record.header().in_flight() && record.header().has(ASKED))
+    }
+
+    fn interrupt(&self, key: Key) {
+        if let Some(record) = self.region.find(key) {
+            self.region.interrupt(record);
+        }
     }
 
     fn ask_cancel(&self, key: Key) -> bool {

@@ -75,6 +75,8 @@ pub(super) const BAD: u8 = 1 << 3;
 pub(super) const PARKED: u8 = 1 << 4;
 /// A cancel request stands.
 pub(super) const ASKED: u8 = 1 << 5;
+/// A deadline has passed that the runner does not know of yet.
+pub(super) const INTERRUPTED: u8 = 1 << 6;
 
 /// The control record of an accessible frame: a header, then the words of its layout.
 #[derive(Clone, Copy)]

@@ -24,9 +24,11 @@
 //!               Frames::settle: anything else            -> Resume::stopped
 //! ```
 
+mod call;
 mod code;
 mod emit;
 mod frames;
+mod interrupt;
 mod layout;
 mod memory;
 mod outbox;

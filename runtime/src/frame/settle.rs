@@ -6,7 +6,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use super::code::Outcome;
 use super::emit::Interrupt;
 use super::frames::{Frames, Region, Resume};
-use super::memory::{BAD, CANCELLING, PARTIAL, Record, VACANT};
+use super::memory::{BAD, CANCELLING, INTERRUPTED, PARTIAL, Record, VACANT};
 use super::template::{Address, NO_CODE, NONE, Template};
 use super::token::{Frame, Stop};
 use super::verb::Success;
@@ -77,23 +77,26 @@ impl<R: Resume> Frames<R> {
         };
         let done = before(member) + result.max(0) as u32;
         header.done.set(0);
-        header.flags.set(header.flags.get() & CANCELLING);
+        header.flags.set(header.flags.get() & (CANCELLING | INTERRUPTED));
+        let interrupted = header.has(INTERRUPTED);
         let frame = Frame::new(&self.region, record, index);
         if succeeded && last == template.last && !cancelling {
-            return self.follow(frame, segment, done);
+            self.region.take_in(record, template, done);
+            if !interrupted {
+                return self.follow(frame, segment);
+            }
         }
         let want = self.region.wanted(record, member);
         let alone = first == last;
-        self.runner
-            .stopped(frame, Stop { segment, member, result, done, want, succeeded, alone, cancelling });
+        self.runner.stopped(
+            frame,
+            Stop { segment, member, result, done, want, succeeded, alone, cancelling, interrupted },
+        );
     }
 
     /// The segment has succeeded: on to what follows it.
-    fn follow(&self, frame: Frame<'_>, segment: u16, count: u32) {
-        self.region.advanced.add(1);
+    fn follow(&self, frame: Frame<'_>, segment: u16) {
         let template = &self.region.templates[usize::from(segment)];
-        // SAFETY: a template's words were checked against the layout of this region.
-        unsafe { frame.record.word(usize::from(template.into)) }.set(u64::from(count));
         match (template.successor, template.code) {
             (NONE, NO_CODE) => self.runner.advanced(frame, segment),
             (NONE, code) => self.go_on(frame.run(code)),
@@ -109,6 +112,13 @@ impl<R: Resume> Frames<R> {
 }
 
 impl Region {
+    /// A whole segment has succeeded: what its last member has brought is counted.
+    fn take_in(&self, record: Record, template: &Template, count: u32) {
+        self.advanced.add(1);
+        // SAFETY: a template's words were checked against the layout of this region.
+        unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
+    }
+
     /// The result of a member may be a descriptor, which is the frame's from here on, or the end of one.
     fn pass(&self, record: Record, template: &Template, first: u8, step: u8, result: i32) {
         let member = &template.members[usize::from(step)];

@@ -28,6 +28,8 @@ pub struct Stop {
     pub alone: bool,
     /// Whether the frame is being cancelled.
     pub cancelling: bool,
+    /// Whether a deadline has passed meanwhile: what was in flight has been cancelled, unless it came first.
+    pub interrupted: bool,
 }
 
 /// The right to look at a frame and to submit for it. There is one a frame at most, and only while nothing of it
@@ -127,9 +129,10 @@ impl<'f> Frame<'f> {
     }
 
     /// The frame waits for a call: an [alarm](crate::Handle::start_alarm)'s, or the one that cancels it. Then
-    /// [`Resume::unparked`](super::Resume::unparked). If it was cancelled already, that is in a later turn.
+    /// [`Resume::unparked`](super::Resume::unparked). If it was cancelled or
+    /// [interrupted](Frame::is_interrupted) already, that is in a later turn.
     pub fn wait(self) {
-        if self.is_cancelled() {
+        if self.is_cancelled() || self.is_interrupted() {
             return self.park();
         }
         self.record.header().raise(PARKED);

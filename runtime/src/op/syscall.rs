@@ -59,6 +59,45 @@ pub fn fremovexattr(file: BorrowedFd<'_>, name: &CStr) -> io::Result<()> {
     done(unsafe { libc::fremovexattr(file.as_raw_fd(), name.as_ptr()) })
 }
 
+/// Copies up to `len` bytes from one file to another inside the kernel, and says how many; 0 is the end of the first
+/// (copy_file_range(2)). Where the file system can, they share the blocks. May wait for the disk.
+///
+/// # Errors
+/// Those of copy_file_range(2): EXDEV, EOPNOTSUPP or EINVAL between files that cannot be copied so.
+pub fn copy_file_range(
+    from: BorrowedFd<'_>,
+    offset: u64,
+    to: BorrowedFd<'_>,
+    at: u64,
+    len: usize,
+) -> io::Result<usize> {
+    let (mut offset, mut at) = (offset.cast_signed(), at.cast_signed());
+    let (from, to) = (from.as_raw_fd(), to.as_raw_fd());
+    // SAFETY: two descriptors that are open as long as they are borrowed, and two numbers that outlive the call.
+    count(unsafe { libc::copy_file_range(from, &raw mut offset, to, &raw mut at, len, 0) })
+}
+
+/// Makes the contents of `to` those of `from`, sharing all of its blocks (FICLONE, ioctl_ficlone(2)). May wait for the
+/// disk.
+///
+/// # Errors
+/// Those of ioctl_ficlone(2): EOPNOTSUPP where the file system cannot, EXDEV between file systems.
+pub fn clone_file(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: this request takes a descriptor, both of which are open as long as they are borrowed.
+    done(unsafe { libc::ioctl(to.as_raw_fd(), libc::FICLONE, from.as_raw_fd()) })
+}
+
+/// Sets the times of the last access and change of `path` itself, also if it is a symbolic link (utimensat(2)). May
+/// wait for the disk.
+///
+/// # Errors
+/// Those of utimensat(2).
+pub fn lutimes(path: &CStr, accessed: libc::timespec, modified: libc::timespec) -> io::Result<()> {
+    let times = [accessed, modified];
+    // SAFETY: a string and an array of two, which outlive the call.
+    done(unsafe { libc::utimensat(libc::AT_FDCWD, path.as_ptr(), times.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) })
+}
+
 /// Asks how long the list is, and then for it; again if it has grown in between.
 fn names(list: impl Fn(*mut c_char, usize) -> isize) -> io::Result<Vec<u8>> {
     loop {

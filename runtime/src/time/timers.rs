@@ -18,6 +18,8 @@ pub(crate) enum Target {
     Task(Waker),
     /// A frame, by the ready queue of the driver.
     Frame(Key),
+    /// A frame, at once: what it has in flight is cancelled.
+    Deadline(Key),
 }
 
 struct Timer {
@@ -92,6 +94,22 @@ impl Timers {
         waits
     }
 
+    /// Starts a timer that fires after `time`, unless that is none.
+    pub(super) fn start_after(&self, time: Duration, target: impl FnOnce() -> Target) -> Option<Id> {
+        if time.is_zero() {
+            return None;
+        }
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let deadline = self.clock.now().saturating_add(time);
+        let timer = Timer { deadline, target: target() };
+        Some(self.wheel.borrow_mut().insert(tick(deadline, self.tick_bits.get()), timer))
+    }
+
+    /// Whether a timer has yet to fire.
+    pub(super) fn waits(&self, id: Id) -> bool {
+        self.wheel.borrow_mut().get_mut(id).is_some()
+    }
+
     /// Ends a timer, if it has not fired.
     pub(super) fn stop(&self, id: Id) -> bool {
         let timer = self.wheel.borrow_mut().remove(id);
@@ -118,6 +136,7 @@ impl Timers {
                     match timer.target {
                         Target::Task(waker) => waker.wake(),
                         Target::Frame(key) => driver.make_ready(key),
+                        Target::Deadline(key) => driver.interrupt(key),
                     }
                 }
                 None if self.clock.is_held() => return None,

@@ -5,6 +5,7 @@ use chainring_runtime::frame::Order;
 use super::super::Chain;
 use crate::access::Access;
 use crate::expr::{Cond, Expr, Node};
+use crate::future::CallAsync;
 use crate::handle::{Buf, Reg, Span, StreamBuf};
 use crate::native::{Flow, Native};
 use crate::tree::{Compute, Kind};
@@ -62,5 +63,53 @@ impl<S: 'static> Chain<S> {
         let index = self.natives.len();
         self.natives.push(Native::new(access, body));
         self.push("call", Kind::Call(index, access.touches()));
+    }
+
+    /// Runs a future as a step. `fetch` makes it, and runs like a [`call`](Chain::call); the frame is parked while it runs
+    /// as a task, beside everything else on the core; `store` is given its output, and runs like a call too.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use chainring_chains::{Chain, Flow, read, write};
+    ///
+    /// let mut c = Chain::<()>::new("slow shout");
+    /// let (sock, word) = (c.accepted(), c.buffer(5));
+    /// c.recv_exact(sock, word.all());
+    /// c.call_async(
+    ///     (read(word.all()),),
+    ///     |(), (word,)| {
+    ///         let word = word.to_owned();
+    ///         async move {
+    ///             chainring_runtime::time::sleep(Duration::from_millis(1)).await;
+    ///             word.to_ascii_uppercase()
+    ///         }
+    ///     },
+    ///     (write(word.all()),),
+    ///     |(), (word,), shouted: Vec<u8>| {
+    ///         word.copy_from_slice(&shouted);
+    ///         Flow::Next
+    ///     },
+    /// );
+    /// c.send_all(sock, word.all());
+    /// # c.build()?;
+    /// # Ok::<(), chainring_chains::BuildError>(())
+    /// ```
+    ///
+    /// The future borrows nothing of the frame: `fetch` copies what it needs. It costs three allocations. If the frame is
+    /// cancelled, or a deadline around the step strikes, the future is dropped; a frame whose future never ends waits for
+    /// it, if there is no deadline. A panic in `fetch`, the future, `store`, or where one of their values is dropped, fails
+    /// this frame alone.
+    pub fn call_async<A, F, Fut, B, G>(&mut self, access: A, fetch: F, outputs: B, store: G)
+    where
+        A: Access,
+        F: Fn(&mut S, A::Views<'_>) -> Fut + Send + Sync + 'static,
+        Fut: Future + 'static,
+        B: Access,
+        G: Fn(&mut S, B::Views<'_>, Fut::Output) -> Flow + Send + Sync + 'static,
+    {
+        let index = self.futures.len();
+        let kind = Kind::CallAsync(index, access.touches(), outputs.touches());
+        self.futures.push(CallAsync::new(access, fetch, outputs, store));
+        self.push("call_async", kind);
     }
 }

@@ -20,14 +20,31 @@ impl<S: 'static> Chain<S> {
     }
 
     /// Runs the block, and [`on_error`](AttemptStep::on_error) another one if a step in it fails: with an errno, a stream
-    /// that ends, a span that does not fit, an `ensure`, a call's failure. A cancelled frame, and one whose call panics,
-    /// ends all the same.
+    /// that ends, a span that does not fit, an `ensure`, a call's failure, a deadline of a [`within`](Chain::within) inside. A
+    /// cancelled frame, and one whose call panics, ends all the same.
     pub fn attempt(&mut self, body: impl FnOnce(&mut Self)) -> AttemptStep<'_, S> {
         self.nested("attempt", body, |body| Kind::Attempt { body, errno: None, handler: Block::new() });
         AttemptStep { chain: self }
     }
 
-    /// Waits for as many nanoseconds, without I/O.
+    /// Bounds the whole block, its loops included: it is left within `time`, a [`Duration`](std::time::Duration) or an
+    /// expression in nanoseconds, or fails.
+    ///
+    /// When the time is up, what is in flight is cancelled, and the frame fails with
+    /// [`ErrorKind::Deadline`](crate::ErrorKind::Deadline) at the step that was running. A result that came first stands,
+    /// and the next step of the block is the one that fails; if there is none, the block was in time. A register that
+    /// takes the count of an interrupted transfer (`.into`) says how much of it was done. Attempts inside of the block do
+    /// not handle its deadline, or a loop around them would outlive it; an attempt around the block does, with ETIMEDOUT,
+    /// and its handler runs without that deadline. Of nested deadlines each is its own, and the earlier one comes first.
+    ///
+    /// It costs neither a submission nor a system call; the wheel's ticks are a quarter of a millisecond. The steps of the
+    /// block begin a segment of their own, and so do those behind it.
+    pub fn within(&mut self, time: impl Into<Expr>, body: impl FnOnce(&mut Self)) {
+        let time = time.into();
+        self.nested("within", body, |body| Kind::Within(time, body));
+    }
+
+    /// Waits for as many nanoseconds, or a [`Duration`](std::time::Duration), without I/O.
     pub fn sleep(&mut self, nanoseconds: impl Into<Expr>) {
         self.push("sleep", Kind::Sleep(nanoseconds.into()));
     }
@@ -85,7 +102,7 @@ pub struct AttemptStep<'c, S> {
 impl<S: 'static> AttemptStep<'_, S> {
     /// Runs the block if a step of the attempt has failed, and goes on behind it. `errno` says why: what the kernel or
     /// the `ensure` said; ENODATA for a stream that ended early; EMSGSIZE for a span that does not fit; EDOM for a
-    /// division by zero; EIO for a call that failed.
+    /// division by zero; EIO for a call that failed; ETIMEDOUT for a deadline.
     pub fn on_error(self, errno: Reg, body: impl FnOnce(&mut Chain<S>)) {
         let block = self.chain.block(body);
         match &mut self.chain.last_step().kind {

@@ -1,0 +1,52 @@
+//! Frames whose deadline passes.
+//!
+//! A deadline ends nothing by itself: the frame goes on, and its runner decides where. So an interrupted frame is one of
+//! which what is in flight is cancelled (asked for again until it has completed, as when a frame is cancelled), and whose
+//! next completion takes the general path, to [`Resume::stopped`](super::Resume::stopped) with a
+//! [`Stop`](super::Stop) that says so, also if it is a success that came first.
+//!
+//! ```text
+//! in flight   -> cancelled; its last completion tells the runner
+//! parked      -> its turn comes, and the runner asks `is_interrupted`
+//! ```
+//!
+//! What the frame submits afterwards is not cancelled: the standing request is over with the completions of what was in
+//! flight when the deadline passed, and requests on their way to the kernel are ahead of it in the queue.
+
+use super::frames::Region;
+use super::memory::{INTERRUPTED, PARKED, Record};
+use super::token::Frame;
+use crate::driver::Key;
+
+impl Region {
+    /// A deadline of the frame has passed. No token of it is out: timers fire between the turns of frames.
+    pub(super) fn interrupt(&self, record: Record) {
+        let header = record.header();
+        header.raise(INTERRUPTED);
+        if header.in_flight() {
+            // Still one completion with the length that it was submitted with, but none that the hot path knows.
+            if header.expect.get() != 0 {
+                header.expect.set(Key::NOBODY);
+            }
+            self.ask(record);
+        } else if header.has(PARKED) {
+            // It may wait for a call that comes much later.
+            self.core.driver().make_ready(header.key.get());
+        }
+    }
+}
+
+impl Frame<'_> {
+    /// Whether a deadline has passed since [`take_interrupt`](Frame::take_interrupt) was called last.
+    #[inline]
+    pub fn is_interrupted(&self) -> bool {
+        self.record.header().has(INTERRUPTED)
+    }
+
+    /// The same, and forgets it.
+    pub fn take_interrupt(&self) -> bool {
+        let (header, was) = (self.record.header(), self.is_interrupted());
+        header.flags.set(header.flags.get() & !INTERRUPTED);
+        was
+    }
+}
