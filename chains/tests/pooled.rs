@@ -378,7 +378,7 @@ fn a_buffer_that_no_path_looks_at_is_given_back_where_the_paths_part() {
         c.recv(sock, data.all());
     });
     let text = program.explain().to_string();
-    assert!(text.contains("{ gives back p0; sleep 1 ns #3 } otherwise { segment 2 }; segment 1"), "{text}");
+    assert!(text.contains("{ gives back p0; sleep 1ns #3 } otherwise { segment 2 }; segment 1"), "{text}");
     // What nobody looks at is given back at once.
     let last = text.lines().rev().find(|line| line.trim().starts_with("recv")).expect("a line");
     assert!(last.ends_with("select gives back p0"), "{text}");
