@@ -8,7 +8,7 @@ use crate::compile::flow::{Flow, Inst, Io, Pc, io};
 use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
 use crate::expr::{Expr, Node, name};
-use crate::handle::Buf;
+use crate::handle::{Buf, SpanLen};
 use crate::tree::{Compute, OnEnd};
 
 /// A report that prints as text: each segment with its members, its submissions and completions, why it ends
@@ -168,6 +168,7 @@ impl<'p> Explain<'p> {
                     let error = std::io::Error::from_raw_os_error(*code);
                     parts.push(format!("ensure {cond} else \"{error}\" #{number}"));
                 }
+                Inst::MakePipe(pipe) => parts.push(format!("a pipe {} {} #{number}", pipe.write, pipe.read)),
                 Inst::Call(..) => parts.push(format!("call #{number}")),
             }
             pc += 1;
@@ -207,19 +208,27 @@ fn amount(n: usize, what: &str) -> String {
 }
 
 pub(crate) fn arguments(member: &Io) -> String {
-    let place = member.place.to_string();
+    let place = if member.verb.has_place() { member.place.to_string() } else { String::new() };
     let arrow = match member.verb.moves() {
         Moves::In => " ->",
         Moves::Out => " <-",
-        Moves::Nothing => "",
+        Moves::Nothing | Moves::Past => "",
     };
     let spans: String = member.spans.iter().map(|span| format!(" {span}")).collect();
     let outbox = member.outbox.map(|outbox| format!(" <- o{}", outbox.index)).unwrap_or_default();
-    let arrow = if outbox.is_empty() { arrow } else { "" };
+    let arrow = if outbox.is_empty() && member.verb.has_place() { arrow } else { "" };
     let at = member.position.map(|reg| format!(" at {reg}")).unwrap_or_default();
+    let second = member.second.map(|second| format!(" <- {second}")).unwrap_or_default();
+    let passes = match member.passes {
+        Some(SpanLen::Fixed(len)) => format!(" {len}"),
+        Some(SpanLen::Reg(reg)) => format!(" {reg}"),
+        None => String::new(),
+    };
+    let target = member.target.map(|(_, path)| format!(" -> {path}")).unwrap_or_default();
     let amount = member.amount.map(|reg| format!(" for {reg}")).unwrap_or_default();
     let into = member.into.map(|reg| format!(", count -> {reg}")).unwrap_or_default();
-    format!("{place}{arrow}{outbox}{spans}{at}{amount}{into}")
+    let text = format!("{place}{arrow}{outbox}{second}{passes}{spans}{target}{at}{amount}{into}");
+    text.trim_start().to_owned()
 }
 
 fn computed(compute: &Compute) -> String {

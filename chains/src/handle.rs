@@ -29,6 +29,34 @@ pub struct Socket(pub(crate) Place);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct File(pub(crate) Place);
 
+/// A pipe that each frame has, through which [`splice`](crate::Chain::splice) moves bytes that the frame does not look at.
+/// Made when it is first used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pipe {
+    /// Where bytes come out.
+    pub(crate) read: Place,
+    /// Where they go in.
+    pub(crate) write: Place,
+    /// 1 while there is something in it, or may be.
+    pub(crate) used: Reg,
+}
+
+/// A socket or file: what [`splice`](crate::Chain::splice) takes bytes from and gives them to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End(pub(crate) Place);
+
+impl From<Socket> for End {
+    fn from(socket: Socket) -> Self {
+        End(socket.0)
+    }
+}
+
+impl From<File> for End {
+    fn from(file: File) -> Self {
+        End(file.0)
+    }
+}
+
 /// What each frame is about to send, in order: copies and shared blobs, put in by calls and sent by
 /// [`send_outbox`](crate::Chain::send_outbox).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,6 +35,7 @@
 //! | [`stream`](Chain::stream) | each frame's own, filled at one end and consumed at the other | pipelined parsing |
 //! | [`outbox`](Chain::outbox) | copies, and blobs that are shared | replies |
 //! | [`constant`](Chain::constant) | the program's | greetings, tables |
+//! | [`pipe`](Chain::pipe) | the kernel's | bytes that pass by: [`splice`](Chain::splice) |
 //!
 //! # Where a line lives
 //!
@@ -78,13 +79,16 @@ pub use access::{
     Access, Item, OutboxMut, Read, RegMut, Stream, StreamMut, Value, Write, outbox, read, reg, stream, value,
     write,
 };
-pub use build::{AttemptStep, Chain, FillStep, Lowering, OpenStep, StatxStep, TransferStep, WhenStep};
+pub use build::{
+    AttemptStep, Chain, FillStep, Lowering, OpenStep, RenameStep, SpliceStep, StatxStep, TransferStep,
+    UnlinkStep, WhenStep,
+};
 pub use chainring_runtime::frame::{Blob, Order, Outbox as OutboxView};
 pub use chainring_runtime::op::openat2::OpenHow;
 pub use error::{BuildError, ChainError, ErrorKind, StartError};
 pub use explain::Explain;
 pub use expr::{Cond, Expr};
-pub use handle::{Buf, File, Outbox, Reg, Socket, Span, SpanLen, StreamBuf};
+pub use handle::{Buf, End, File, Outbox, Pipe, Reg, Socket, Span, SpanLen, StreamBuf};
 pub use native::Flow;
 pub use program::Program;
 pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, Sockets, Spawner};

@@ -6,12 +6,14 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-pub use steps::{AttemptStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep};
+pub use steps::{
+    AttemptStep, FillStep, OpenStep, RenameStep, SpliceStep, StatxStep, TransferStep, UnlinkStep, WhenStep,
+};
 
 use crate::compile;
 use crate::error::BuildError;
 use crate::future::CallAsync;
-use crate::handle::{Buf, BuilderId, File, Outbox, Place, Reg, Socket, Span, StreamBuf};
+use crate::handle::{Buf, BuilderId, File, Outbox, Pipe, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
 use crate::tree::{Block, Kind, Step};
@@ -112,6 +114,11 @@ impl<S: 'static> Chain<S> {
     /// A file of each frame, to be given when the frame is spawned, or opened by [`open`](Chain::open).
     pub fn file(&mut self) -> File {
         File(self.place(true))
+    }
+
+    /// A pipe of each frame, for [`splice`](Chain::splice): see [`Pipe`].
+    pub fn pipe(&mut self) -> Pipe {
+        Pipe { read: self.place(true), write: self.place(true), used: self.param() }
     }
 
     fn place(&mut self, file: bool) -> Place {

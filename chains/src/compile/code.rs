@@ -19,7 +19,7 @@ use chainring_runtime::frame::{Area, Bulk, Code, Len, Op, Operator, Order, Then}
 use super::flow::{Flow, Inst, Pc};
 use super::segment::Segments;
 use crate::expr::{Cond, Node};
-use crate::handle::{Buf, Reg, Span, SpanLen};
+use crate::handle::{Buf, Pipe, Reg, Span, SpanLen};
 use crate::tree::Compute;
 
 /// Why code leaves for the runner.
@@ -35,6 +35,8 @@ pub(crate) enum Exit {
     Fetch { line: Pc, future: usize, next: u32 },
     /// Waits for the future of this line and stores its output; code goes on at the op.
     Store { line: Pc, next: u32 },
+    /// Makes a pipe, unless it is there; code goes on at the op.
+    MakePipe { line: Pc, pipe: Pipe, next: u32 },
     /// Sleeps for as many nanoseconds as the register says; code goes on at the op.
     Sleep { time: u16, next: u32 },
     /// Starts the deadline of this depth, as many nanoseconds from now as the register says; code goes on at the op.
@@ -146,6 +148,10 @@ impl Generator<'_> {
             Inst::Call(native, _) => {
                 let next = self.here() + 1;
                 self.exit(Exit::Call { line, native: *native, next });
+            }
+            Inst::MakePipe(pipe) => {
+                let next = self.here() + 1;
+                self.exit(Exit::MakePipe { line, pipe: *pipe, next });
             }
             Inst::Sleep(time) => {
                 let time = self.operand(&time.0, 0);

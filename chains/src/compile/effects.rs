@@ -43,6 +43,11 @@ pub(crate) fn effects(inst: &Inst, visit: &mut impl FnMut(Effect)) {
             touches.iter().for_each(|touch| read_by_call(touch, visit));
             touches.iter().for_each(|touch| written_by_call(touch, visit));
         }
+        Inst::MakePipe(pipe) => {
+            visit(Reads(pipe.used));
+            visit(Writes(pipe.used));
+            [pipe.read, pipe.write].into_iter().for_each(|end| visit(Opens(end)));
+        }
         Inst::Jump(_) | Inst::Disarm(_) | Inst::Finish => {}
     }
 }
@@ -50,11 +55,12 @@ pub(crate) fn effects(inst: &Inst, visit: &mut impl FnMut(Effect)) {
 fn of_io(io: &Io, visit: &mut impl FnMut(Effect)) {
     io.spans.iter().for_each(|span| registers(span, visit));
     io.position.iter().chain(&io.amount).for_each(|reg| visit(Reads(*reg)));
-    if let Some((Some(directory), _)) = io.open {
-        visit(Uses(directory));
+    if let Some(SpanLen::Reg(reg)) = io.passes {
+        visit(Reads(reg));
     }
-    if !io.verb.opens() {
-        visit(Uses(io.place));
+    io.works_on().for_each(|place| visit(Uses(place)));
+    if let Some((_, path)) = io.target {
+        visit(ReadsBytes(path));
     }
     match io.verb {
         Verb::Send | Verb::SendAll | Verb::SendOutbox => visit(Sends(io.place)),
@@ -72,7 +78,7 @@ fn of_io(io: &Io, visit: &mut impl FnMut(Effect)) {
             visit(WritesBytes(*span));
         }),
         Moves::Out => io.spans.iter().for_each(|span| visit(ReadsBytes(*span))),
-        Moves::Nothing => {}
+        Moves::Nothing | Moves::Past => {}
     }
     if let Some(reg) = io.into {
         visit(Writes(reg));

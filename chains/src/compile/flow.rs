@@ -15,13 +15,13 @@
 
 use std::sync::Arc;
 
-use chainring_runtime::frame::{Directory, Extra, Len, Moves, Success, Transfer, Verb};
+use chainring_runtime::frame::{Directory, Extra, Len, Moves, Success, Target, Transfer, Verb};
 
 use super::scope::Scope;
 use crate::access::Touch;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Cond, Expr, Node};
-use crate::handle::{BuilderId, Outbox, Place, Reg, Span, SpanLen};
+use crate::handle::{BuilderId, Outbox, Pipe, Place, Reg, Span, SpanLen};
 use crate::tree::{Block, Compute, IoStep, Kind, OnEnd, Step};
 
 /// An index into the lines of a flow.
@@ -62,6 +62,8 @@ pub(crate) enum Inst {
     Fetch(usize, Vec<Touch>),
     /// Waits for it, and stores its output.
     Store(Vec<Touch>),
+    /// Makes a pipe, unless it is there.
+    MakePipe(Pipe),
     Sleep(Expr),
     /// Starts the deadline of a scope, as many nanoseconds from now.
     Arm(Expr, u16),
@@ -83,6 +85,10 @@ pub(crate) struct Io {
     /// For what opens: the directory, and where among the constants the `open_how` lies.
     pub(crate) open: Option<(Option<Place>, u32)>,
     pub(crate) outbox: Option<Outbox>,
+    pub(crate) second: Option<Place>,
+    pub(crate) passes: Option<SpanLen>,
+    pub(crate) directory: Option<Place>,
+    pub(crate) target: Option<(Option<Place>, Span)>,
     pub(crate) into: Option<Reg>,
     /// Takes the count of a step of which a deadline has interrupted this part.
     pub(crate) partial: Option<Reg>,
@@ -90,6 +96,19 @@ pub(crate) struct Io {
 }
 
 impl Io {
+    /// Whether it names files and opens none.
+    fn names_files(&self) -> bool {
+        self.verb.takes_path() && !self.verb.opens()
+    }
+
+    /// The descriptors that it works on, as which they are when it is submitted.
+    pub(crate) fn works_on(&self) -> impl Iterator<Item = Place> {
+        let own = (self.verb.has_place() && !self.verb.opens()).then_some(self.place);
+        let opened = self.open.and_then(|(directory, _)| directory);
+        let target = self.target.and_then(|(directory, _)| directory);
+        [own, opened, self.second, self.directory, target].into_iter().flatten()
+    }
+
     /// The pooled buffer that it fills from its front: which one is known only when something has come.
     pub(crate) fn selects(&self) -> Option<u16> {
         let first = self.spans.first().filter(|_| self.verb.moves() == Moves::In)?;
@@ -103,7 +122,12 @@ impl Io {
         let plus = self.spans.iter().map(fixed).sum();
         let len = match self.spans.last().map(|last| (last.len, last.room())) {
             Some((SpanLen::Reg(reg), room)) => Len::Register { index: reg.index, plus, max: plus + room },
-            _ => Len::Fixed(plus),
+            None => match self.passes {
+                Some(SpanLen::Fixed(len)) => Len::Fixed(len),
+                Some(SpanLen::Reg(reg)) => Len::Register { index: reg.index, plus: 0, max: i32::MAX as u32 },
+                None => Len::Fixed(0),
+            },
+            Some(_) => Len::Fixed(plus),
         };
         let start = first.and_then(|span| span.start);
         let at = |place: Option<Place>| match place {
@@ -123,6 +147,12 @@ impl Io {
                 amount: self.amount.map(|reg| reg.index),
                 outbox: self.outbox.map(|outbox| outbox.index),
                 open: self.open.map(|(directory, how)| (at(directory), how)),
+                second: self.second.map(|place| place.index),
+                directory: self.names_files().then(|| at(self.directory)),
+                target: self.target.map(|(directory, path)| {
+                    let (offset, constant) = (path.buf.base() + path.from, path.buf.constant);
+                    Target { directory: at(directory), offset, len: fixed(&path), constant }
+                }),
                 pooled: first.and_then(|span| span.buf.pooled),
                 gives_back: 0,
             },
@@ -200,6 +230,7 @@ impl<'c> Flattener<'c> {
                 self.push(step, Inst::Fetch(*index, making.clone()), true);
                 Inst::Store(storing.clone())
             }
+            Kind::MakePipe(pipe) => Inst::MakePipe(*pipe),
             Kind::Sleep(time) => Inst::Sleep(time.clone()),
             Kind::Finish => Inst::Finish,
         };
@@ -331,6 +362,10 @@ impl<'c> Flattener<'c> {
                 amount,
                 open,
                 outbox: io.outbox,
+                second: io.second,
+                passes: io.passes,
+                directory: io.directory,
+                target: io.target,
                 into: io.into.filter(|_| !whole),
                 partial: io.into.filter(|_| whole && self.scope.is_some()),
                 on_end: if i == 0 { io.on_end } else { OnEnd::Error },

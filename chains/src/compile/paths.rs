@@ -157,7 +157,12 @@ fn check(inst: &Inst, facts: &Facts) -> Result<(), Reason> {
 /// Whether a line may fail its frame.
 pub(crate) fn can_fail(inst: &Inst) -> bool {
     match inst {
-        Inst::Io(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) | Inst::Store(..) => true,
+        Inst::MakePipe(_)
+        | Inst::Io(_)
+        | Inst::Ensure(..)
+        | Inst::Call(..)
+        | Inst::Fetch(..)
+        | Inst::Store(..) => true,
         Inst::Compute(Compute::Set(_, value))
         | Inst::Unless(value, _)
         | Inst::Sleep(value)

@@ -29,7 +29,7 @@
 
 use std::fmt;
 
-use chainring_runtime::frame::{Moves, Plan, Then, Verb};
+use chainring_runtime::frame::{Moves, Plan, Then};
 
 use super::effects::may_overlap;
 use super::flow::{Flow, Inst, Io, Pc, follow, io};
@@ -126,7 +126,9 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
             Inst::Unless(_, to) => work.extend([*to, pc + 1]),
             Inst::Finish => {}
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
-            Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
+            Inst::Store(..) | Inst::MakePipe(_) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => {
+                work.push(pc + 1)
+            }
         }
     }
     segments
@@ -185,20 +187,17 @@ fn run(flow: &Flow, liveness: &Liveness, start: Pc, lowering: Lowering, limit: u
 /// entry, and another's by the time that a member has closed it; and what an outbox holds is in the entry too.
 fn is_behind(flow: &Flow, member: Pc, next: Pc) -> bool {
     let (Some(before), Some(after)) = (io(flow, member), io(flow, next)) else { return false };
-    let directory = after.open.and_then(|(directory, _)| directory);
-    let uses = !after.verb.opens() && after.place == before.place || directory == Some(before.place);
     let is_emptied = before.outbox.is_some() && before.outbox == after.outbox;
-    before.verb.closes() && uses || is_emptied
+    before.verb.closes() && after.works_on().any(|place| place == before.place) || is_emptied
 }
 
 /// Whether the operation at `next` opens a path whose bytes one of the members writes.
 fn opens_what_comes(flow: &Flow, members: &[Pc], next: Pc) -> bool {
-    let Some(path) = io(flow, next).filter(|io| io.verb == Verb::Open).and_then(|io| io.spans.first()) else {
-        return false;
-    };
+    let Some(named) = io(flow, next).filter(|io| io.verb.takes_path()) else { return false };
+    let paths = || named.spans.first().into_iter().chain(named.target.as_ref().map(|(_, path)| path));
     let comes = |member: &&Io| member.verb.moves() == Moves::In;
     let incoming = members.iter().filter_map(|member| io(flow, *member)).filter(comes);
-    incoming.flat_map(|io| &io.spans).any(|span| may_overlap(span, path))
+    incoming.flat_map(|io| &io.spans).any(|span| paths().any(|path| may_overlap(span, path)))
 }
 
 impl Segment {

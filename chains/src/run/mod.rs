@@ -8,6 +8,7 @@
 mod awaiting;
 mod deadline;
 mod exit;
+mod pipe;
 mod place;
 mod runner;
 mod serve;

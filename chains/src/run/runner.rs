@@ -143,6 +143,7 @@ impl<S: 'static> Runner<S> {
             Interrupt::Left(exit) => match self.lowered.generated.exits[exit as usize] {
                 Exit::Finish => self.end(frame, Ok(())),
                 Exit::Ensure(line, code) => return self.route(frame, line, ErrorKind::Ensure(code)),
+                Exit::MakePipe { line, pipe, next } => return self.make_pipe(frame, line, pipe, next),
                 Exit::Sleep { time, next } => return self.sleep(frame, time, next),
                 Exit::Arm { time, depth, next } => return self.arm(frame, time, depth, next),
                 Exit::Disarm { depth, next } => {

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use chainring_net::TcpStream;
+use chainring_net::{TcpListener, TcpStream};
 use chainring_runtime::frame::{Frame, Frames};
 use chainring_runtime::{Handle, Key};
 
@@ -142,6 +142,15 @@ impl Init<'_, '_> {
     pub fn socket(&mut self, socket: Socket, stream: TcpStream) -> &mut Self {
         let fd = stream.into_owned().expect("no operation on the stream is in flight");
         self.put(socket.0, fd)
+    }
+
+    /// Moves a listening socket into the frame, for [`accept`](crate::Chain::accept).
+    ///
+    /// # Panics
+    /// As [`socket`](Init::socket).
+    pub fn listener(&mut self, socket: Socket, listener: TcpListener) -> &mut Self {
+        let listener = listener.into_std().expect("a listener is a socket");
+        self.put(socket.0, listener.into())
     }
 
     /// Moves a file into the frame, which closes it at its end, or gives it back with its [`Exit`].

@@ -47,7 +47,7 @@ pub(crate) use frames::Region;
 pub use frames::{Frames, FramesError, Resume};
 pub use layout::Layout;
 pub use outbox::{Blob, Outbox};
-pub use plan::{Directory, Extra, Len, Plan, PlanError, Plans, PooledPlan, Then, Transfer};
+pub use plan::{Directory, Extra, Len, Plan, PlanError, Plans, PooledPlan, Target, Then, Transfer};
 pub use token::{Frame, Registers, Stop};
 pub use verb::{Moves, Success, Verb};
 pub use views::Views;

@@ -62,10 +62,29 @@ pub struct Extra {
     pub outbox: Option<u16>,
     /// For `Open`: the directory's descriptor, and where among the constants the `open_how` lies.
     pub open: Option<(Directory, u32)>,
+    /// For `Accept` the listening socket, for `Splice` what the bytes come from.
+    pub second: Option<u16>,
+    /// Where the path in the span of `Rename`, `Unlink` and `RemoveDir` starts.
+    pub directory: Option<Directory>,
+    /// For `Rename`.
+    pub target: Option<Target>,
     /// The span lies in this pooled buffer. What comes in from its front on is put into one that is taken then.
     pub pooled: Option<u16>,
     /// The pooled buffers that the frame gives back when the member has succeeded: a bit each.
     pub gives_back: u64,
+}
+
+/// What a file is renamed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where its path starts.
+    pub directory: Directory,
+    /// Where the path lies in the frame's bytes, or the constants.
+    pub offset: u32,
+    /// How long it is, with its NUL.
+    pub len: u32,
+    /// It lies among the constants.
+    pub constant: bool,
 }
 
 /// Where a path starts.
@@ -81,6 +100,18 @@ impl Transfer {
     /// A member without extras.
     pub fn new(verb: Verb, descriptor: u16, offset: u32, len: Len) -> Self {
         Transfer { verb, descriptor, offset, len, extra: Extra::default() }
+    }
+
+    /// Whether it works on the descriptor in a place, as which it is when the segment is submitted.
+    pub(super) fn works_on(&self, place: u16) -> bool {
+        let Extra { open, second, directory, target, .. } = self.extra;
+        let is = |directory: Directory| directory == Directory::Descriptor(place);
+        let opens = |(directory, _)| is(directory);
+        self.verb.has_place() && !self.verb.opens() && self.descriptor == place
+            || second == Some(place)
+            || open.is_some_and(opens)
+            || directory.is_some_and(is)
+            || target.is_some_and(|target| is(target.directory))
     }
 
     /// Whether it fills a pooled buffer from its front: the kernel takes one when bytes come, and nobody knows before

@@ -9,7 +9,7 @@
 //! among the constants, a second address) has a [`Wide`] beside it, and makes its segment a wide one.
 
 use super::layout::Layout;
-use super::plan::{Directory, Len, Plan, PlanError, Then, Transfer};
+use super::plan::{Directory, Len, Plan, PlanError, Target, Then, Transfer};
 use super::pooled::{POLL_FIRST, Pooled};
 use super::verb::{Moves, Success, Verb};
 use crate::driver::Key;
@@ -83,6 +83,8 @@ pub(super) enum Address {
     Register(u16),
     /// The path that names the descriptor itself: an empty one.
     Itself,
+    /// None, and word 5 has the descriptor of this word.
+    Second(u16),
     /// What this outbox holds, and word 3 has its length.
     Outbox(u16),
     /// The address of the span, in the pooled buffer that the frame holds.
@@ -102,6 +104,8 @@ pub(super) enum Off {
     Span,
     /// An address among the constants.
     Constants(u32),
+    /// The address of a path, with its length; and the length in word 3 is the descriptor of this word, if it has one.
+    Path { at: u32, len: u32, constant: bool, directory: Option<u16> },
 }
 
 /// A segment, checked.
@@ -234,12 +238,8 @@ pub(super) fn join(mut templates: Box<[Template]>) -> Box<[Template]> {
 /// name a descriptor that is somebody else's by then, and bytes that are sent already.
 fn spends(before: &Transfer, after: &Transfer) -> bool {
     let Transfer { verb, descriptor: closed, extra, .. } = *before;
-    let is_used = match after.extra.open {
-        Some((Directory::Descriptor(directory), _)) => directory == closed,
-        _ => !after.verb.opens() && after.verb != Verb::Nop && after.descriptor == closed,
-    };
     let works_on = after.extra.pooled.filter(|_| !after.selects());
-    verb.closes() && is_used
+    verb.closes() && after.works_on(closed)
         || extra.outbox.is_some() && extra.outbox == after.extra.outbox
         || works_on.is_some_and(|pooled| pooled < 64 && extra.gives_back & 1 << pooled != 0)
 }
@@ -281,6 +281,8 @@ impl Bounds<'_> {
     /// The bytes that a member's span lies in.
     fn space(&self, transfer: &Transfer) -> Result<u32, PlanError> {
         match (transfer.extra.pooled, transfer.extra.constant) {
+            // What passes the frame by has a length and no place.
+            (None, false) if transfer.verb.moves() == Moves::Past => Ok(i32::MAX as u32),
             (None, false) => Ok(self.layout.bytes),
             (None, true) => Ok(self.constants),
             (Some(number), false) if transfer.verb.transfers() => {
@@ -288,6 +290,29 @@ impl Bounds<'_> {
             }
             (Some(_), _) => Err(PlanError::Unfit(transfer.verb)),
         }
+    }
+
+    /// The descriptor of a directory that paths start in, and its word.
+    fn directory(&self, directory: Option<Directory>, verb: Verb) -> Result<(i32, u16), PlanError> {
+        match directory {
+            Some(Directory::Working) => Ok((libc::AT_FDCWD, self.zero())),
+            Some(Directory::Descriptor(at)) => Ok((0, self.descriptor(at)?)),
+            None => Err(PlanError::Unfit(verb)),
+        }
+    }
+
+    /// The second path of a `Rename`.
+    fn target(&self, target: Target) -> Result<Off, PlanError> {
+        let Target { directory, offset, len, constant } = target;
+        let space = if constant { self.constants } else { self.layout.bytes };
+        if len == 0 || offset.checked_add(len).is_none_or(|end| end > space) {
+            return Err(PlanError::OutOfBounds);
+        }
+        let directory = match directory {
+            Directory::Working => None,
+            Directory::Descriptor(at) => Some(self.descriptor(at)?),
+        };
+        Ok(Off::Path { at: offset, len, constant, directory })
     }
 
     fn transfer(&self, transfer: &Transfer, flags: u8) -> Result<(Member, Option<Wide>), PlanError> {
@@ -310,10 +335,15 @@ impl Bounds<'_> {
             }
         };
         let template = verb.template();
-        let place = if verb == Verb::Nop { self.zero() } else { self.descriptor(transfer.descriptor)? };
+        let place = if verb.has_place() { self.descriptor(transfer.descriptor)? } else { self.zero() };
+        if extra.second.is_some() != verb.has_second() {
+            return Err(PlanError::Unfit(verb));
+        }
         let (fd, descriptor) = match (verb, extra.open) {
             (Verb::Open, Some((Directory::Working, _))) => (libc::AT_FDCWD, self.zero()),
             (Verb::Open, Some((Directory::Descriptor(at), _))) => (0, self.descriptor(at)?),
+            (Verb::Accept, _) => (0, self.descriptor(extra.second.expect("checked above"))?),
+            (Verb::Rename | Verb::Unlink | Verb::RemoveDir, _) => self.directory(extra.directory, verb)?,
             (Verb::Socket(_) | Verb::Nop, _) => (template.fd, self.zero()),
             _ => (0, place),
         };
@@ -321,7 +351,7 @@ impl Bounds<'_> {
         let len = match verb.moves() {
             _ if verb.transfers() => plus,
             Moves::Nothing => 0,
-            Moves::In | Moves::Out => template.len,
+            Moves::In | Moves::Out | Moves::Past => template.len,
         };
         let mut sqe = Sqe { flags, fd, len, ..template };
         if let Some(number) = extra.pooled.filter(|_| transfer.selects()) {
@@ -356,6 +386,7 @@ impl Bounds<'_> {
             Verb::Connect if fixed => Ok(Member { off: transfer.len.max().into(), ..member }),
             Verb::Statx if fixed && transfer.len.max() as usize >= size_of::<libc::statx>() => Ok(member),
             verb @ (Verb::Open | Verb::Connect | Verb::Statx) => Err(PlanError::Unfit(verb)),
+            verb if verb.takes_path() && !fixed => Err(PlanError::Unfit(verb)),
             _ => Ok(member),
         }
     }
@@ -372,9 +403,16 @@ impl Bounds<'_> {
         if extra.amount.is_some() != (verb == Verb::Fallocate) {
             return unfit;
         }
+        if extra.target.is_some() != (verb == Verb::Rename) {
+            return unfit;
+        }
+        let names = verb.takes_path() && verb != Verb::Open;
+        if extra.directory.is_some() != names {
+            return unfit;
+        }
         let mut wide = self.no_more(transfer);
         if let Some(start) = extra.start {
-            if !verb.transfers() {
+            if !verb.transfers() || verb.moves() == Moves::Past {
                 return unfit;
             }
             let end = transfer.offset.checked_add(extra.room);
@@ -419,6 +457,16 @@ impl Bounds<'_> {
                 return Err(PlanError::OutOfBounds);
             }
             wide.off = Off::Constants(how);
+        }
+        if verb.moves() == Moves::Past {
+            if extra.constant || transfer.offset != 0 {
+                return unfit;
+            }
+            let second = extra.second.ok_or(PlanError::Unfit(verb))?;
+            wide.address = Address::Second(self.descriptor(second)?);
+        }
+        if let Some(target) = extra.target {
+            wide.off = self.target(target)?;
         }
         if verb == Verb::Statx {
             (wide.address, wide.off) = (Address::Itself, Off::Span);

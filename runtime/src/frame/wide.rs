@@ -9,7 +9,7 @@ use super::frames::Region;
 use super::memory::Record;
 use super::outbox::Message;
 use super::template::{Address, Member, Off, Template, Wide};
-use super::verb::{Moves, Verb};
+use super::verb::Moves;
 use crate::driver::Key;
 use crate::op::sendmsg;
 use crate::ring::Sqe;
@@ -103,6 +103,10 @@ impl Region {
             Address::Constants => constants + span,
             Address::Register(register) => word(register),
             Address::Itself => c"".as_ptr() as u64,
+            Address::Second(second) => {
+                group |= word(second);
+                u64::MAX
+            }
             Address::Frame | Address::Outbox(_) => buffer + span,
             Address::Select(_) if before == 0 => 0,
             Address::Select(_) | Address::Pooled(_) => {
@@ -116,8 +120,19 @@ impl Region {
             Off::Register(register) => word(register).wrapping_add(before).min(u64::MAX - 1),
             Off::Span => buffer + span,
             Off::Constants(at) => constants + u64::from(at),
+            Off::Path { at, len, constant, directory } => {
+                let last = at + len - 1;
+                if !self.ends_path(index, last as usize, constant) {
+                    return None;
+                }
+                let number =
+                    directory.map_or(libc::AT_FDCWD as u32, |directory| (word(directory) >> 32) as u32);
+                flags_len = flags_len & !0xffff_ffff | u64::from(number);
+                let base = if constant { constants } else { buffer };
+                base + u64::from(at)
+            }
         };
-        if member.verb == Verb::Open && !self.is_path(wide, index, member) {
+        if member.verb.takes_path() && !self.is_path(wide, index, member) {
             return None;
         }
         let head = head | word(member.descriptor);
@@ -172,7 +187,13 @@ impl Region {
             if word(member.length) > member.room || (member.verb.transfers() && end > wide.room.into()) {
                 return NotSubmitted::TooLong { member: number, len: end, max: wide.room };
             }
-            if member.verb == Verb::Open && !self.is_path(wide, index, member) {
+            let second = match wide.off {
+                Off::Path { at, len, constant, .. } => {
+                    self.ends_path(index, (at + len - 1) as usize, constant)
+                }
+                _ => true,
+            };
+            if member.verb.takes_path() && !(second && self.is_path(wide, index, member)) {
                 return NotSubmitted::TooLong { member: number, len: 0, max: 0 };
             }
             if let Address::Pooled(pooled) | Address::Select(pooled) = wide.address {
@@ -191,10 +212,16 @@ impl Region {
     /// Whether the kernel finds the end of a path inside of its span: the last byte is a NUL.
     fn is_path(&self, wide: &Wide, index: usize, member: &Member) -> bool {
         let last = (member.offset + u64::from(wide.room) - 1) as usize;
-        match wide.address {
-            Address::Constants => self.constants[last] == 0,
-            // SAFETY: the span was checked to lie inside the frame's bytes, and nothing of the frame is in flight.
-            _ => unsafe { self.memory.buffer(index).add(last).read() == 0 },
+        self.ends_path(index, last, wide.address == Address::Constants)
+    }
+
+    /// Whether there is a NUL at `last`, which must be a place among the constants or the frame's bytes.
+    fn ends_path(&self, index: usize, last: usize, constant: bool) -> bool {
+        if constant {
+            return self.constants[last] == 0;
         }
+        assert!(last < self.layout.bytes as usize);
+        // SAFETY: just checked to lie inside the frame's bytes, of which nothing is in flight.
+        unsafe { self.memory.buffer(index).add(last).read() == 0 }
     }
 }

@@ -4,9 +4,13 @@ mod compute;
 mod control;
 mod file;
 mod io;
+mod name;
 mod socket;
+mod splice;
 
 pub use control::{AttemptStep, WhenStep};
 pub use file::{OpenStep, StatxStep};
 pub use io::TransferStep;
+pub use name::{RenameStep, UnlinkStep};
 pub use socket::FillStep;
+pub use splice::SpliceStep;
