@@ -91,4 +91,4 @@ pub use expr::{Cond, Expr};
 pub use handle::{Buf, End, File, Outbox, Pipe, Reg, Socket, Span, SpanLen, StreamBuf};
 pub use native::Flow;
 pub use program::Program;
-pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, Sockets, Spawner};
+pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, ServeControl, Sockets, Spawner};

@@ -218,3 +218,32 @@ fn a_server_without_descriptors_waits_and_goes_on() {
     drop(server.stdin.take());
     assert!(server.wait().expect("the server ends").success());
 }
+
+/// Says to the copy of this program that it has no memory.
+const POOR: &str = "CHAINRING_TEST_POOR";
+
+#[test]
+fn a_server_without_memory_for_its_first_frames_says_so() {
+    if std::env::var_os(POOR).is_some() {
+        let limit = libc::rlimit { rlim_cur: 512 << 20, rlim_max: 512 << 20 };
+        // SAFETY: a local variable.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_DATA, &limit) }, 0);
+        let mut c = Chain::<()>::new("large");
+        let (sock, data) = (c.accepted(), c.buffer(1 << 30));
+        c.recv_exact(sock, data.all());
+        let program = c.build().expect("the chain is right");
+        let (listener, _) = listener();
+        let runtime = Runtime::new().expect("a ring");
+        let ended = runtime.block_on(program.serve(listener, |_| ()).connections(8).into_future());
+        assert_eq!(ended.expect_err("there is no memory").raw_os_error(), Some(libc::ENOMEM));
+        return;
+    }
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let name = "a_server_without_memory_for_its_first_frames_says_so";
+    let poor = Command::new(std::env::current_exe().expect("this program"))
+        .args([name, "--exact", "--nocapture"])
+        .env(POOR, "1")
+        .output()
+        .expect("a second process");
+    assert!(poor.status.success(), "{}", String::from_utf8_lossy(&poor.stderr));
+}

@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chainring::Builder;
 use chainring::net::TcpListener;
 use chainring::signal::signal;
+use chainring::{Builder, CoreHandle};
 use clap::Parser;
 use futures::future::{Either, select};
 
@@ -30,7 +30,16 @@ pub(crate) struct Args {
 }
 
 /// Runs one server a core until SIGINT or SIGTERM.
+#[allow(dead_code, reason = "a server that knows its core is another one")]
 pub(crate) fn serve<F>(args: &Args, server: impl Fn(TcpListener) -> F + Sync) -> ExitCode
+where
+    F: IntoFuture<Output = io::Result<()>>,
+{
+    serve_on(args, |_, listener| server(listener))
+}
+
+/// The same for a server that is told which core it is on.
+pub(crate) fn serve_on<F>(args: &Args, server: impl Fn(CoreHandle, TcpListener) -> F + Sync) -> ExitCode
 where
     F: IntoFuture<Output = io::Result<()>>,
 {
@@ -43,7 +52,7 @@ where
     }
 }
 
-fn run<F>(args: &Args, server: impl Fn(TcpListener) -> F + Sync) -> io::Result<()>
+fn run<F>(args: &Args, server: impl Fn(CoreHandle, TcpListener) -> F + Sync) -> io::Result<()>
 where
     F: IntoFuture<Output = io::Result<()>>,
 {
@@ -63,7 +72,7 @@ where
             println!("listening on {address}, {} core(s)", args.cores);
         }
         let (int, term) = (pin!(int.recv()), pin!(term.recv()));
-        match select(pin!(server(listener).into_future()), select(int, term)).await {
+        match select(pin!(server(core.clone(), listener).into_future()), select(int, term)).await {
             Either::Left((result, _)) => result,
             Either::Right(_) => Ok(()),
         }

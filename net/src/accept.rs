@@ -7,7 +7,6 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::marker::PhantomData;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -34,17 +33,36 @@ impl Acceptor {
         Acceptor { descriptor, rests_until: Cell::new(None) }
     }
 
-    pub(crate) async fn accept(&self) -> io::Result<OwnedFd> {
-        if let Some(moment) = self.rests_until.take() {
+    pub(crate) async fn accept(&self) -> io::Result<Descriptor> {
+        self.rest().await;
+        self.mind_shortage(accept(&self.descriptor).await).map(|fd| self.inherit(fd))
+    }
+
+    /// Waits until the rest is over. It is for all who accept, and goes on if one that waits gives up.
+    async fn rest(&self) {
+        if let Some(moment) = self.rests_until.get() {
             sleep_until(moment).await;
+            self.rested(moment);
         }
-        self.mind_shortage(accept(&self.descriptor).await)
+    }
+
+    fn rested(&self, until: Instant) {
+        if self.rests_until.get() == Some(until) {
+            self.rests_until.set(None);
+        }
+    }
+
+    /// An accepted connection has the options of its listener, lingering among them.
+    fn inherit(&self, accepted: OwnedFd) -> Descriptor {
+        let accepted = Descriptor::new(accepted);
+        if self.descriptor.closes_in_background() {
+            accepted.close_in_background(true);
+        }
+        accepted
     }
 
     pub(crate) async fn accept_direct(&self) -> io::Result<DirectDescriptor> {
-        if let Some(moment) = self.rests_until.take() {
-            sleep_until(moment).await;
-        }
+        self.rest().await;
         let accepted = match accept_direct(&self.descriptor) {
             Ok(accepting) => accepting.await,
             Err(error) => Err(error),
@@ -81,12 +99,12 @@ pub struct Incoming<'l, S> {
     /// Whether `accepting` was told to stop; it then ends with ECANCELED, also if accepting has been resumed.
     stopped: bool,
     paused: bool,
-    gives: PhantomData<fn() -> S>,
+    make: fn(Descriptor) -> S,
 }
 
 impl<'l, S> Incoming<'l, S> {
-    pub(crate) fn new(listener: &'l Acceptor) -> Self {
-        Incoming { listener, accepting: None, rest: None, stopped: false, paused: false, gives: PhantomData }
+    pub(crate) fn new(listener: &'l Acceptor, make: fn(Descriptor) -> S) -> Self {
+        Incoming { listener, accepting: None, rest: None, stopped: false, paused: false, make }
     }
 
     /// Accepts no more until [`resume`](Incoming::resume). Connections that the kernel has accepted until it
@@ -101,13 +119,19 @@ impl<'l, S> Incoming<'l, S> {
         }
     }
 
+    /// Whether it is paused and the kernel has heard of it: nothing more comes before
+    /// [`resume`](Incoming::resume). Known once the stream has been pending.
+    pub fn has_stopped(&self) -> bool {
+        self.paused && self.accepting.is_none()
+    }
+
     /// Accepts again.
     pub fn resume(&mut self) {
         self.paused = false;
     }
 }
 
-impl<S: From<OwnedFd>> Stream for Incoming<'_, S> {
+impl<S> Stream for Incoming<'_, S> {
     type Item = io::Result<S>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -117,11 +141,12 @@ impl<S: From<OwnedFd>> Stream for Incoming<'_, S> {
                 Some(accepting) => accepting,
                 None if this.paused => return Poll::Pending,
                 vacant => {
-                    if let Some(moment) = this.listener.rests_until.take() {
-                        this.rest = Some(sleep_until(moment));
+                    if this.rest.is_none() {
+                        this.rest = this.listener.rests_until.get().map(sleep_until);
                     }
                     if let Some(rest) = &mut this.rest {
-                        ready!(Pin::new(rest).poll(cx));
+                        ready!(Pin::new(&mut *rest).poll(cx));
+                        this.listener.rested(rest.deadline());
                         this.rest = None;
                     }
                     vacant.insert(accept_multi(&this.listener.descriptor))
@@ -132,7 +157,7 @@ impl<S: From<OwnedFd>> Stream for Incoming<'_, S> {
                 Some(Err(error)) if this.stopped && error.raw_os_error() == Some(libc::ECANCELED) => {}
                 Some(accepted) => {
                     let accepted = this.listener.mind_shortage(accepted);
-                    return Poll::Ready(Some(accepted.map(S::from)));
+                    return Poll::Ready(Some(accepted.map(|fd| (this.make)(this.listener.inherit(fd)))));
                 }
                 // The kernel has ended the multishot: start another.
                 None => (this.accepting, this.stopped) = (None, false),

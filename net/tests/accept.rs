@@ -2,33 +2,13 @@
 
 mod common;
 
-use std::fs::File;
 use std::time::{Duration, Instant};
 
 use chainring_net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use chainring_runtime::Handle;
 use chainring_runtime::time::{sleep, timeout};
-use common::{any_port, errno, poll_once, run, settle};
+use common::{any_port, errno, exhaust, poll_once, run, settle};
 use futures::StreamExt;
-
-/// Lets this process open no more descriptors than a few hundred, and uses up all of them.
-fn exhaust() -> Vec<File> {
-    let limit = libc::rlimit { rlim_cur: 256, rlim_max: hard_limit() };
-    // SAFETY: a pointer to a local structure.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
-    let mut files = Vec::new();
-    while let Ok(file) = File::open("/dev/null") {
-        files.push(file);
-    }
-    files
-}
-
-fn hard_limit() -> libc::rlim_t {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: a pointer to a local structure.
-    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
-    limit.rlim_max
-}
 
 #[test]
 fn without_descriptors_the_listener_rests_and_recovers() {
@@ -68,6 +48,10 @@ fn without_descriptors_the_listener_rests_and_recovers() {
         assert_eq!(errno(&listener.accept().await), Some(libc::EMFILE));
         assert_eq!(errno(&listener.accept().await), Some(libc::EMFILE));
         assert!(begin.elapsed() >= Duration::from_millis(50), "it did not rest");
+        // Whoever gives up while it rests does not wake it.
+        let begin = Instant::now();
+        while timeout(Duration::from_millis(5), listener.accept()).await.is_err() {}
+        assert!(begin.elapsed() >= Duration::from_millis(40), "it was woken");
         drop(files);
         settle().await;
         listener.accept().await.unwrap();

@@ -9,7 +9,7 @@ use chainring_net::compat::Compat;
 use chainring_runtime::buf::PoolOptions;
 use chainring_runtime::spawn;
 use chainring_runtime::time::{sleep, timeout};
-use common::{errno, pattern, run, settle, tcp_pair};
+use common::{Random, errno, pattern, run, settle, tcp_pair};
 use futures::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, copy};
 use futures::{StreamExt, join};
 
@@ -133,5 +133,51 @@ fn a_pooled_adapter_holds_no_memory_while_it_waits_and_survives_a_shortage() {
         let mut rest = vec![0; 136];
         here.read_exact(&mut rest).await.unwrap();
         assert_eq!(rest, pattern(200)[64..]);
+    });
+}
+
+#[test]
+fn an_adapter_that_is_given_up_on_at_any_time_loses_and_doubles_nothing() {
+    run(async || {
+        for seed in 0..16 {
+            let (here, there) = UnixStream::pair().unwrap();
+            let data = pattern(300_000);
+            let writer = spawn({
+                let data = data.clone();
+                async move {
+                    let (mut random, mut here) = (Random(seed), Compat::new(here));
+                    let mut rest = &data[..];
+                    while !rest.is_empty() {
+                        let some = &rest[..rest.len().min(random.below(100_000) + 1)];
+                        let patience = Duration::from_secs(if random.below(3) == 0 { 0 } else { 5 });
+                        if let Ok(written) = timeout(patience, here.write(some)).await {
+                            rest = &rest[written.unwrap()..];
+                        }
+                        if random.below(4) == 0 {
+                            let _ = timeout(Duration::ZERO, here.flush()).await;
+                        }
+                    }
+                    // Closed, after a first attempt that is given up, or just dropped.
+                    if seed % 4 < 2 {
+                        let _ = timeout(Duration::ZERO, here.close()).await;
+                        here.close().await.unwrap();
+                    }
+                }
+            });
+            let pool = PoolOptions::new().ready(2).limit(2).buffer_size(700).build().unwrap();
+            let mut there = if seed % 2 == 0 { Compat::new(there) } else { Compat::pooled(there, &pool) };
+            let (mut random, mut received, mut some) = (Random(seed + 1000), Vec::new(), vec![0; 9000]);
+            loop {
+                let room = random.below(some.len()) + 1;
+                let patience = Duration::from_secs(if random.below(3) == 0 { 0 } else { 5 });
+                match timeout(patience, there.read(&mut some[..room])).await.map(Result::unwrap) {
+                    Ok(0) => break,
+                    Ok(n) => received.extend_from_slice(&some[..n]),
+                    Err(_) => {}
+                }
+            }
+            writer.await.unwrap();
+            assert!(received == data, "seed {seed}: {} of {} bytes", received.len(), data.len());
+        }
     });
 }

@@ -9,7 +9,7 @@ use chainring_net::TcpStream;
 use chainring_runtime::buf::PoolOptions;
 use chainring_runtime::spawn;
 use chainring_runtime::time::{sleep, timeout};
-use common::{errno, pattern, poll_once, run, settle, tcp_pair};
+use common::{Random, errno, pattern, poll_once, run, settle, tcp_pair};
 use futures::StreamExt;
 
 #[test]
@@ -112,4 +112,54 @@ fn a_received_buffer_is_sent_on_as_it_is() {
         there.shutdown(Shutdown::Write).await.unwrap();
         assert_eq!(proxy.await.unwrap(), 0);
     });
+}
+
+#[test]
+fn a_stream_that_is_stopped_and_started_at_any_time_loses_nothing() {
+    for (ready, limit, buffer_size, incremental) in
+        [(2, 4, 1000, false), (8, 8, 100, false), (16, 64, 4096, false), (4, 8, 4096, true)]
+    {
+        let options = PoolOptions::new().ready(ready).limit(limit).buffer_size(buffer_size);
+        run(async || {
+            let (here, there) = tcp_pair().await;
+            let data = pattern(2 << 20);
+            let writer = spawn({
+                let data = data.clone();
+                async move { there.write_all(data).await.0.unwrap() }
+            });
+            let pool = options.incremental(incremental).build().unwrap();
+            let (mut random, mut received, mut held) = (Random(7), Vec::new(), Vec::new());
+            'all: while received.len() < data.len() {
+                if random.below(4) == 0 {
+                    let (result, bytes) = here.read(Vec::with_capacity(random.below(3000) + 1)).await;
+                    result.unwrap();
+                    received.extend_from_slice(&bytes);
+                    continue;
+                }
+                let mut stream = here.read_multi(&pool);
+                for left in (0..random.below(20)).rev().chain(std::iter::repeat(0)) {
+                    if left == 0 {
+                        stream.stop();
+                    }
+                    match stream.next().await {
+                        None => continue 'all,
+                        Some(Ok(bytes)) => {
+                            received.extend_from_slice(&bytes);
+                            held.push(bytes);
+                        }
+                        Some(Err(error)) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                            held.clear();
+                            pool.available().await;
+                        }
+                        Some(Err(error)) => assert_eq!(error.raw_os_error(), Some(libc::ECANCELED)),
+                    }
+                    if random.below(5) == 0 {
+                        held.clear();
+                    }
+                }
+            }
+            assert!(received == data, "{options:?}");
+            writer.await.unwrap();
+        });
+    }
 }

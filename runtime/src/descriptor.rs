@@ -1,5 +1,6 @@
 //! What operations work on: descriptors that they share.
 
+use std::cell::Cell;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
@@ -57,17 +58,20 @@ impl sealed::Sealed for DirectDescriptor {
 pub struct Descriptor(Rc<Shared>);
 
 #[derive(Debug)]
-struct Shared(ManuallyDrop<OwnedFd>);
+struct Shared {
+    fd: ManuallyDrop<OwnedFd>,
+    closes_in_background: Cell<bool>,
+}
 
 impl Descriptor {
     /// Takes ownership of `fd`.
     pub fn new(fd: OwnedFd) -> Self {
-        Descriptor(Rc::new(Shared(ManuallyDrop::new(fd))))
+        Descriptor(Rc::new(Shared { fd: ManuallyDrop::new(fd), closes_in_background: Cell::new(false) }))
     }
 
     #[inline]
     pub(crate) fn raw(&self) -> RawFd {
-        self.0.0.as_raw_fd()
+        self.0.fd.as_raw_fd()
     }
 
     /// Whether an operation in flight, or a clone, uses it too.
@@ -75,12 +79,23 @@ impl Descriptor {
         Rc::strong_count(&self.0) > 1
     }
 
+    /// Whether the last owner is to have it closed by a thread of the kernel: for what makes close(2) wait, as a socket
+    /// does that lingers (SO_LINGER). Not unless this is called.
+    pub fn close_in_background(&self, background: bool) {
+        self.0.closes_in_background.set(background);
+    }
+
+    /// What [`close_in_background`](Descriptor::close_in_background) has set.
+    pub fn closes_in_background(&self) -> bool {
+        self.0.closes_in_background.get()
+    }
+
     /// The descriptor itself, if no operation and no clone uses it any more.
     pub fn try_into_owned(self) -> Result<OwnedFd, Descriptor> {
         match Rc::try_unwrap(self.0) {
             Ok(shared) => {
                 let mut shared = ManuallyDrop::new(shared);
-                Ok(take(&mut shared.0))
+                Ok(take(&mut shared.fd))
             }
             Err(shared) => Err(Descriptor(shared)),
         }
@@ -89,14 +104,15 @@ impl Descriptor {
 
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.0.as_fd()
+        self.0.fd.as_fd()
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        let fd = take(&mut self.0);
+        let fd = take(&mut self.fd);
         match Handle::try_current() {
+            Some(core) if self.closes_in_background.get() => core.driver().close_in_background(fd),
             Some(core) => core.driver().close(fd),
             None => drop(fd),
         }

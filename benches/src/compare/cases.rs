@@ -3,7 +3,7 @@
 use super::Options;
 use crate::Result;
 use crate::idle;
-use crate::job::{log::LOG, random_reads, small_files::SMALL_FILES};
+use crate::job::{log::LOG, lookup, random_reads, small_files::SMALL_FILES};
 use crate::process::load::Shape;
 use crate::workload::{CHURN, ECHO, FRAMED, Workload};
 
@@ -36,6 +36,10 @@ pub(super) fn full(options: &Options) -> Result<Vec<Shape>> {
         wide(&random_reads::CACHED, 64),
         wide(&random_reads::DIRECT, 1),
         wide(&random_reads::DIRECT, 64),
+        wide(&lookup::CACHED, 1),
+        wide(&lookup::CACHED, 64),
+        wide(&lookup::DIRECT, 1),
+        wide(&lookup::DIRECT, 64),
         wide(&LOG, 1),
         wide(&LOG, 16),
         wide(&LOG, 64),

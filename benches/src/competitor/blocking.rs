@@ -1,7 +1,7 @@
 //! The standard library's blocking calls, and threads where several are in flight.
 
 use super::{Competitor, Part};
-use crate::job::{log, random_reads, small_files};
+use crate::job::{log, lookup, random_reads, small_files};
 
 pub(super) static COMPETITOR: Competitor = Competitor {
     name: "blocking",
@@ -11,5 +11,7 @@ pub(super) static COMPETITOR: Competitor = Competitor {
         (&log::LOG, Part::Work(log::blocking::run)),
         (&random_reads::CACHED, Part::Work(random_reads::blocking::cached)),
         (&random_reads::DIRECT, Part::Work(random_reads::blocking::direct)),
+        (&lookup::CACHED, Part::Work(lookup::blocking::cached)),
+        (&lookup::DIRECT, Part::Work(lookup::blocking::direct)),
     ],
 };

@@ -10,14 +10,19 @@ use chainring::{Runtime, spawn};
 
 use super::framing::{Frames, Framing as _};
 use super::{Competitor, Part};
-use crate::job::{executor, log, random_reads, small_files};
+use crate::job::{executor, log, lookup, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED};
 
 /// The connection as a chain.
 pub(super) static CHAIN: Competitor = Competitor {
     name: "chainring-chain",
     about: "chainring: a chain compiled to linked SQEs",
-    parts: &[(&ECHO, Part::Example("echo_chain")), (&FRAMED, Part::Example("framed_chain"))],
+    parts: &[
+        (&ECHO, Part::Example("echo_chain")),
+        (&FRAMED, Part::Example("framed_chain")),
+        (&lookup::CACHED, Part::Work(lookup::by_chain::cached)),
+        (&lookup::DIRECT, Part::Work(lookup::by_chain::direct)),
+    ],
 };
 
 /// The same with a buffer that a connection has only while it answers: what many idle ones cost.
@@ -38,6 +43,8 @@ pub(super) static AWAIT: Competitor = Competitor {
         (&log::LOG, Part::Work(log::chainring::run)),
         (&random_reads::CACHED, Part::Work(random_reads::chainring::cached)),
         (&random_reads::DIRECT, Part::Work(random_reads::chainring::direct)),
+        (&lookup::CACHED, Part::Work(lookup::chainring::cached)),
+        (&lookup::DIRECT, Part::Work(lookup::chainring::direct)),
         (&executor::NOP, Part::Work(executor::chainring::nops)),
         (&executor::SPAWN, Part::Work(executor::chainring::spawns)),
         (&executor::TIMERS, Part::Work(executor::chainring::timers)),

@@ -7,6 +7,7 @@
 
 pub(crate) mod executor;
 pub(crate) mod log;
+pub(crate) mod lookup;
 pub(crate) mod random_reads;
 mod run;
 pub(crate) mod small_files;

@@ -25,6 +25,8 @@ pub(crate) static ALL: &[&Workload] = &[
     &job::log::LOG,
     &job::random_reads::CACHED,
     &job::random_reads::DIRECT,
+    &job::lookup::CACHED,
+    &job::lookup::DIRECT,
     &job::executor::NOP,
     &job::executor::SPAWN,
     &job::executor::TIMERS,

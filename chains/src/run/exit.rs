@@ -9,6 +9,7 @@ use std::task::Waker;
 use chainring_net::TcpStream;
 use chainring_runtime::frame::Frame;
 
+use super::control::{Gatekeeper, is_cancelled};
 use super::runner::Runner;
 use crate::error::ChainError;
 use crate::future::Pending;
@@ -98,8 +99,7 @@ pub(super) type OnExit<S> = dyn Fn(S, Result<(), ChainError>);
 /// Between the frames of a `serve` and its accepting side.
 pub(super) struct Server<S> {
     pub(super) on_exit: Option<Box<OnExit<S>>>,
-    /// Waits for room.
-    pub(super) waker: Cell<Option<Waker>>,
+    pub(super) gatekeeper: Rc<Gatekeeper>,
 }
 
 impl<S: 'static> Runner<S> {
@@ -114,13 +114,12 @@ impl<S: 'static> Runner<S> {
         match goes_to {
             GoesTo::Server(server) => {
                 frame.free();
+                let was_cancelled = is_cancelled(&result);
                 quietly(|| match &server.on_exit {
                     Some(on_exit) => on_exit(session, result),
                     None => drop(session),
                 });
-                if let Some(waker) = server.waker.take() {
-                    quietly(|| waker.wake());
-                }
+                server.gatekeeper.ended(was_cancelled);
                 // With the last frame of a server that is gone, what its closures have captured goes.
                 quietly(|| drop(server));
             }

@@ -6,6 +6,7 @@
 //! with nothing borrowed but the session itself, and its panics end there.
 
 mod awaiting;
+mod control;
 mod deadline;
 mod exit;
 mod pipe;
@@ -16,6 +17,7 @@ mod sessions;
 mod spawn;
 mod stop;
 
+pub use control::ServeControl;
 pub use exit::{Exit, Sockets};
 pub use runner::Counters;
 pub use serve::{Peer, Serve};

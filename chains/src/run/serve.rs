@@ -1,12 +1,11 @@
 //! A program run for every connection of a listener.
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, IntoFuture, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,6 +15,7 @@ use chainring_net::tcp::Incoming;
 use chainring_runtime::time::sleep;
 use futures::Stream;
 
+use super::control::{CancelAll, Gate, Gatekeeper, ServeControl};
 use super::exit::{Entry, GoesTo, OnExit, Server};
 use super::spawn::Spawner;
 use crate::error::ChainError;
@@ -28,10 +28,12 @@ const CONNECTIONS: u32 = 1 << 16;
 
 impl<S: 'static> Program<S> {
     /// Runs the program for every connection of `listener`, each in a frame of its own with a session made by
-    /// `session`. Await it; it ends only with an error.
+    /// `session`. Await it; it ends with an error, or when it was [told to stop](ServeControl::stop_accepting) and its last
+    /// connection has ended.
     ///
     /// When all frames are in use it stops accepting, and goes on when one has ended; whom the kernel has accepted
-    /// meanwhile waits. Without descriptors (EMFILE) it pauses for a moment. Dropping it stops accepting; frames
+    /// meanwhile waits. Without descriptors (EMFILE) it pauses for a moment. Without memory for the first frames it fails at
+    /// once (ENOMEM). Dropping it stops accepting; frames
     /// go on to their end.
     ///
     /// # Panics
@@ -43,6 +45,7 @@ impl<S: 'static> Program<S> {
             session: Box::new(session),
             on_exit: None,
             connections: CONNECTIONS,
+            gatekeeper: Rc::default(),
         }
     }
 }
@@ -66,6 +69,7 @@ pub struct Serve<S: 'static> {
     session: Box<dyn Fn(Peer<'_>) -> S>,
     on_exit: Option<Box<OnExit<S>>>,
     connections: u32,
+    gatekeeper: Rc<Gatekeeper>,
 }
 
 impl<S: 'static> Serve<S> {
@@ -81,14 +85,39 @@ impl<S: 'static> Serve<S> {
         self
     }
 
+    /// A means to stop it from outside. To be taken before it is awaited.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn example(program: chainring_chains::Program<()>, listener: chainring_net::TcpListener) -> std::io::Result<()> {
+    /// let server = program.serve(listener, |_| ());
+    /// let control = server.control();
+    /// chainring_runtime::spawn(async move {
+    ///     chainring_runtime::signal::ctrl_c().await.ok();
+    ///     let cancelled = control.drain(Duration::from_secs(30)).await;
+    ///     println!("{cancelled} connections were broken off");
+    /// });
+    /// server.await
+    /// # }
+    /// ```
+    pub fn control(&self) -> ServeControl {
+        ServeControl(self.gatekeeper.clone())
+    }
+
     async fn run(self) -> io::Result<()> {
+        let gatekeeper = self.gatekeeper;
         let socket = self.program.0.accepted.expect("a chain that is served uses `accepted()`");
         let spawner = self.program.start(self.connections)?;
-        let server = Rc::new(Server { on_exit: self.on_exit, waker: Cell::new(None) });
+        // Later there is always one that will be free again.
+        if !spawner.has_room() {
+            return Err(io::Error::from_raw_os_error(libc::ENOMEM));
+        }
+        let accepts = gatekeeper.begin(Rc::downgrade(spawner.frames()) as Weak<dyn CancelAll>);
+        let server = Rc::new(Server { on_exit: self.on_exit, gatekeeper: gatekeeper.clone() });
         let mut incoming = self.listener.incoming();
-        let mut room = Room { spawner: &spawner, server: &server, limit: self.connections };
-        loop {
-            let stream = match room.next(&mut incoming).await {
+        let mut room = Room { spawner: &spawner, gatekeeper: &gatekeeper, limit: self.connections };
+        while let Some(accepted) = room.next(&mut incoming).await {
+            let stream = match accepted {
                 Ok(stream) => stream,
                 Err(error) if is_shortage(&error) => {
                     sleep(PAUSE).await;
@@ -99,11 +128,20 @@ impl<S: 'static> Serve<S> {
             };
             let session = (self.session)(Peer(&stream));
             let entry = Entry::new(session, GoesTo::Server(server.clone()));
-            // Room was made sure of; without it the runtime is ending, and the connection with it.
-            drop(spawner.launch(entry, |frame| {
+            gatekeeper.started();
+            let launched = spawner.launch(entry, |frame| {
                 frame.socket(socket, stream);
-            }));
+            });
+            // Room was made sure of; without it the runtime is ending, and the connection with it.
+            if launched.is_err() {
+                gatekeeper.ended(false);
+            }
         }
+        drop(incoming);
+        drop(self.listener);
+        drop(accepts);
+        gatekeeper.is_empty().await;
+        Ok(())
     }
 }
 
@@ -125,12 +163,13 @@ impl<S> fmt::Debug for Serve<S> {
 /// Accepts only as long as there are frames.
 struct Room<'r, S: 'static> {
     spawner: &'r Spawner<S>,
-    server: &'r Server<S>,
+    gatekeeper: &'r Gatekeeper,
     limit: u32,
 }
 
 impl<S: 'static> Room<'_, S> {
-    async fn next(&mut self, incoming: &mut Incoming<'_>) -> io::Result<TcpStream> {
+    /// The next connection; none when the gate is shut.
+    async fn next(&mut self, incoming: &mut Incoming<'_>) -> Option<io::Result<TcpStream>> {
         poll_fn(|cx| self.poll_next(incoming, cx)).await
     }
 
@@ -138,23 +177,28 @@ impl<S: 'static> Room<'_, S> {
         &mut self,
         incoming: &mut Incoming<'_>,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<TcpStream>> {
-        let live = self.spawner.live();
+    ) -> Poll<Option<io::Result<TcpStream>>> {
+        let (live, gate) = (self.spawner.live(), self.gatekeeper.gate());
         // A multishot accept goes on by itself, so it is stopped a little before the last frame is taken.
         let margin = (self.limit / 16).min(64);
-        if live + margin >= self.limit {
+        if gate != Gate::Open || live + margin >= self.limit {
             incoming.pause();
         } else {
             incoming.resume();
         }
-        // Whoever ends a frame wakes us, to accept again or to take who waits.
-        drop(self.server.waker.replace(Some(cx.waker().clone())));
+        // Whoever ends a frame wakes us, to accept again or to take who waits; and whoever moves the gate.
+        self.gatekeeper.await_as_accepting(cx.waker());
+        if gate == Gate::Closed || gate == Gate::Stopped && incoming.has_stopped() {
+            return Poll::Ready(None);
+        }
         if live >= self.limit || !self.spawner.has_room() {
             return Poll::Pending;
         }
-        match Pin::new(incoming).poll_next(cx) {
-            Poll::Ready(Some(accepted)) => Poll::Ready(accepted),
-            Poll::Ready(None) => Poll::Ready(Err(io::Error::other("the listener is closed"))),
+        match Pin::new(&mut *incoming).poll_next(cx) {
+            Poll::Ready(Some(accepted)) => Poll::Ready(Some(accepted)),
+            Poll::Ready(None) => Poll::Ready(Some(Err(io::Error::other("the listener is closed")))),
+            // Whom it had accepted before it stopped has been given out.
+            Poll::Pending if gate == Gate::Stopped && incoming.has_stopped() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
     }

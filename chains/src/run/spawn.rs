@@ -100,6 +100,10 @@ impl<S: 'static> Spawner<S> {
         }
     }
 
+    pub(super) fn frames(&self) -> &Rc<Frames<Runner<S>>> {
+        &self.0.frames
+    }
+
     /// Frames that have not ended.
     pub fn live(&self) -> u32 {
         self.0.frames.live()

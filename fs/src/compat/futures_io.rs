@@ -13,10 +13,10 @@ impl AsyncRead for Compat {
         if to.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        let bytes = ready!(self.poll_fill(cx))?;
+        let bytes = ready!(self.transfer.poll_fill(cx))?;
         let n = bytes.len().min(to.len());
         to[..n].copy_from_slice(&bytes[..n]);
-        self.consume(n);
+        self.transfer.consume(n);
         Poll::Ready(Ok(n))
     }
 }
@@ -25,6 +25,6 @@ buffered!(AsyncBufRead, AsyncWrite, poll_close);
 
 impl AsyncSeek for Compat {
     fn poll_seek(mut self: Pin<&mut Self>, cx: &mut Context<'_>, to: SeekFrom) -> Poll<io::Result<u64>> {
-        self.poll_seek_to(cx, to)
+        self.transfer.poll_seek_to(cx, to)
     }
 }

@@ -9,11 +9,11 @@ macro_rules! buffered {
     ($buf_read:path, $write:path, $end:ident) => {
         impl $buf_read for $crate::compat::Compat {
             fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-                self.get_mut().poll_fill(cx)
+                self.get_mut().transfer.poll_fill(cx)
             }
 
             fn consume(mut self: Pin<&mut Self>, n: usize) {
-                $crate::compat::Compat::consume(&mut self, n);
+                self.transfer.consume(n);
             }
         }
 
@@ -23,15 +23,15 @@ macro_rules! buffered {
                 cx: &mut Context<'_>,
                 data: &[u8],
             ) -> Poll<io::Result<usize>> {
-                self.poll_write_some(cx, data)
+                self.transfer.poll_write_some(cx, data)
             }
 
             fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.poll_written(cx)
+                self.transfer.poll_written(cx)
             }
 
             fn $end(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                self.poll_written(cx)
+                self.transfer.poll_written(cx)
             }
         }
     };
@@ -43,11 +43,12 @@ mod futures_io;
 mod tokio_io;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use chainring_runtime::Handle;
 use chainring_runtime::buf::{IoBuf, Slice};
 use chainring_runtime::op::Op;
 use chainring_runtime::op::read::{Read, read_at};
@@ -64,13 +65,19 @@ const OWN: u64 = u64::MAX;
 /// A file that implements `AsyncRead`, `AsyncWrite` and `AsyncSeek` of the `futures-io` and of the `tokio` crate.
 ///
 /// A write is done when it is flushed: until then it may be under way, and its error is told by the next write, flush or
-/// seek. Dropping the value with writes under way asks for their cancellation.
+/// seek. Dropping the value lets the write that is under way go on in the background, and nobody learns how it went; the
+/// end of the runtime cancels it. So does dropping the value outside of a runtime.
 pub struct Compat {
-    file: File,
-    state: State,
+    transfer: Transfer,
     /// Where a seek that has begun leads.
     #[cfg_attr(not(feature = "tokio-io"), allow(dead_code, reason = "tokio seeks in two steps"))]
     seeking: Option<SeekFrom>,
+}
+
+/// The file, and what is done to it. Dropping this cancels.
+struct Transfer {
+    file: File,
+    state: State,
 }
 
 enum State {
@@ -84,20 +91,39 @@ enum State {
     Turning,
 }
 
+impl State {
+    const EMPTY: State = State::Idle { bytes: Vec::new(), taken: 0 };
+}
+
 impl File {
     /// The file behind the traits of `futures-io` and `tokio`, as the features say.
     pub fn compat(self) -> Compat {
-        Compat { file: self, state: State::Idle { bytes: Vec::new(), taken: 0 }, seeking: None }
+        Compat { transfer: Transfer { file: self, state: State::EMPTY }, seeking: None }
     }
 }
 
 impl Compat {
-    /// The file. Flush first what was written; and its position is ahead by what was read and not taken, unless you seek
-    /// to where you are first.
+    /// The file. Flush first what was written, which goes on in the background otherwise; and its position is ahead by what
+    /// was read and not taken, unless you seek to where you are first.
     pub fn into_inner(self) -> File {
-        self.file
+        self.transfer.file.share()
     }
+}
 
+impl Drop for Compat {
+    fn drop(&mut self) {
+        if !matches!(self.transfer.state, State::Writing(..)) {
+            return;
+        }
+        if let Some(core) = Handle::try_current() {
+            let state = std::mem::replace(&mut self.transfer.state, State::EMPTY);
+            let mut rest = Transfer { file: self.transfer.file.share(), state };
+            drop(core.spawn(async move { poll_fn(|cx| rest.poll_settled(cx)).await }));
+        }
+    }
+}
+
+impl Transfer {
     /// Ends what is under way.
     fn poll_settled(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -221,6 +247,6 @@ impl Compat {
 
 impl fmt::Debug for Compat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Compat").field(&self.file).finish()
+        f.debug_tuple("Compat").field(&self.transfer.file).finish()
     }
 }

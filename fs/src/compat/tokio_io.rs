@@ -17,10 +17,10 @@ impl AsyncRead for Compat {
         if to.remaining() == 0 {
             return Poll::Ready(Ok(()));
         }
-        let bytes = ready!(self.poll_fill(cx))?;
+        let bytes = ready!(self.transfer.poll_fill(cx))?;
         let n = bytes.len().min(to.remaining());
         to.put_slice(&bytes[..n]);
-        self.consume(n);
+        self.transfer.consume(n);
         Poll::Ready(Ok(()))
     }
 }
@@ -36,7 +36,7 @@ impl AsyncSeek for Compat {
     fn poll_complete(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         // Without a seek that was begun: where we are.
         let to = self.seeking.unwrap_or(SeekFrom::Current(0));
-        let position = ready!(self.poll_seek_to(cx, to));
+        let position = ready!(self.transfer.poll_seek_to(cx, to));
         self.seeking = None;
         Poll::Ready(position)
     }

@@ -31,6 +31,9 @@ impl File {
     /// Reads what comes next, up to the room of `buffer`. Gives the number of bytes; 0 is the end of the file (or
     /// no room). A `Vec` then has exactly these bytes.
     ///
+    /// Dropping the future asks for cancellation; the position may or may not have moved, and what was taken out of a
+    /// pipe is lost.
+    ///
     /// # Errors
     /// Those of read(2).
     pub async fn read<B: IoBufMut>(&mut self, mut buffer: B) -> BufResult<usize, B> {
@@ -40,6 +43,8 @@ impl File {
     }
 
     /// Reads until the room of `buffer` is full. For a part of it, give `buffer.slice(..n)`.
+    ///
+    /// Dropping the future loses what was read, as with [`read`](File::read).
     ///
     /// # Errors
     /// Those of read(2), and [`UnexpectedEof`](io::ErrorKind::UnexpectedEof) if the file ends before. The buffer then
@@ -66,6 +71,8 @@ impl File {
     }
 
     /// Reads until the end of the file, behind what `bytes` has, and says how much came.
+    ///
+    /// Dropping the future loses what was read, as with [`read`](File::read).
     ///
     /// # Errors
     /// Those of read(2); the buffer then has what came before.
@@ -98,6 +105,8 @@ impl File {
 
     /// Writes some of `buffer`, and says how much.
     ///
+    /// Dropping the future asks for cancellation; it is not known how much was written, nor whether the position has moved.
+    ///
     /// # Errors
     /// Those of write(2).
     pub async fn write<B: IoBuf>(&mut self, buffer: B) -> BufResult<usize, B> {
@@ -107,6 +116,8 @@ impl File {
     }
 
     /// Writes all of `buffer`.
+    ///
+    /// Dropping the future leaves an unknown part written, as with [`write`](File::write).
     ///
     /// # Errors
     /// Those of write(2); a part may have been written then.

@@ -75,6 +75,9 @@ impl File {
     }
 
     /// What the file is now (statx(2)).
+    ///
+    /// # Errors
+    /// Those of statx(2).
     pub async fn metadata(&self) -> io::Result<Metadata> {
         metadata::of(&self.0).await
     }
@@ -97,12 +100,18 @@ impl File {
     }
 
     /// Changes the permissions (fchmod(2), on the blocking pool).
+    ///
+    /// # Errors
+    /// Those of fchmod(2); EMFILE at the limit of open files, for the pool has a descriptor of its own.
     pub async fn set_permissions(&self, permissions: Permissions) -> io::Result<()> {
         let file = self.duplicate()?;
         blocking(move || file.set_permissions(permissions)).await
     }
 
     /// Changes the times of the last access and change (futimens(2), on the blocking pool).
+    ///
+    /// # Errors
+    /// Those of futimens(2); EMFILE at the limit of open files, for the pool has a descriptor of its own.
     pub async fn set_times(&self, times: FileTimes) -> io::Result<()> {
         let file = self.duplicate()?;
         blocking(move || file.set_times(times)).await
@@ -144,6 +153,9 @@ impl File {
     /// While other operations on the file are in flight nothing can be told; it is closed with the last of them.
     ///
     /// Dropping the future does not keep the file open.
+    ///
+    /// # Errors
+    /// Those of close(2), EIO and ENOSPC among them. The file is closed in any case.
     pub async fn close(self) -> io::Result<()> {
         match self.0.try_into_owned() {
             Ok(fd) => close(fd).await,
@@ -165,6 +177,12 @@ impl File {
             Ok(fd) => Ok(fd.into()),
             Err(shared) => shared.as_fd().try_clone_to_owned().map(std::fs::File::from),
         }
+    }
+
+    /// The same descriptor once more.
+    #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
+    pub(crate) fn share(&self) -> File {
+        File(self.0.clone())
     }
 
     /// A duplicate that can go to another thread.

@@ -9,9 +9,6 @@ macro_rules! tcp_options {
             quickack, set_quickack: bool => tcp_quickack, set_tcp_quickack;
             /// Whether partial segments are held back, 200 ms at most, until it is turned off (TCP_CORK).
             cork, set_cork: bool => tcp_cork, set_tcp_cork;
-            /// What closing does with bytes that were not sent (SO_LINGER): nothing is waited for (`None`), or a
-            /// background close waits for so many seconds; with zero the connection is reset.
-            linger, set_linger: Option<std::time::Duration> => linger, set_linger;
             /// Whether a silent peer is asked now and then whether it is still there (SO_KEEPALIVE).
             keepalive, set_keepalive: bool => keepalive, set_keepalive;
             /// The largest segment, in bytes (TCP_MAXSEG).
@@ -26,6 +23,25 @@ macro_rules! tcp_options {
         }}
 
         impl $socket {
+            /// What closing does with bytes that were not sent (SO_LINGER): the system sends them while nobody waits
+            /// (`None`); or close(2) waits until the peer has them, for so many seconds at most; with zero the connection
+            /// is reset.
+            pub fn linger(&self) -> std::io::Result<Option<std::time::Duration>> {
+                socket2::SockRef::from(self).linger()
+            }
+
+            /// Sets [`linger`](Self::linger), in whole seconds: less than one is zero. Accepted streams inherit it of their
+            /// listener.
+            ///
+            /// A socket that lingers is closed by a thread of the kernel that can wait. One that lingers although it was
+            /// not told so here (by way of socket2, or in another process) makes the core wait when it is closed, and
+            /// with it every other connection; so does one that a peer takes nothing of at the end of the runtime.
+            pub fn set_linger(&self, linger: Option<std::time::Duration>) -> std::io::Result<()> {
+                socket2::SockRef::from(self).set_linger(linger)?;
+                self.descriptor().close_in_background(linger.is_some_and(|time| time.as_secs() > 0));
+                Ok(())
+            }
+
             /// Turns keepalive on, after so much silence, at such an interval, giving up after so many probes that
             /// nobody answered (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT). Both times are in whole seconds, at
             /// least one.

@@ -12,13 +12,27 @@ pub(crate) fn end_of_writing(socket: &Descriptor) {
     if !socket.is_shared() {
         return;
     }
-    let socket = socket.clone();
-    match Handle::try_current() {
-        // It fails if the connection is over, and then there is nothing to end.
-        Some(core) => {
-            drop(core.spawn(async move { drop(shutdown(&socket, std::net::Shutdown::Write).await) }))
+    let mut end = End(Some(socket.clone()));
+    if let Some(core) = Handle::try_current() {
+        drop(core.spawn(async move {
+            let Some(socket) = &end.0 else { return };
+            let ended = shutdown(socket, std::net::Shutdown::Write).await;
+            // It fails if the connection is over, and then there is nothing to end; or because the runtime ends.
+            if !ended.is_err_and(|error| error.raw_os_error() == Some(libc::ECANCELED)) {
+                drop(end.0.take());
+            }
+        }));
+    }
+}
+
+/// A direction that is to be ended: on the spot where there is no runtime, or none any more, to do it.
+struct End(Option<Descriptor>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(socket) = self.0.take() {
+            let _ = socket2::SockRef::from(&socket).shutdown(std::net::Shutdown::Write);
         }
-        None => drop(socket2::SockRef::from(&socket).shutdown(std::net::Shutdown::Write)),
     }
 }
 
@@ -38,7 +52,8 @@ macro_rules! halves {
         pub struct OwnedReadHalf(chainring_runtime::Descriptor);
 
         /// The sending direction of a stream, made by `into_split`. Dropping it ends that direction: the peer sees
-        /// the end of the stream, after all that was sent.
+        /// the end of the stream, after all that was sent. Await writes first: one that is still under way fails with
+        /// EPIPE, what the socket has not taken of it is not sent.
         #[derive(Debug)]
         pub struct OwnedWriteHalf(chainring_runtime::Descriptor, bool);
 
@@ -75,7 +90,8 @@ macro_rules! halves {
                 self.1 = false;
             }
 
-            /// Ends this direction (shutdown(2)): the peer sees the end of the stream, after all that was sent.
+            /// Ends this direction (shutdown(2)): the peer sees the end of the stream, after all that was sent. As after
+            /// dropping the half, writes that are under way fail.
             ///
             /// Dropping the future asks for cancellation; the direction may be ended all the same.
             pub fn shutdown(&self) -> chainring_runtime::op::Op<chainring_runtime::op::shutdown::Shutdown> {

@@ -7,8 +7,8 @@ macro_rules! reads {
     ($socket:ident, $descriptor:ty) => {
         impl $socket {
             /// Receives what there is, up to the room of `buffer`, and gives the number of bytes (recv(2)). 0 is the
-            /// end of the stream, unless the buffer has no room (which waits for bytes all the same). A `Vec` then has exactly the bytes received: its
-            /// capacity is the room, and what was in it is overwritten.
+            /// end of the stream, unless the buffer has no room (which waits for bytes all the same). A `Vec` then has
+            /// exactly the bytes received: its capacity is the room, and what was in it is overwritten.
             ///
             /// Dropping the future cancels; bytes that were taken from the socket already are lost with it. To
             /// give up waiting without losing any, keep the future and await it later, or wait for
@@ -35,6 +35,8 @@ macro_rules! reads {
             }
 
             /// As [`read`](Self::read), into several buffers in order (readv(2)).
+            ///
+            /// Dropping the future cancels; bytes that were taken from the socket already are lost with it.
             ///
             /// # Errors
             /// Those of readv(2); EINVAL for more than 1024 buffers.
@@ -99,6 +101,9 @@ macro_rules! reads {
             /// Waits until a read would not wait: bytes, the end of the stream, or an error. Receives nothing.
             ///
             /// Dropping the future is harmless.
+            ///
+            /// # Errors
+            /// Those of poll(2). That of the socket is left for whoever reads.
             pub async fn readable(&self) -> std::io::Result<()> {
                 chainring_runtime::op::poll::poll(&self.0, libc::POLLIN as u32).await.map(drop)
             }

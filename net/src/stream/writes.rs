@@ -22,6 +22,11 @@ macro_rules! writes {
             }
 
             /// As [`write`](Self::write), from several buffers in order (sendmsg(2)).
+            ///
+            /// Dropping the future cancels; it is not known how much was sent.
+            ///
+            /// # Errors
+            /// Those of sendmsg(2); EMSGSIZE for more than 1024 buffers.
             pub fn write_vectored<B: chainring_runtime::buf::IoVecBuf>(
                 &self,
                 buffers: B,
@@ -45,6 +50,8 @@ macro_rules! writes {
 
             /// As [`write_all`](Self::write_all), from several buffers in order.
             ///
+            /// Dropping the future cancels; it is not known how much was sent.
+            ///
             /// # Errors
             /// As [`write_all`](Self::write_all); EMSGSIZE for more than 1024 buffers.
             pub async fn write_all_vectored<B: chainring_runtime::buf::IoVecBuf>(
@@ -57,6 +64,9 @@ macro_rules! writes {
             /// Waits until the socket has room to send into, or an error.
             ///
             /// Dropping the future is harmless.
+            ///
+            /// # Errors
+            /// Those of poll(2). That of the socket is left for whoever writes.
             pub async fn writable(&self) -> std::io::Result<()> {
                 chainring_runtime::op::poll::poll(&self.0, libc::POLLOUT as u32).await.map(drop)
             }
@@ -72,8 +82,13 @@ macro_rules! zero_copy_writes {
             /// about [`ZERO_COPY_FROM`](crate::tcp::ZERO_COPY_FROM) bytes on. Completes when the kernel is done with
             /// the buffer, which is when the peer has acknowledged the bytes.
             ///
-            /// Dropping the future cancels; it is not known how much was sent. The buffer is kept until the kernel is
-            /// done with it.
+            /// Dropping the future cancels; it is not known how much was sent. The buffer, and with it the socket, is
+            /// kept until the kernel is done with it: dropping the stream closes it only then, so a peer that takes
+            /// nothing keeps both for as long as it likes. Where peers are not trusted,
+            /// [`TcpStream::set_user_timeout`](crate::TcpStream::set_user_timeout) sets a limit.
+            ///
+            /// # Errors
+            /// Those of send(2); EPIPE if this direction is ended.
             pub fn write_zero_copy<B: chainring_runtime::buf::IoBuf>(
                 &self,
                 buffer: B,

@@ -84,7 +84,7 @@ impl TcpListener {
     /// Those of accept(2). Where the process has no descriptors left, or the kernel no memory, the next call pauses
     /// for 50 ms; whoever connects meanwhile waits in the backlog.
     pub async fn accept(&self) -> io::Result<TcpStream> {
-        self.0.accept().await.map(TcpStream::from)
+        self.0.accept().await.map(TcpStream::from_descriptor)
     }
 
     /// Takes one connection as a [`DirectTcpStream`]. Where all places are taken the connection stays in the backlog.
@@ -95,6 +95,8 @@ impl TcpListener {
     /// Those of accept(2). ENFILE if all direct descriptors of the runtime are taken; the next call pauses for 50 ms
     /// then. [`Unsupported`](io::ErrorKind::Unsupported) if the runtime was built without
     /// [`Builder::direct_descriptors`](chainring_runtime::Builder::direct_descriptors).
+    ///
+    /// Do not have the listener [linger](TcpListener::set_linger): closing a direct descriptor makes the core wait.
     pub async fn accept_direct(&self) -> io::Result<DirectTcpStream> {
         self.0.accept_direct().await.map(DirectTcpStream)
     }
@@ -106,7 +108,7 @@ impl TcpListener {
 
     /// Takes connections again and again; see [`Incoming`].
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming::new(&self.0)
+        Incoming::new(&self.0, TcpStream::from_descriptor)
     }
 }
 

@@ -64,6 +64,11 @@ impl TcpSocket {
         Ok(TcpListener::from_descriptor(self.0))
     }
 
+    /// The descriptor, for operations of [`chainring_runtime::op`] that have no method here.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.0
+    }
+
     /// The address of this side.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         crate::socket::internet(socket2::SockRef::from(self).local_addr()?)

@@ -32,6 +32,8 @@ impl TcpStream {
     /// As [`connect`](TcpStream::connect), within `limit`, looking up included. What is left is shared evenly by the
     /// addresses that are left, so that one that does not answer does not use up the time of the others.
     ///
+    /// Dropping the future cancels the attempt.
+    ///
     /// # Errors
     /// `TimedOut` if no attempt has ended in time, else as [`connect`](TcpStream::connect).
     pub async fn connect_timeout(host: impl ToSocketAddrs, limit: Duration) -> io::Result<TcpStream> {

@@ -52,6 +52,8 @@ impl UdpSocket {
     /// Whether datagrams that arrive together from one sender may be received together (UDP_GRO), with
     /// [`recv_segments`](UdpSocket::recv_segments). Other receives then cannot tell them apart.
     ///
+    /// Dropping the future asks for cancellation; it may be set all the same.
+    ///
     /// # Errors
     /// Those of setsockopt(2).
     pub async fn set_receives_segments(&self, together: bool) -> io::Result<()> {
@@ -59,7 +61,7 @@ impl UdpSocket {
     }
 
     /// Receives one datagram, or several of one size where that is
-    /// [allowed](UdpSocket::set_receives_segments). There should be room for 64 KiB.
+    /// [allowed](UdpSocket::set_receives_segments). There should be room for 64 KiB: what does not fit is cut off.
     ///
     /// Dropping the future cancels; what was taken from the socket already is lost with it.
     ///

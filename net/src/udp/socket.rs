@@ -68,6 +68,8 @@ impl UdpSocket {
     /// Sets whom [`send`](UdpSocket::send) sends to, and the only one to receive from: the first of the addresses of
     /// `host` that can be. Nothing is sent.
     ///
+    /// Dropping the future leaves the socket as it was.
+    ///
     /// # Errors
     /// Those of the resolver and of connect(2).
     pub async fn connect(&self, host: impl ToSocketAddrs) -> io::Result<()> {
@@ -91,8 +93,13 @@ impl UdpSocket {
         send(&self.0, datagram, 0)
     }
 
-    /// As [`send`](UdpSocket::send), but the network card reads the buffer itself. Completes when the kernel is done
-    /// with it.
+    /// As [`send`](UdpSocket::send), but the network card reads the buffer itself (kernel 6.0). Completes when the kernel
+    /// is done with it.
+    ///
+    /// Dropping the future cancels; the datagram may have been sent. The buffer is kept until the kernel is done with it.
+    ///
+    /// # Errors
+    /// As [`send`](UdpSocket::send).
     pub fn send_zero_copy<B: IoBuf>(&self, datagram: B) -> Op<SendZc<B>> {
         send_zc(&self.0, datagram, 0)
     }
@@ -119,12 +126,15 @@ impl UdpSocket {
         recv(&self.0, buffer, 0)
     }
 
-    /// As [`recv`](UdpSocket::recv), but the datagram stays in the socket to be received again.
+    /// As [`recv`](UdpSocket::recv), but the datagram stays in the socket to be received again. Dropping the future loses
+    /// nothing.
     pub fn peek<B: IoBufMut>(&self, buffer: B) -> Op<Recv<B>> {
         recv(&self.0, buffer, libc::MSG_PEEK)
     }
 
     /// As [`recv`](UdpSocket::recv), into a buffer of `pool`, which is taken when the datagram has arrived.
+    ///
+    /// Dropping the future cancels; a datagram that was taken from the socket already is lost with it.
     ///
     /// # Errors
     /// Those of recv(2); ENOBUFS if all of the pool's buffers are in use.
@@ -133,11 +143,17 @@ impl UdpSocket {
     }
 
     /// As [`recv`](UdpSocket::recv), with the address of the sender.
+    ///
+    /// Dropping the future cancels; a datagram that was taken from the socket already is lost with it.
+    ///
+    /// # Errors
+    /// Those of recvmsg(2).
     pub async fn recv_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, SocketAddr), B> {
         self.message(buffer, 0).await
     }
 
-    /// As [`recv_from`](UdpSocket::recv_from), but the datagram stays in the socket to be received again.
+    /// As [`recv_from`](UdpSocket::recv_from), but the datagram stays in the socket to be received again. Dropping the
+    /// future loses nothing.
     pub async fn peek_from<B: IoBufMut>(&self, buffer: B) -> BufResult<(usize, SocketAddr), B> {
         self.message(buffer, libc::MSG_PEEK).await
     }

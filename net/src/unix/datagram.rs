@@ -100,7 +100,8 @@ impl UnixDatagram {
         recv(&self.0, buffer, 0)
     }
 
-    /// As [`recv`](UnixDatagram::recv), but the datagram stays in the socket to be received again.
+    /// As [`recv`](UnixDatagram::recv), but the datagram stays in the socket to be received again. Dropping the future
+    /// loses nothing.
     pub fn peek<B: IoBufMut>(&self, buffer: B) -> Op<Recv<B>> {
         recv(&self.0, buffer, libc::MSG_PEEK)
     }
@@ -120,6 +121,8 @@ impl UnixDatagram {
 
     /// As [`send_to`](UnixDatagram::send_to), to an address.
     ///
+    /// Dropping the future cancels; the datagram may have been sent.
+    ///
     /// # Errors
     /// Those of sendto(2).
     pub async fn send_to_addr<B: IoBuf>(&self, datagram: B, to: &SocketAddr) -> BufResult<usize, B> {
@@ -129,8 +132,8 @@ impl UnixDatagram {
         }
     }
 
-    /// Receives a datagram and its sender's address, which is unnamed if it has bound none. What does not fit into
-    /// the room of `buffer` is cut off.
+    /// Receives a datagram and its sender's address, which is unnamed if it has bound none, or one that the type cannot
+    /// hold: a path of 108 bytes. What does not fit into the room of `buffer` is cut off.
     ///
     /// Dropping the future cancels; a datagram that was taken from the socket already is lost with it.
     ///
@@ -140,7 +143,8 @@ impl UnixDatagram {
         let (result, [buffer]) = recvmsg(&self.0, [buffer], Control::new(), 0).await;
         let received = result.and_then(|message| {
             let from = match &message.from {
-                Some(address) => address::read(address)?,
+                // Whoever sends chooses the address: it must not keep the datagram from being received.
+                Some(address) => address::read(address).or_else(|_| address::unnamed())?,
                 // The kernel may report no address at all of a sender that has bound none.
                 None => address::unnamed()?,
             };

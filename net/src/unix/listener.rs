@@ -81,12 +81,12 @@ impl UnixListener {
     /// Those of accept(2). Where the process has no descriptors left, or the kernel no memory, the next call pauses
     /// for 50 ms; whoever connects meanwhile waits in the backlog.
     pub async fn accept(&self) -> io::Result<UnixStream> {
-        self.0.accept().await.map(UnixStream::from)
+        self.0.accept().await.map(UnixStream::from_descriptor)
     }
 
     /// Takes connections again and again; see [`Incoming`].
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming::new(&self.0)
+        Incoming::new(&self.0, UnixStream::from_descriptor)
     }
 }
 

@@ -10,6 +10,9 @@ use chainring_runtime::op::message::Control;
 use chainring_runtime::op::recvmsg::recvmsg;
 use chainring_runtime::op::sendmsg::{SendMsg, sendmsg};
 
+/// The most descriptors that the kernel lets one message have (`SCM_MAX_FD`).
+const MOST: usize = 253;
+
 /// The room for so many descriptors and no more: the head of a control message and four bytes each.
 fn room(descriptors: usize) -> usize {
     16 + 4 * descriptors
@@ -28,11 +31,18 @@ pub(super) async fn recv<B: IoBufMut>(
     buffer: B,
     limit: usize,
 ) -> BufResult<(usize, Vec<OwnedFd>), B> {
+    let limit = limit.min(MOST);
     let (result, [buffer]) = recvmsg(socket, [buffer], Control::with_room(room(limit)), 0).await;
     let received = match result {
         Ok(mut message) if message.flags & libc::MSG_CTRUNC != 0 => {
-            drop(message.control.take_descriptors());
-            Err(io::Error::new(io::ErrorKind::InvalidData, "more descriptors came than were asked for"))
+            // Those that did fit are closed.
+            let fitted = message.control.take_descriptors().len();
+            Err(if fitted < limit && message.control.iter().next().is_none() {
+                // There was room for more, so the process could not have more.
+                io::Error::from_raw_os_error(libc::EMFILE)
+            } else {
+                io::Error::new(io::ErrorKind::InvalidData, "more descriptors came than were asked for")
+            })
         }
         Ok(mut message) => Ok((message.len, message.control.take_descriptors())),
         Err(error) => Err(error),
@@ -60,13 +70,15 @@ macro_rules! rights {
                 crate::unix::rights::send(&self.0, bytes, descriptors)
             }
 
-            /// Receives bytes, and up to `limit` descriptors that came with them, close-on-exec. On a stream a
-            /// receive never goes over the bytes that descriptors came with.
+            /// Receives bytes, and up to `limit` descriptors that came with them (253 at most can), close-on-exec. On a
+            /// stream a receive never goes over the bytes that descriptors came with.
             ///
             /// Dropping the future cancels; what was received already is lost, and descriptors in it are closed.
             ///
             /// # Errors
-            /// Those of recvmsg(2); `InvalidData` if more than `limit` came, which are closed, all of them.
+            /// Those of recvmsg(2). `InvalidData` if more than `limit` came, EMFILE if the process could not have all of
+            /// them: they are closed, then, and the bytes that they came with are in the buffer and gone from the
+            /// socket.
             pub async fn recv_with_descriptors<B: chainring_runtime::buf::IoBufMut>(
                 &self,
                 buffer: B,

@@ -33,6 +33,8 @@ impl UnixStream {
 
     /// Connects to an address, which may be an abstract name.
     ///
+    /// Dropping the future cancels.
+    ///
     /// # Errors
     /// As [`connect`](UnixStream::connect).
     pub async fn connect_addr(address: &SocketAddr) -> io::Result<UnixStream> {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +24,25 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 /// The open descriptors of this process.
 pub(crate) fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// Lets this process open no more descriptors than a few hundred, and uses up all of them.
+pub(crate) fn exhaust() -> Vec<File> {
+    let limit = libc::rlimit { rlim_cur: 256, rlim_max: hard_limit() };
+    // SAFETY: a pointer to a local structure.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    let mut files = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        files.push(file);
+    }
+    files
+}
+
+fn hard_limit() -> libc::rlim_t {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: a pointer to a local structure.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) }, 0);
+    limit.rlim_max
 }
 
 /// Runs a future in a runtime of its own, for no longer than 20 seconds, and checks that no descriptor is left

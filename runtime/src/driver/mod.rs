@@ -156,12 +156,21 @@ impl Driver {
 
     /// Closes a descriptor without waiting for it.
     pub(crate) fn close(&self, fd: OwnedFd) {
+        self.submit_close(Close::new(fd));
+    }
+
+    /// As [`close`](Driver::close), where close(2) may wait.
+    #[cold]
+    pub(crate) fn close_in_background(&self, fd: OwnedFd) {
+        self.submit_close(Close::in_background(fd));
+    }
+
+    #[inline]
+    fn submit_close(&self, close: Close) {
         match self.phase.get() {
             // Also while the runtime ends: the drain waits for it.
-            Phase::Open | Phase::Closing => {
-                self.submit::<Close>(self.slots.insert(|| Close::new(fd), None));
-            }
-            Phase::Closed => drop(fd),
+            Phase::Open | Phase::Closing => self.submit::<Close>(self.slots.insert(|| close, None)),
+            Phase::Closed => drop(close),
         }
     }
 

@@ -162,7 +162,8 @@ impl Core {
             });
             let next_cancel = self.driver.ask_cancels();
             let wait = match next_cancel {
-                _ if !whole || self.driver.has_ready() => Wait::No,
+                // A frame that has just ended may have been the last, with nothing in flight.
+                _ if !whole || self.driver.has_ready() || self.driver.is_drained() => Wait::No,
                 Some(limit) => Wait::AtMost(limit),
                 None => Wait::Forever,
             };

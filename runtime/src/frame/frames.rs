@@ -212,6 +212,16 @@ impl<R: Resume> Frames<R> {
         }
     }
 
+    /// [Cancels](Frames::cancel) every frame that is in use.
+    pub fn cancel_all(&self) {
+        for index in 0..self.region.memory.accessible() {
+            let record = self.region.memory.record(index);
+            if !record.header().has(FREE) {
+                self.region.cancel(record);
+            }
+        }
+    }
+
     /// No frame will be allocated any more; once the last one is free, the runtime lets go of this value.
     pub fn retire(&self) {
         // Once: afterwards the owner's number may be another's.
@@ -397,12 +407,7 @@ impl<R: Resume> Owner for Frames<R> {
     }
 
     fn shut_down(&self) {
-        for index in 0..self.region.memory.accessible() {
-            let record = self.region.memory.record(index);
-            if !record.header().has(FREE) {
-                self.region.cancel(record);
-            }
-        }
+        self.cancel_all();
     }
 
     fn is_idle(&self) -> bool {

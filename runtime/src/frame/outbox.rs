@@ -27,6 +27,8 @@ pub enum Blob {
     Local(Rc<[u8]>),
     /// Of all cores.
     Shared(Arc<[u8]>),
+    /// Of all cores, as a vector: what was put together in one need not be copied to be shared.
+    Vec(Arc<Vec<u8>>),
 }
 
 impl Blob {
@@ -36,6 +38,7 @@ impl Blob {
             Blob::Static(bytes) => bytes,
             Blob::Local(bytes) => bytes,
             Blob::Shared(bytes) => bytes,
+            Blob::Vec(bytes) => bytes,
         }
     }
 }
@@ -62,6 +65,7 @@ blobs! {
     Vec<u8> => Local;
     Box<[u8]> => Local;
     Arc<[u8]> => Shared;
+    Arc<Vec<u8>> => Vec;
 }
 
 impl From<&'static str> for Blob {

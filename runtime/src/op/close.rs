@@ -8,6 +8,7 @@ use io_uring::opcode;
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::ring::Prepared;
 use crate::ring::Sqe;
+use crate::ring::sqe::ASYNC;
 
 /// See [`close`].
 #[derive(Debug)]
@@ -15,9 +16,12 @@ pub struct Close {
     /// Ours until it is submitted; then the kernel answers for it.
     unsubmitted: Option<OwnedFd>,
     fd: RawFd,
+    flags: u8,
 }
 
-/// Closes `fd` without blocking the core, and tells what close(2) had to say.
+/// Closes `fd`, and tells what close(2) had to say. A file whose close may wait is closed without blocking the core; the
+/// kernel does not know that of a socket that lingers: see
+/// [`Descriptor::close_in_background`](crate::Descriptor::close_in_background).
 ///
 /// Dropping the future before its first poll closes the descriptor on the spot; later, the close goes on.
 pub fn close(fd: OwnedFd) -> Op<Close> {
@@ -26,7 +30,12 @@ pub fn close(fd: OwnedFd) -> Op<Close> {
 
 impl Close {
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Close { fd: fd.as_raw_fd(), unsubmitted: Some(fd) }
+        Close { fd: fd.as_raw_fd(), unsubmitted: Some(fd), flags: 0 }
+    }
+
+    /// By a thread of the kernel.
+    pub(crate) fn in_background(fd: OwnedFd) -> Self {
+        Close { flags: ASYNC, ..Close::new(fd) }
     }
 }
 
@@ -48,7 +57,7 @@ impl Operation for Close {
         if let Some(fd) = self.unsubmitted.take() {
             self.fd = fd.into_raw_fd();
         }
-        Prepared::new(Sqe::new(opcode::Close::CODE), self.fd)
+        Prepared::new(Sqe { flags: self.flags, ..Sqe::new(opcode::Close::CODE) }, self.fd)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

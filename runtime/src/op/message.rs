@@ -6,7 +6,8 @@
 //!
 //! Descriptors can travel in control messages (`SCM_RIGHTS`). Sending them takes shared ownership until the
 //! operation is over. Received ones are owned by the [`Control`] they came in and are closed with it, also when
-//! nobody waits for the message any more.
+//! nobody waits for the message any more. So is the descriptor of the sending process, which the kernel adds on a
+//! socket that asks for it (`SCM_PIDFD`, Linux 6.5).
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -167,6 +168,8 @@ pub struct Control {
     sending: Vec<Descriptor>,
     /// Descriptors that came with the message.
     received: Vec<OwnedFd>,
+    /// That of the process that sent it.
+    sender: Option<OwnedFd>,
     /// Whether the kernel may have put descriptors into the bytes.
     may_hold: bool,
 }
@@ -174,6 +177,9 @@ pub struct Control {
 /// `struct cmsghdr` of the kernel: a length of a machine word, level and type.
 const WORD: usize = size_of::<usize>();
 const HEAD: usize = WORD + 8;
+
+/// linux/socket.h
+const SCM_PIDFD: i32 = 4;
 
 const fn aligned(len: usize) -> usize {
     len.next_multiple_of(WORD)
@@ -224,12 +230,18 @@ impl Control {
 
     /// The messages as level, type and data. Descriptors that came are not among them.
     pub fn iter(&self) -> impl Iterator<Item = (i32, i32, &[u8])> {
-        parse(&self.bytes).filter(|(level, kind, _)| (*level, *kind) != (libc::SOL_SOCKET, libc::SCM_RIGHTS))
+        parse(&self.bytes).filter(|(level, kind, _)| !holds_descriptors(*level, *kind))
     }
 
     /// Takes the descriptors that came with the message.
     pub fn take_descriptors(&mut self) -> Vec<OwnedFd> {
         std::mem::take(&mut self.received)
+    }
+
+    /// Takes the descriptor of the process that sent the message, which comes if the option SO_PASSPIDFD is set (Linux
+    /// 6.5).
+    pub fn take_sender(&mut self) -> Option<OwnedFd> {
+        self.sender.take()
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
@@ -254,26 +266,38 @@ impl Control {
         if !std::mem::take(&mut self.may_hold) {
             return;
         }
-        let is_rights = |l: i32, k: i32| (l, k) == (libc::SOL_SOCKET, libc::SCM_RIGHTS);
-        if !parse(&self.bytes).any(|(l, k, _)| is_rights(l, k)) {
+        if !parse(&self.bytes).any(|(level, kind, _)| holds_descriptors(level, kind)) {
             return;
         }
-        let mut numbers: Vec<RawFd> = Vec::new();
+        let mut numbers: Vec<(RawFd, i32)> = Vec::new();
         // The rest without the numbers: sent on as they are they would be descriptors of nobody.
         let mut others = Control::new();
         for (level, kind, data) in parse(&self.bytes) {
-            if is_rights(level, kind) {
+            if holds_descriptors(level, kind) {
                 let words = data.chunks_exact(4).filter_map(|n| n.try_into().ok());
-                numbers.extend(words.map(RawFd::from_ne_bytes).filter(|n| *n >= 0));
+                // In the place of a process that cannot be had there is an error.
+                let numbered = words.map(RawFd::from_ne_bytes).filter(|n| *n >= 0);
+                numbers.extend(numbered.map(|n| (n, kind)));
             } else {
                 others.push(level, kind, data);
             }
         }
         self.bytes = std::mem::take(&mut others.bytes);
-        // SAFETY: the kernel created these for this message, of which there is one reader; the bytes were
-        // zero before it wrote, and this runs once a receive.
-        self.received.extend(numbers.into_iter().map(|n| unsafe { OwnedFd::from_raw_fd(n) }));
+        for (number, kind) in numbers {
+            // SAFETY: the kernel created it for this message, of which there is one reader; the bytes were zero
+            // before it wrote, and this runs once a receive.
+            let owned = unsafe { OwnedFd::from_raw_fd(number) };
+            match kind {
+                SCM_PIDFD => self.sender = Some(owned),
+                _ => self.received.push(owned),
+            }
+        }
     }
+}
+
+/// Whether the kernel puts descriptors into control messages of a level and type.
+fn holds_descriptors(level: i32, kind: i32) -> bool {
+    level == libc::SOL_SOCKET && matches!(kind, libc::SCM_RIGHTS | SCM_PIDFD)
 }
 
 /// Goes through control messages. Ends at the first that does not fit: the bytes are the kernel's.

@@ -11,6 +11,8 @@ pub(crate) const FIXED_FILE: u8 = 1 << 0;
 pub(crate) const IO_LINK: u8 = 1 << 2;
 /// Start the next entry when this one has completed, whatever became of it.
 pub(crate) const IO_HARDLINK: u8 = 1 << 3;
+/// Have a thread of the kernel do it, which may wait.
+pub(crate) const ASYNC: u8 = 1 << 4;
 /// Take a buffer out of the pool that `buf_index` names.
 pub(crate) const BUFFER_SELECT: u8 = 1 << 5;
 /// Post no completion if this entry succeeds (kernel 5.17).

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
 use crate::competitor::{Competitor, Part};
-use crate::job::{executor, log, random_reads, small_files};
+use crate::job::{executor, log, lookup, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED, HEAD, LARGEST_BODY};
 
 pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
@@ -21,6 +21,8 @@ pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
         (&log::LOG, Part::Work(log::tokio::current_thread)),
         (&random_reads::CACHED, Part::Work(random_reads::tokio::cached)),
         (&random_reads::DIRECT, Part::Work(random_reads::tokio::direct)),
+        (&lookup::CACHED, Part::Work(lookup::tokio::cached)),
+        (&lookup::DIRECT, Part::Work(lookup::tokio::direct)),
         (&executor::SPAWN, Part::Work(executor::tokio::spawns)),
         (&executor::TIMERS, Part::Work(executor::tokio::timers)),
     ],

@@ -9,7 +9,7 @@ mod echo;
 mod framed;
 
 use super::{Competitor, Part};
-use crate::job::{executor, log, random_reads, small_files};
+use crate::job::{executor, log, lookup, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED};
 
 pub(super) static COMPETITOR: Competitor = Competitor {
@@ -22,6 +22,8 @@ pub(super) static COMPETITOR: Competitor = Competitor {
         (&log::LOG, Part::Work(log::raw::run)),
         (&random_reads::CACHED, Part::Work(random_reads::raw::cached)),
         (&random_reads::DIRECT, Part::Work(random_reads::raw::direct)),
+        (&lookup::CACHED, Part::Work(lookup::raw::cached)),
+        (&lookup::DIRECT, Part::Work(lookup::raw::direct)),
         (&executor::NOP, Part::Work(executor::raw::nops)),
     ],
 };

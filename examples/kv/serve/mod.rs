@@ -1,0 +1,9 @@
+//! Connections: as chains, or as tasks.
+
+pub(crate) mod awaited;
+mod client;
+pub(crate) mod core;
+mod errand;
+mod hub;
+mod info;
+mod session;
