@@ -52,9 +52,14 @@ impl<'p> Explain<'p> {
 
     fn segment(&self, f: &mut fmt::Formatter<'_>, number: usize, segment: &Segment) -> fmt::Result {
         let count = segment.members.len();
-        let lowering = if count > 1 { "linked" } else { "single" };
+        let lowering = match count {
+            1 => "single",
+            _ if segment.hard => "hardlinked",
+            _ => "linked",
+        };
         // From the first on that says when it is done with a pooled buffer, everybody reports.
-        let reports = segment.gives_back.iter().position(|which| *which != 0).unwrap_or(count - 1);
+        let gives_back = segment.gives_back.iter().position(|which| *which != 0).unwrap_or(count - 1);
+        let reports = gives_back.min(if segment.hard { count - 2 } else { count - 1 });
         let completions = if self.skips { count - reports } else { count };
         writeln!(
             f,
@@ -66,7 +71,12 @@ impl<'p> Explain<'p> {
             let line = &self.flow.lines[*pc];
             let member = io(self.flow, *pc).expect("members are operations");
             let step = format!("{} #{}", line.name, line.step);
-            let flags = self.flags(*pc, member, i + 1 == count, i < reports, segment.gives_back[i]);
+            let link = match count - i {
+                1 => None,
+                2 if segment.hard => Some("hardlink"),
+                _ => Some("link"),
+            };
+            let flags = self.flags(*pc, member, link, i < reports, segment.gives_back[i]);
             let text = format!("    {step:<16} {:<32} {flags}", arguments(member));
             writeln!(f, "{}", text.trim_end())?;
         }
@@ -75,10 +85,10 @@ impl<'p> Explain<'p> {
     }
 
     /// What the kernel and the runner are told about a member.
-    fn flags(&self, pc: Pc, member: &Io, last: bool, silent: bool, gives_back: u64) -> String {
+    fn flags(&self, pc: Pc, member: &Io, link: Option<&str>, silent: bool, gives_back: u64) -> String {
         let mut flags = Vec::new();
-        if !last {
-            flags.push("link".to_owned());
+        if let Some(link) = link {
+            flags.push(link.to_owned());
             if self.skips && silent {
                 flags.push("skip".to_owned());
             }

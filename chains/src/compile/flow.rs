@@ -153,6 +153,7 @@ impl Io {
                     let (offset, constant) = (path.buf.base() + path.from, path.buf.constant);
                     Target { directory: at(directory), offset, len: fixed(&path), constant }
                 }),
+                hard: false,
                 pooled: first.and_then(|span| span.buf.pooled),
                 gives_back: 0,
             },

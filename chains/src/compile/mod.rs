@@ -18,6 +18,7 @@
 //! `effects` says what each line reads and writes, and everything else asks it.
 
 mod check;
+mod cleanup;
 pub(crate) mod code;
 pub(crate) mod effects;
 pub(crate) mod flow;

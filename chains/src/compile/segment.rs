@@ -7,6 +7,7 @@
 //! segment(pc):
 //!     members = [operation at pc]
 //!     loop:
+//!         stop with the close that follows a read of the same file, if it may run in any case (`cleanup.rs`)
 //!         stop if the last member's result is not known beforehand (a recv, an open): what follows depends on it
 //!         stop if the last member takes a pooled buffer: where it lies is known only then
 //!         pc = where the flow goes on, jumps followed
@@ -31,6 +32,7 @@ use std::fmt;
 
 use chainring_runtime::frame::{Moves, Plan, Then};
 
+use super::cleanup;
 use super::effects::may_overlap;
 use super::flow::{Flow, Inst, Io, Pc, follow, io};
 use super::pooled::Liveness;
@@ -61,6 +63,8 @@ pub(crate) struct Segment {
     pub(crate) next: Pc,
     /// For each member the pooled buffers that it is the last to look at.
     pub(crate) gives_back: Vec<u64>,
+    /// The last member runs whatever becomes of the one before, which has the count.
+    pub(crate) hard: bool,
     /// Why it ends where it does.
     pub(crate) boundary: Boundary,
 }
@@ -74,6 +78,8 @@ pub(crate) enum Boundary {
     Descriptor(&'static str),
     /// Nor is the buffer that the last member takes from a pool.
     Pooled(&'static str),
+    /// The last member cleans up behind the one before.
+    Cleanup,
     /// The last member does not sever when it fails.
     DoesNotSever,
     /// The limit of the compiler or of the ring.
@@ -137,10 +143,16 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
 /// The segment that starts at the operation at `start`.
 fn run(flow: &Flow, liveness: &Liveness, start: Pc, lowering: Lowering, limit: usize) -> Segment {
     let mut members = vec![start];
-    let mut next = follow(flow, start + 1);
+    let (mut next, mut hard) = (follow(flow, start + 1), false);
     let boundary = loop {
         let pc = members[members.len() - 1];
         let last = io(flow, pc).expect("members are operations");
+        if lowering != Lowering::Single && members.len() < limit && cleanup::follows(flow, pc, next) {
+            hard = true;
+            members.push(next);
+            next = follow(flow, next + 1);
+            break Boundary::Cleanup;
+        }
         if !last.verb.result_is_known() {
             let name = flow.lines[pc].name;
             break if last.verb.opens() { Boundary::Descriptor(name) } else { Boundary::Count(name) };
@@ -177,10 +189,11 @@ fn run(flow: &Flow, liveness: &Liveness, start: Pc, lowering: Lowering, limit: u
         members.push(next);
         next = follow(flow, next + 1);
     };
-    let into = io(flow, members[members.len() - 1]).and_then(|last| last.into).map(|reg| reg.index);
+    let counts = members[members.len() - if hard { 2 } else { 1 }];
+    let into = io(flow, counts).and_then(|last| last.into).map(|reg| reg.index);
     let behind = members.iter().skip(1).chain([&next]);
     let gives_back = members.iter().zip(behind).map(|(pc, next)| liveness.behind(flow, *pc, *next)).collect();
-    Segment { members, into, next, gives_back, boundary }
+    Segment { members, into, next, gives_back, hard, boundary }
 }
 
 /// Whether the operation at `next` must not be submitted before that at `member` is done: a descriptor's number is in its
@@ -208,8 +221,11 @@ impl Segment {
             transfer.extra.gives_back = *gives_back;
             transfer
         };
-        let members = self.members.iter().zip(&self.gives_back).map(transfer);
-        Plan { members: members.collect(), into: self.into, then }
+        let mut members: Vec<_> = self.members.iter().zip(&self.gives_back).map(transfer).collect();
+        if let (true, [.., before, _]) = (self.hard, &mut *members) {
+            before.extra.hard = true;
+        }
+        Plan { members, into: self.into, then }
     }
 }
 
@@ -223,6 +239,7 @@ impl fmt::Display for Boundary {
             Boundary::Pooled(name) => {
                 write!(f, "the buffer that `{name}` takes is known only when something has come")
             }
+            Boundary::Cleanup => write!(f, "its last step runs whatever becomes of the one before"),
             Boundary::DoesNotSever => {
                 write!(f, "a failure of its last step would not keep the next from running")
             }

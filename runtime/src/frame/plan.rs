@@ -68,6 +68,9 @@ pub struct Extra {
     pub directory: Option<Directory>,
     /// For `Rename`.
     pub target: Option<Target>,
+    /// The next member, which is the last and closes this one's descriptor, runs whatever becomes of this one. Only of reads
+    /// whose count is not known before.
+    pub hard: bool,
     /// The span lies in this pooled buffer. What comes in from its front on is put into one that is taken then.
     pub pooled: Option<u16>,
     /// The pooled buffers that the frame gives back when the member has succeeded: a bit each.
@@ -139,7 +142,7 @@ pub enum Then {
 pub struct Plan {
     /// The members, in order.
     pub members: Vec<Transfer>,
-    /// The register that takes the count of the last member.
+    /// The register that takes the count of the last member; or of the one before, if that is [hard](Extra::hard).
     pub into: Option<u16>,
     /// What happens when this one has succeeded.
     pub then: Then,

@@ -48,6 +48,12 @@ impl<R: Resume> Frames<R> {
         self.region.pass(record, template, first, step, result);
         if success {
             self.region.give_back(index, template.wide[usize::from(step)].gives_back);
+            if let Some((early, into)) = template.early
+                && early == step
+            {
+                // SAFETY: a template's words were checked against the layout of this region.
+                unsafe { record.word(usize::from(into)) }.set(u64::from(before(step)) + result as u64);
+            }
         }
         // Members complete in any order; what severed the link is the first of them that failed.
         if !success && (!header.has(BAD) || step < header.bad_member.get()) {
@@ -131,8 +137,16 @@ impl Region {
             // SAFETY: a template's words were checked against the layout of this region.
             unsafe { record.word(usize::from(member.place)) }.set((result as u64) << 32);
         }
-        // A close that fails has closed all the same (close(2)), unless it was not made.
-        if member.verb.closes() && result < 0 && result != -libc::ECANCELED && step >= first {
+        // A close that fails has closed all the same (close(2)), unless it was not made. A cleanup has closed although the
+        // member before it has failed.
+        let is_cleanup = template.early.is_some_and(|(early, _)| early + 1 == step);
+        let header = record.header();
+        // Nobody has asked, and somebody before it was cancelled: it was refused as a whole, and nothing of it has run.
+        let asked = header.has(CANCELLING) || header.has(INTERRUPTED);
+        let refused = !asked && header.has(BAD) && header.bad_result.get() == -libc::ECANCELED;
+        let made = result >= 0 || result != -libc::ECANCELED && !refused;
+        let closed = made && (result < 0 || is_cleanup);
+        if member.verb.closes() && closed && step >= first {
             self.passed(record, template, step..step + 1);
         }
     }

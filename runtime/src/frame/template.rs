@@ -15,7 +15,7 @@ use super::verb::{Moves, Success, Verb};
 use crate::driver::Key;
 use crate::driver::key::MAX_STEPS;
 use crate::ring::Sqe;
-use crate::ring::sqe::{BUFFER_SELECT, CQE_SKIP_SUCCESS, IO_LINK};
+use crate::ring::sqe::{BUFFER_SELECT, CQE_SKIP_SUCCESS, IO_HARDLINK, IO_LINK};
 
 /// Stands for "no segment".
 pub(super) const NONE: u16 = u16::MAX;
@@ -125,6 +125,8 @@ pub(super) struct Template {
     pub(super) last_step: u64,
     /// How much may be missing from the last member's span for a success: nothing if it is exact.
     pub(super) slack: u32,
+    /// The member before a cleanup, and the word that takes its count.
+    pub(super) early: Option<(u8, u16)>,
     /// The word of the control record that takes the last member's count: a register, or the word that nobody reads.
     pub(super) into: u16,
     /// The segment that follows without a computation, or `NONE`.
@@ -170,18 +172,27 @@ impl Template {
         let last = count.checked_sub(1).ok_or(PlanError::Empty)?;
         // Who gives a buffer back before the segment ends says when.
         let gives_back = |transfer: &Transfer| transfer.extra.gives_back != 0;
-        let first = plan.members.iter().position(gives_back).filter(|_| bounds.skip);
+        // And so does who has a cleanup behind it, which does not wait for its success.
+        let tells = |transfer: &Transfer| gives_back(transfer) || transfer.extra.hard;
+        let first = plan.members.iter().position(tells).filter(|_| bounds.skip);
         let reports = first.unwrap_or(if bounds.skip { last } else { 0 });
         let (mut members, mut wide, mut is_wide) = (Vec::with_capacity(count), Vec::new(), false);
         for (i, transfer) in plan.members.iter().enumerate() {
-            if i < last && (!transfer.verb.severs() || transfer.selects()) {
+            let is_hard = transfer.extra.hard;
+            if is_hard
+                && !plan.members.get(i + 1).is_some_and(|next| i + 1 == last && cleans_up(transfer, next))
+            {
+                return Err(PlanError::Unfit(transfer.verb));
+            }
+            if i < last && !is_hard && (!transfer.verb.severs() || transfer.selects()) {
                 return Err(PlanError::DoesNotSever { member: i });
             }
             if plan.members[..i].iter().any(|before| spends(before, transfer)) {
                 return Err(PlanError::Spent { member: i });
             }
             let skip = if i < reports { CQE_SKIP_SUCCESS } else { 0 };
-            let flags = if i < last { IO_LINK | skip } else { 0 };
+            let link = if is_hard { IO_HARDLINK } else { IO_LINK };
+            let flags = if i < last { link | skip } else { 0 };
             let (member, more) = bounds.transfer(transfer, flags)?;
             members.push(member);
             is_wide |= more.is_some();
@@ -189,6 +200,9 @@ impl Template {
         }
         let layout = bounds.layout;
         let into = plan.into.map_or(Ok(layout.discard_word() as u16), |index| bounds.register(index))?;
+        let hard = plan.members.iter().position(|member| member.extra.hard);
+        let early = hard.map(|i| (i as u8, into));
+        let into = if early.is_some() { layout.discard_word() as u16 } else { into };
         let (then, code) = match plan.then {
             Then::Resume => (NONE, NO_CODE),
             Then::Segment(then) if then != NONE && usize::from(then) < bounds.segments => (then, NO_CODE),
@@ -215,6 +229,7 @@ impl Template {
                 && plan.members.iter().all(|member| member.verb.transfers()),
             members: members.into(),
             wide: wide.into(),
+            early,
             into,
             successor: then,
             then: NONE,
@@ -232,6 +247,12 @@ pub(super) fn join(mut templates: Box<[Template]>) -> Box<[Template]> {
         }
     }
     templates
+}
+
+/// Whether `last` is a cleanup behind `before` that needs nothing of it.
+fn cleans_up(before: &Transfer, last: &Transfer) -> bool {
+    let reads = matches!(before.verb, Verb::ReadAt | Verb::ReadSomeAt);
+    reads && last.verb == Verb::Close && last.descriptor == before.descriptor
 }
 
 /// Whether `before` closes or empties what `after` works on. All entries of a segment are made before it runs: they would

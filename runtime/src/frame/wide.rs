@@ -13,7 +13,7 @@ use super::verb::Moves;
 use crate::driver::Key;
 use crate::op::sendmsg;
 use crate::ring::Sqe;
-use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
+use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_HARDLINK, IO_LINK};
 
 /// The members of a segment that are submitted: all of them, or those from where it was interrupted.
 #[derive(Clone)]
@@ -70,7 +70,7 @@ impl Region {
             place = unsafe { place.add(1) };
         }
         // SAFETY: the place that was written last. The last entry of a list must not link to what comes next.
-        unsafe { (*place.as_ptr().sub(1)).flags &= !(IO_LINK | CQE_SKIP_SUCCESS) };
+        unsafe { (*place.as_ptr().sub(1)).flags &= !(IO_LINK | IO_HARDLINK | CQE_SKIP_SUCCESS) };
         Some(want)
     }
 

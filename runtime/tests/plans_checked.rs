@@ -1,11 +1,11 @@
-//! Pooled buffers of frames: what is refused when the frames are made.
+//! What is refused when frames are made: pooled buffers, cleanups and names that are used wrongly.
 
 use std::rc::Rc;
 
 use chainring_runtime::Runtime;
 use chainring_runtime::frame::{
-    Area, Bulk, Code, Extra, Frame, Frames, FramesError, Interrupt, Layout, Len, Op, Order, Plan, PlanError,
-    Plans, PooledPlan, Resume, Stop, Transfer, Verb,
+    Area, Bulk, Code, Directory, Extra, Frame, Frames, FramesError, Interrupt, Layout, Len, Op, Order, Plan,
+    PlanError, Plans, PooledPlan, Resume, Stop, Target, Transfer, Verb,
 };
 
 struct Ends;
@@ -134,5 +134,72 @@ fn there_are_no_more_pooled_buffers_than_bits() {
         let plans = Plans { segments, pooled, ..Plans::default() };
         let layout = Layout { registers: 1, descriptors: 1, bytes: 0 };
         assert!(matches!(Frames::new(layout, plans, 1, Ends), Err(FramesError::Layout)));
+    });
+}
+
+#[test]
+fn only_a_read_whose_count_is_not_known_has_a_cleanup_and_only_its_own_close_is_one() {
+    Runtime::new().expect("a ring").block_on(async {
+        use Verb::{Close, ReadAt, ReadExactAt, Recv, SendAll};
+        let at = |verb: Verb| {
+            let extra = Extra { position: verb.has_position().then_some(0), hard: true, ..Extra::default() };
+            Transfer { extra, ..Transfer::new(verb, 0, 0, Len::Fixed(8)) }
+        };
+        let close = |descriptor| Transfer::new(Close, descriptor, 0, Len::Fixed(0));
+        let send = Transfer::new(SendAll, 1, 0, Len::Fixed(8));
+        assert_eq!(segment(&[at(ReadAt), close(0)]), Ok(()));
+        assert_eq!(segment(&[send, at(ReadAt), close(0)]), Ok(()));
+        for verb in [ReadExactAt, Recv, SendAll] {
+            assert_eq!(segment(&[at(verb), close(0)]), Err(PlanError::Unfit(verb)));
+        }
+        assert_eq!(segment(&[at(ReadAt)]), Err(PlanError::Unfit(ReadAt)));
+        assert_eq!(segment(&[at(ReadAt), close(1)]), Err(PlanError::Unfit(ReadAt)));
+        assert_eq!(segment(&[at(ReadAt), send]), Err(PlanError::Unfit(ReadAt)));
+        assert_eq!(segment(&[at(ReadAt), close(0), send]), Err(PlanError::Unfit(ReadAt)));
+    });
+}
+
+#[test]
+fn names_and_second_descriptors_are_checked() {
+    Runtime::new().expect("a ring").block_on(async {
+        use Verb::{Accept, Close, Recv, Rename, Splice, Unlink};
+        let none = Extra::default();
+        let path = |extra: Extra| Transfer { extra, ..Transfer::new(Rename, 9, 0, Len::Fixed(8)) };
+        let directory = Some(Directory::Working);
+        let target = Target { directory: Directory::Descriptor(1), offset: 0, len: 8, constant: true };
+        let renames = Extra { directory, target: Some(target), ..none };
+        assert_eq!(segment(&[path(renames)]), Ok(()));
+        assert_eq!(segment(&[path(Extra { target: None, ..renames })]), Err(PlanError::Unfit(Rename)));
+        assert_eq!(segment(&[path(Extra { directory: None, ..renames })]), Err(PlanError::Unfit(Rename)));
+        let with = |target| segment(&[path(Extra { target: Some(target), ..renames })]);
+        assert_eq!(with(Target { len: 0, ..target }), Err(PlanError::OutOfBounds));
+        assert_eq!(with(Target { offset: 57, ..target }), Err(PlanError::OutOfBounds));
+        assert_eq!(with(Target { offset: u32::MAX, ..target }), Err(PlanError::OutOfBounds));
+        let elsewhere = Directory::Descriptor(2);
+        assert_eq!(with(Target { directory: elsewhere, ..target }), Err(PlanError::NoSuchHandle));
+        let unlink = Transfer { verb: Unlink, ..path(Extra { directory, ..none }) };
+        assert_eq!(segment(&[unlink]), Ok(()));
+        assert_eq!(segment(&[Transfer { len: Len::Fixed(0), ..unlink }]), Err(PlanError::Unfit(Unlink)));
+        let lost = Extra { directory: Some(elsewhere), ..none };
+        assert_eq!(segment(&[Transfer { extra: lost, ..unlink }]), Err(PlanError::NoSuchHandle));
+
+        let second = |verb, second, len| {
+            let extra = Extra { second, ..none };
+            Transfer { extra, ..Transfer::new(verb, 0, 0, Len::Fixed(len)) }
+        };
+        assert_eq!(segment(&[second(Accept, Some(1), 0)]), Ok(()));
+        assert_eq!(segment(&[second(Accept, None, 0)]), Err(PlanError::Unfit(Accept)));
+        assert_eq!(segment(&[second(Accept, Some(2), 0)]), Err(PlanError::NoSuchHandle));
+        assert_eq!(segment(&[second(Recv, Some(1), 8)]), Err(PlanError::Unfit(Recv)));
+        assert_eq!(segment(&[second(Splice, Some(1), i32::MAX as u32)]), Ok(()));
+        assert_eq!(segment(&[second(Splice, Some(1), 1 << 31)]), Err(PlanError::OutOfBounds));
+        assert_eq!(
+            segment(&[Transfer { offset: 1, ..second(Splice, Some(1), 8) }]),
+            Err(PlanError::Unfit(Splice))
+        );
+        // The entry would name a listener that is closed by then.
+        let close = Transfer::new(Close, 1, 0, Len::Fixed(0));
+        assert_eq!(segment(&[close, second(Accept, Some(1), 0)]), Err(PlanError::Spent { member: 1 }));
+        assert_eq!(segment(&[close, second(Accept, Some(0), 0)]), Ok(()));
     });
 }
