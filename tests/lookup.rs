@@ -61,7 +61,7 @@ fn questions_are_answered_from_lines_that_were_given() {
     let lines: String = (0..1000).map(|n| format!("{} {n}\n", n * 10)).collect();
     let text = Temp::new();
     let text = text.path().join("lines");
-    fs::write(&text, lines + "50 777\n").unwrap();
+    fs::write(&text, lines + "50 777\n18446744073709551615 1\n").unwrap();
     let tree = built(dir.path(), &["--from", text.to_str().unwrap()]);
     assert_eq!(
         lookup(&["get", &tree, "0", "9990", "50", "55"]),
@@ -74,6 +74,9 @@ fn questions_are_answered_from_lines_that_were_given() {
     );
     assert_eq!(lookup(&["range", &tree, "9991", "99999"]), (true, String::new()));
     assert_eq!(lookup(&["range", &tree, "50", "40"]), (true, String::new()));
+    let greatest = u64::MAX.to_string();
+    assert_eq!(lookup(&["get", &tree, &greatest]), (true, format!("{greatest} 1\n")));
+    assert_eq!(lookup(&["range", &tree, "9991", &greatest]), (true, format!("{greatest} 1\n")));
 
     let mut child = Command::new(program("lookup"))
         .args(["repl", &tree])
@@ -85,7 +88,7 @@ fn questions_are_answered_from_lines_that_were_given() {
     let answers = child.wait_with_output().unwrap();
     let help = "get KEY..., range FROM TO [LIMIT]\n";
     let expected =
-        format!("1000 keys; {help}10 1\n11 not found\nnot understood; there are: {help}0 0\n10 1\n0 0\n");
+        format!("1001 keys; {help}10 1\n11 not found\nnot understood; there are: {help}0 0\n10 1\n0 0\n");
     assert_eq!(String::from_utf8_lossy(&answers.stdout), expected);
     assert!(answers.status.success());
 }

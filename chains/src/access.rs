@@ -124,18 +124,7 @@ pub struct Parts<'f> {
 
 impl<'f> Parts<'f> {
     fn range(&self, span: Span) -> Result<std::ops::Range<u32>, OutOfBounds> {
-        let max = span.room();
-        let len = match span.len {
-            SpanLen::Fixed(len) => u64::from(len),
-            SpanLen::Reg(reg) => self.registers.get(reg.index),
-        };
-        let skipped = span.start.map_or(0, |reg| self.registers.get(reg.index));
-        let end = skipped.saturating_add(len);
-        if end > u64::from(max) {
-            return Err(OutOfBounds { len: end, max });
-        }
-        let start = span.buf.base() + span.from + skipped as u32;
-        Ok(start..start + len as u32)
+        range(&span, &self.registers)
     }
 
     /// A copy of a register, which is written back after the call.
@@ -150,6 +139,35 @@ impl fmt::Debug for Parts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Parts").finish_non_exhaustive()
     }
+}
+
+/// Where a span lies now among the frame's bytes, or the constants.
+fn range(span: &Span, registers: &Registers<'_>) -> Result<std::ops::Range<u32>, OutOfBounds> {
+    let max = span.room();
+    let len = match span.len {
+        SpanLen::Fixed(len) => u64::from(len),
+        SpanLen::Reg(reg) => registers.get(reg.index),
+    };
+    let skipped = span.start.map_or(0, |reg| registers.get(reg.index));
+    let end = skipped.saturating_add(len);
+    if end > u64::from(max) {
+        return Err(OutOfBounds { len: end, max });
+    }
+    let start = span.buf.base() + span.from + skipped as u32;
+    Ok(start..start + len as u32)
+}
+
+/// The bytes of a span as it is now.
+pub(crate) fn slice<'a>(frame: &'a Frame<'_>, span: &Span) -> Result<&'a [u8], OutOfBounds> {
+    let range = range(span, &frame.registers())?;
+    if let Some(number) = span.buf.pooled {
+        let (end, bytes) = (range.end, frame.pooled(number));
+        let outside = OutOfBounds { len: end.into(), max: bytes.len() as u32 };
+        return bytes.get(range.start as usize..end as usize).ok_or(outside);
+    }
+    let bytes = if span.buf.constant { frame.constants() } else { frame.bytes() };
+    let part = bytes.get(range.start as usize..range.end as usize);
+    Ok(part.expect("a span that fits its buffer lies inside the frame"))
 }
 
 mod sealed {

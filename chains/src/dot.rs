@@ -73,9 +73,8 @@ fn ends(flow: &Flow, segments: &Segments, from: Pc) -> BTreeSet<End> {
             Inst::Jump(to) => work.push(*to),
             Inst::Unless(_, to) => work.extend([*to, pc + 1]),
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
-            Inst::Store(..) | Inst::MakePipe(_) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => {
-                work.push(pc + 1)
-            }
+            Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
+            Inst::Sync(_) | Inst::MakePipe(_) => work.push(pc + 1),
         }
         // What fails between two segments leads to its handler as well.
         let failing = line.handler.filter(|_| can_fail(&line.inst));

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use chainring_runtime::frame::FramesError;
+
 use crate::handle::Buf;
 
 /// Why a frame ended early: the step at which it did, and what happened there.
@@ -145,6 +147,9 @@ pub(crate) enum Reason {
     Pooled(u16),
     Unreachable,
     NoLoop,
+    GroupInside,
+    PeerInside,
+    RecordTooLong { len: u64, longest: u32 },
     Overlap,
     TooMuch(&'static str),
     Empty,
@@ -187,6 +192,15 @@ impl fmt::Display for BuildError {
             }
             Reason::Unreachable => write!(f, "the step can never be reached"),
             Reason::NoLoop => write!(f, "it must stand inside of a repeat"),
+            Reason::GroupInside => {
+                write!(f, "inside of a group there can be no other, nor the same once more")
+            }
+            Reason::PeerInside => {
+                write!(f, "it may wait for others, and everybody who waits for the group with it")
+            }
+            Reason::RecordTooLong { len, longest } => {
+                write!(f, "a record of {len} bytes, and the log takes {longest} at most")
+            }
             Reason::Overlap => write!(f, "it borrows the same bytes or register twice, once to write"),
             Reason::TooMuch(what) => write!(f, "too many {what}"),
             Reason::Empty => write!(f, "there is no step"),
@@ -198,17 +212,38 @@ impl Error for BuildError {}
 
 /// Why a program cannot be started on a core.
 #[derive(Debug)]
-pub struct StartError(pub(crate) chainring_runtime::frame::FramesError);
+pub struct StartError(pub(crate) Refused);
+
+/// What a core cannot do for a program.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    Frames(FramesError),
+    /// The log of this name is not open here.
+    NoLog(Box<str>),
+}
+
+impl From<Refused> for StartError {
+    fn from(refused: Refused) -> Self {
+        StartError(refused)
+    }
+}
 
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the program cannot be started here: {}", self.0)
+        write!(f, "the program cannot be started here: ")?;
+        match &self.0 {
+            Refused::Frames(error) => write!(f, "{error}"),
+            Refused::NoLog(name) => write!(f, "the log {name} is not open on this core"),
+        }
     }
 }
 
 impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
+        match &self.0 {
+            Refused::Frames(error) => Some(error),
+            Refused::NoLog(_) => None,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
 use crate::expr::{Expr, Node, name};
 use crate::handle::{Buf, SpanLen};
+use crate::sync::Things;
 use crate::tree::{Compute, OnEnd};
 
 /// A report that prints as text: each segment with its members, its submissions and completions, why it ends
@@ -16,29 +17,18 @@ use crate::tree::{Compute, OnEnd};
 ///
 /// `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `p1` a pooled one, `k0` a constant, `#1` the number of a step.
 pub struct Explain<'p> {
-    name: &'p str,
-    flow: &'p Flow,
-    layout: Layout,
-    registers: u16,
-    segments: Segments,
-    pooled: &'p [Buf],
+    pub(crate) name: &'p str,
+    pub(crate) flow: &'p Flow,
+    pub(crate) layout: Layout,
+    pub(crate) registers: u16,
+    pub(crate) segments: Segments,
+    pub(crate) pooled: &'p [Buf],
+    pub(crate) things: &'p Things,
     /// Whether the ring skips the completions of members that succeed.
-    skips: bool,
+    pub(crate) skips: bool,
 }
 
 impl<'p> Explain<'p> {
-    pub(crate) fn new(
-        name: &'p str,
-        flow: &'p Flow,
-        layout: Layout,
-        registers: u16,
-        pooled: &'p [Buf],
-        segments: Segments,
-        skips: bool,
-    ) -> Self {
-        Explain { name, flow, layout, registers, pooled, segments, skips }
-    }
-
     /// How many segments there are.
     pub fn segments(&self) -> usize {
         self.segments.all.len()
@@ -180,6 +170,10 @@ impl<'p> Explain<'p> {
                 }
                 Inst::MakePipe(pipe) => parts.push(format!("a pipe {} {} #{number}", pipe.write, pipe.read)),
                 Inst::Call(..) => parts.push(format!("call #{number}")),
+                Inst::Sync(sync) => {
+                    parts.extend(self.given_back(self.segments.gives_back[pc]));
+                    parts.push(format!("{} #{number}", self.things.tell(sync)));
+                }
             }
             pc += 1;
         };

@@ -37,6 +37,36 @@
 //! | [`constant`](Chain::constant) | the program's | greetings, tables |
 //! | [`pipe`](Chain::pipe) | the kernel's | bytes that pass by: [`splice`](Chain::splice) |
 //!
+//! # Time, futures, and the end
+//!
+//! [`within`](Chain::within) bounds a block, whatever is in it: a peer that sends a byte a second, a loop, a future.
+//! [`call_async`](Chain::call_async) runs a future as a step, for what no step does. [`Serve::control`] stops a server and
+//! [drains](ServeControl::drain) its connections.
+//!
+//! ```
+//! use std::time::Duration;
+//! use chainring_chains::Chain;
+//!
+//! let mut c = Chain::<()>::new("patient for five seconds");
+//! let (sock, len, errno) = (c.accepted(), c.reg(), c.reg());
+//! let (head, body, sorry) = (c.buffer(4), c.buffer(1024), c.constant(b"too slow"));
+//! c.attempt(|c| {
+//!     c.within(Duration::from_secs(5), |c| {
+//!         c.recv_exact(sock, head.all());
+//!         c.set(len, head.be32(0));
+//!         c.recv_exact(sock, body.to(len));
+//!     });
+//!     c.send_all(sock, body.to(len));
+//! })
+//! .on_error(errno, |c| {
+//!     c.when(errno.eq(libc::ETIMEDOUT as u64), |c| {
+//!         c.send_all(sock, sorry.all());
+//!     });
+//! });
+//! c.build()?;
+//! # Ok::<(), chainring_chains::BuildError>(())
+//! ```
+//!
 //! # Where a line lives
 //!
 //! | folder or file | what it is |
@@ -45,8 +75,20 @@
 //! | `build` | the builder, which records a tree of steps: `steps/` has a file for each thing that they are about |
 //! | `compile` | tree, flow, effects, checks, hoisting, segments, code |
 //! | `program`, `explain`, `dot` | the result, how it reads, and its graph |
-//! | `run` | frames at work: the runner, exits, `spawn`, `serve` |
-
+//! | `future` | what a `call_async` waits for |
+//! | `run` | frames at work: the runner, deadlines, exits, `spawn`, `serve` and its end |
+//! | `sync` | what frames, tasks and cores share: groups, logs, events |
+//!
+//! # To share without locks
+//!
+//! Two continuations of a core never run at once, so what one of them does between two operations nobody sees half done.
+//! For what takes longer, or leads beyond the core, there are things to be shared:
+//!
+//! - [`Group`] with [`serial`](Chain::serial): one frame at a time is inside of a block, in the order in which they came;
+//! - [`Event`] with [`wait`](Chain::wait) and [`notify`](Chain::notify): frames, tasks and cores tell each other that something
+//!   has happened, and each such word is taken once;
+//! - [`Log`] with [`commit`](Chain::commit): the records of many frames and tasks reach the disk by one write and one sync.
+//!
 //! # To add a step
 //!
 //! One that is an operation of the kernel's: a `Verb` in `chainring_runtime::frame` (its facts, what counts as its success,
@@ -73,6 +115,7 @@ mod names;
 mod native;
 mod program;
 mod run;
+mod sync;
 mod tree;
 
 pub use access::{
@@ -80,8 +123,8 @@ pub use access::{
     write,
 };
 pub use build::{
-    AttemptStep, Chain, FillStep, Lowering, OpenStep, RenameStep, SpliceStep, StatxStep, TransferStep,
-    UnlinkStep, WhenStep,
+    AttemptStep, Chain, CommitStep, FillStep, Lowering, OpenStep, RenameStep, SpliceStep, StatxStep,
+    TransferStep, UnlinkStep, WhenStep,
 };
 pub use chainring_runtime::frame::{Blob, Order, Outbox as OutboxView};
 pub use chainring_runtime::op::openat2::OpenHow;
@@ -92,3 +135,4 @@ pub use handle::{Buf, End, File, Outbox, Pipe, Reg, Socket, Span, SpanLen, Strea
 pub use native::Flow;
 pub use program::Program;
 pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, ServeControl, Sockets, Spawner};
+pub use sync::{Commit, Event, Group, Log, OpenLog, Waiting};

@@ -16,6 +16,7 @@ use crate::future::CallAsync;
 use crate::handle::{Buf, BuilderId, Socket};
 use crate::native::Native;
 use crate::run::Spawner;
+use crate::sync::Things;
 
 /// A compiled chain for connections with a session of type `S`. Cheap to clone, and the same on every core.
 ///
@@ -40,6 +41,7 @@ pub(crate) struct Inner<S> {
     pub(crate) accepted: Option<Socket>,
     pub(crate) id: BuilderId,
     pub(crate) natives: Vec<Native<S>>,
+    pub(crate) things: Things,
     pub(crate) futures: Vec<CallAsync<S>>,
 }
 
@@ -72,15 +74,8 @@ impl<S: 'static> Program<S> {
     pub(crate) fn explain_for(&self, longest_list: usize, skips: bool) -> Explain<'_> {
         let lowered = self.lower(longest_list);
         let registers = self.0.registers;
-        Explain::new(
-            &self.0.name,
-            &self.0.flow,
-            self.0.layout,
-            registers,
-            &self.0.pooled_bufs,
-            lowered.segments,
-            skips,
-        )
+        let Inner { name, flow, layout, pooled_bufs: pooled, things, .. } = &*self.0;
+        Explain { name, flow, layout: *layout, registers, pooled, segments: lowered.segments, things, skips }
     }
 
     fn lower(&self, longest_list: usize) -> Lowered {

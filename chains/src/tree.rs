@@ -5,6 +5,7 @@ use chainring_runtime::frame::{Order, Verb};
 use crate::access::Touch;
 use crate::expr::{Cond, Expr};
 use crate::handle::{Buf, Outbox, Pipe, Place, Reg, Span, SpanLen, StreamBuf};
+use crate::sync::Sync;
 
 /// Steps in the order in which they were written.
 pub(crate) type Block = Vec<Step>;
@@ -36,6 +37,9 @@ pub(crate) enum Kind {
         otherwise: Block,
     },
     Repeat(Block),
+    /// The block is inside of the group with this number.
+    Serial(u16, Block),
+    Sync(Sync<Expr>),
     /// For as many nanoseconds at the most.
     Within(Expr, Block),
     /// An error in the body leads to the handler, with its errno in the register.

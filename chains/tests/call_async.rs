@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use chainring_chains::{
-    Chain, ChainError, ErrorKind, Exit, Flow, Lowering, Program, outbox, read, reg, value, write,
+    Chain, ChainError, ErrorKind, Exit, Flow, Lowering, Program, Spawner, outbox, read, reg, value, write,
 };
 use chainring_runtime::{Builder, Runtime, spawn, time, yield_now};
 use common::one::{Notes, chain, mark, note, run};
@@ -506,8 +506,9 @@ fn what_a_future_is_made_from_and_stored_into_is_checked() {
 fn chains_are_awaited_by_tasks_and_by_the_futures_of_chains() {
     let (_watchdog, runtime) = held();
     // A chain that starts as many of its kind as its depth allows, one in the other.
+    type Shared<T> = Rc<RefCell<Option<T>>>;
     #[derive(Clone)]
-    struct Nest(Rc<RefCell<Option<chainring_chains::Spawner<(Nest, u64)>>>>);
+    struct Nest(Shared<Spawner<(Nest, u64)>>);
     let (program, depth) = chain(|c: &mut Chain<(Nest, u64)>| {
         let depth = c.param();
         c.sleep(MS);

@@ -166,8 +166,8 @@ fn a_loop_that_never_ends_starves_nobody_and_can_be_cancelled() {
 fn a_frame_of_as_many_registers_as_there_can_be() {
     let mut c = Chain::<()>::new("wide");
     let (sock, data) = (c.socket(), c.buffer(16));
-    // 65,536 words, of which the runner, the region and the socket have six.
-    let last = (0..65_530).map(|_| c.reg()).last().expect("there are some");
+    // 65,536 words, of which the runner, the region and the socket have seven.
+    let last = (0..65_529).map(|_| c.reg()).last().expect("there are some");
     c.recv(sock, data.all()).into(last);
     c.ensure(last.eq(5), libc::EPROTO);
     // Its count goes where nobody reads it, and not into the socket's place.

@@ -412,6 +412,30 @@ fn an_error_that_comes_first_stands() {
 }
 
 #[test]
+fn a_frame_that_finds_no_room_in_the_queue_is_bounded_too() {
+    let (_watchdog, runtime) = held();
+    let (program, sock) = chain(|c: &mut Chain<Notes>| {
+        let (sock, data) = (c.socket(), c.buffer(4));
+        c.within(SECOND, |c| {
+            c.recv_exact(sock, data.to(2));
+            c.recv_exact(sock, data.range(2..));
+        });
+        sock
+    });
+    runtime.block_on(async {
+        let (spawner, handle, _far) = start(&program, Notes::new(), sock);
+        runtime.handle().injector().fill_queue(u32::MAX);
+        time::advance(SECOND).await;
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        runtime.handle().injector().clear();
+        assert!(spawner.counters().parked > 1, "{:?}", spawner.counters());
+        assert_eq!(deadline(soon("the deadline", handle).await.result), 2);
+    });
+}
+
+#[test]
 fn a_frame_that_is_cancelled_at_its_deadline_is_cancelled() {
     let (_watchdog, runtime) = held();
     let (program, sock) = chain(|c: &mut Chain<Notes>| {
@@ -480,6 +504,48 @@ fn a_runtime_that_ends_in_the_middle_of_a_block_ends_its_frames() {
     });
     drop(runtime);
     assert_eq!(ended.get(), 2);
+}
+
+#[test]
+fn a_block_whose_time_or_ways_out_are_wrong_is_refused() {
+    let build = |steps: fn(&mut Chain<Notes>)| {
+        let mut c = Chain::new("test");
+        steps(&mut c);
+        c.build().map(drop).expect_err("it is refused").to_string()
+    };
+    let unwritten = |c: &mut Chain<Notes>| {
+        let time = c.reg();
+        c.within(time, |c| c.set(time, 1));
+    };
+    assert_eq!(build(unwritten), "chain test, step 1 (within): register r0 is read before it is written");
+    let foreign = |c: &mut Chain<Notes>| {
+        let time = Chain::<Notes>::new("another").param();
+        c.within(time + 1, |c| c.sleep(1));
+    };
+    assert_eq!(build(foreign), "chain test, step 1 (within): a handle was made by another builder");
+    let outside = |c: &mut Chain<Notes>| c.within(MS, |c| c.again());
+    assert_eq!(build(outside), "chain test, step 2 (again): it must stand inside of a repeat");
+    let behind = |c: &mut Chain<Notes>| {
+        c.repeat(|c| {
+            c.within(MS, |c| {
+                c.again();
+                c.sleep(1);
+            });
+        });
+    };
+    assert_eq!(build(behind), "chain test, step 4 (sleep): the step can never be reached");
+    // Its deadline may strike before the register is written, and lead to where it is read.
+    let handled = |c: &mut Chain<Notes>| {
+        let (n, errno) = (c.reg(), c.reg());
+        c.attempt(|c| {
+            c.within(MS, |c| {
+                c.attempt(|c| c.sleep(1)).on_error(errno, |_| {});
+                c.set(n, 1);
+            });
+        })
+        .on_error(errno, |c| note(c, n));
+    };
+    assert_eq!(build(handled), "chain test, step 6 (call): register r0 is read before it is written");
 }
 
 #[test]

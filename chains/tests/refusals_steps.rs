@@ -1,6 +1,8 @@
 //! What `build()` refuses of files, streams, constants, descriptors and attempts, with the words that it uses.
 
-use chainring_chains::{Buf, Chain, Expr, File, Flow, OpenHow, Order, Span, read, stream, value, write};
+use chainring_chains::{
+    Buf, Chain, Expr, File, Flow, Group, OpenHow, Order, Span, read, stream, value, write,
+};
 
 /// What `build()` says of the chain that `steps` describes, behind the chain's name.
 fn refused(steps: impl FnOnce(&mut Chain<()>)) -> String {
@@ -416,4 +418,25 @@ fn there_are_sixty_four_pooled_buffers_and_a_gibibyte_of_them() {
     let bytes = Err("chain test: too many bytes of pooled buffers (1 GiB)".to_owned());
     assert_eq!(many(2, u32::MAX), bytes);
     assert_eq!(many(1, (1 << 30) + 1), bytes);
+}
+
+#[test]
+fn nobody_waits_for_a_pooled_buffer_inside_of_a_group() {
+    let group = Group::new("files");
+    let waits = refused(|c| {
+        let (file, pooled) = (c.file(), c.pooled(8));
+        c.serial(&group, |c| _ = c.read_at(file, pooled.all(), 0));
+    });
+    assert_eq!(
+        waits,
+        "step 2 (read_at): it may wait for others, and everybody who waits for the group with it"
+    );
+    accepted(|c| {
+        let (path, other) = (c.path("a"), c.path("b"));
+        c.serial(&group, |c| {
+            c.rename(path, other);
+            c.unlink(other);
+            c.nop();
+        });
+    });
 }

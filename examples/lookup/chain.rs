@@ -1,6 +1,6 @@
 //! The chain of a point lookup: one read a level, each at the place that the one before has told.
 
-use chainring::chains::{BuildError, Chain, File, Flow, Program, Reg, reg, value};
+use chainring::chains::{Buf, BuildError, Chain, Expr, File, Flow, Program, Reg, reg, value};
 
 use super::format::{FANOUT, KEYS, PAGE, VALUES};
 
@@ -24,21 +24,19 @@ pub(crate) struct Point<S> {
 /// Where a descent is.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
-    pub(crate) node: chainring::chains::Buf,
+    pub(crate) node: Buf,
     pub(crate) page: Reg,
     pub(crate) level: Reg,
     pub(crate) count: Reg,
-    /// How many keys of the node are not greater than the one looked for.
+    /// How many keys of the node are not greater than the one looked for, in bytes.
     pub(crate) at: Reg,
-    high: Reg,
-    middle: Reg,
 }
 
 impl Place {
     pub(crate) fn new<S: 'static>(c: &mut Chain<S>) -> Place {
         let node = c.buffer(PAGE as u32);
-        let [page, level, count, at, high, middle] = [(); 6].map(|()| c.reg());
-        Place { node, page, level, count, at, high, middle }
+        let [page, level, count, at] = [(); 4].map(|()| c.reg());
+        Place { node, page, level, count, at }
     }
 
     /// Reads the node, and refuses what cannot be one.
@@ -48,26 +46,26 @@ impl Place {
         c.ensure(self.node.le16(0).eq(self.level) & self.count.le(FANOUT as u64), libc::EBADMSG);
     }
 
-    /// Searches the node by halves.
+    /// Searches the node by halves: 128 keys first, then 64 and so on, which makes 255. No step of it is a branch: where a
+    /// comparison holds, the 1 that it gives becomes the way to go.
     pub(crate) fn search<S: 'static>(&self, c: &mut Chain<S>, key: Reg) {
-        let Place { node, count, at: low, high, middle, .. } = *self;
-        c.set(low, 0);
-        c.set(high, count);
-        c.repeat(|c| {
-            c.when(low.ge(high), |c| c.leave());
-            c.set(middle, (low + high) >> 1);
-            c.when(node.le64((middle << 3) + KEYS as u64).le(key), |c| c.set(low, middle + 1))
-                .otherwise(|c| c.set(high, middle));
-        });
+        let Place { node, count, at, .. } = *self;
+        c.set(at, 0);
+        for shift in (3..11).rev() {
+            let last = KEYS as u64 + (1 << shift) - 8;
+            c.set(at, at + (node.le64(at + last).le(key) << shift));
+        }
+        // The places that hold no key look like the greatest.
+        c.when(at.gt(count << 3), |c| c.set(at, count << 3));
     }
 
     /// The last key that is not greater, and its value. There has to be one.
-    pub(crate) fn key(&self) -> chainring::chains::Expr {
-        self.node.le64((self.at << 3) + (KEYS as u64 - 8))
+    pub(crate) fn key(&self) -> Expr {
+        self.node.le64(self.at + (KEYS as u64 - 8))
     }
 
-    pub(crate) fn value(&self) -> chainring::chains::Expr {
-        self.node.le64((self.at << 3) + (VALUES as u64 - 8))
+    pub(crate) fn value(&self) -> Expr {
+        self.node.le64(self.at + (VALUES as u64 - 8))
     }
 }
 

@@ -9,7 +9,7 @@
 //! | 0..2 | its level |
 //! | 2..4 | how many keys it has |
 //! | 8..16 | of a leaf: the page of the next one, or 0 |
-//! | 16.. | the keys |
+//! | 16.. | the keys; the places of those that are not there hold the greatest number |
 //! | 2056.. | the values |
 
 /// Bytes of a page.
@@ -86,6 +86,7 @@ fn node(level: u16, next: u64, pairs: &[(u64, u64)]) -> [u8; PAGE] {
     page[..2].copy_from_slice(&level.to_le_bytes());
     page[2..4].copy_from_slice(&(pairs.len() as u16).to_le_bytes());
     page[8..16].copy_from_slice(&next.to_le_bytes());
+    page[KEYS..VALUES].fill(0xff);
     for (at, (key, value)) in pairs.iter().enumerate() {
         page[KEYS + at * 8..][..8].copy_from_slice(&key.to_le_bytes());
         page[VALUES + at * 8..][..8].copy_from_slice(&value.to_le_bytes());

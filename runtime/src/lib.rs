@@ -52,7 +52,7 @@ pub use direct::DirectDescriptor;
 pub use driver::Key;
 pub use exec::{
     AbortHandle, Builder, CancelOnDrop, CancellationToken, Cancelled, CoreHandle, Cores, Handle, JoinError,
-    JoinHandle, OutOfScope, Runtime, TaskLocal, TaskLocalFuture, consume_budget, cores, spawn,
+    JoinHandle, OutOfScope, Post, Runtime, TaskLocal, TaskLocalFuture, consume_budget, cores, spawn,
     spawn_blocking, yield_now,
 };
 pub use metrics::Metrics;

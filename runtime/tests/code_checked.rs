@@ -91,6 +91,7 @@ fn registers_that_are_not_there() {
                 Op::BinaryBy { operator: Operator::Add, to: wrong, a: 0, value: 1 },
                 Op::BinaryBy { operator: Operator::Add, to: 0, a: wrong, value: 1 },
                 Op::Load { order: Order::U8, to: wrong, at: 0 },
+                Op::LoadAtMost { order: Order::U8, to: wrong, at: 0, most: 0, or: 0 },
                 Op::Store { order: Order::U8, from: wrong, at: 0 },
                 Op::Unless { condition: wrong, to: 0 },
                 Op::UnlessWithin { a: wrong, low: 0, span: 0, to: 0 },
@@ -110,9 +111,15 @@ fn bytes_that_are_not_there() {
             let last = LAYOUT.bytes - order.width();
             assert_eq!(op(Op::Load { order, to: 0, at: last }), Ok(()));
             assert_eq!(op(Op::Store { order, from: 0, at: last }), Ok(()));
+            let load_at_most = |at| {
+                let load = Op::LoadAtMost { order, to: 0, at, most: 1, or: 2 };
+                ops(vec![load, Op::Leave(0), Op::Leave(1)], vec![])
+            };
+            assert_eq!(load_at_most(last), Ok(()));
             for at in [last + 1, LAYOUT.bytes, u32::MAX - order.width() + 1, u32::MAX] {
                 assert_eq!(op(Op::Load { order, to: 0, at }), OUTSIDE, "{order:?} at {at}");
                 assert_eq!(op(Op::Store { order, from: 0, at }), OUTSIDE, "{order:?} at {at}");
+                assert_eq!(load_at_most(at), OUTSIDE, "{order:?} at {at}");
             }
         }
         let order = Order::Be64;
@@ -139,6 +146,10 @@ fn targets_segments_and_bulk_ops_that_are_not_there() {
             assert_eq!(op(Op::Unless { condition: 0, to }), expected, "to {to}");
             assert_eq!(op(Op::UnlessWithin { a: 0, low: 1, span: 2, to }), expected, "to {to}");
             assert_eq!(op(Op::IfWithin { a: 0, low: 1, span: 2, to }), expected, "to {to}");
+        }
+        for (or, expected) in [(0, Ok(())), (2, Ok(())), (3, NO_SUCH), (u32::MAX, NO_SUCH)] {
+            let load = Op::LoadAtMost { order: Order::U8, to: 0, at: 0, most: 1, or };
+            assert_eq!(ops(vec![load, Op::Leave(0), Op::Leave(1)], vec![]), expected, "or {or}");
         }
         assert_eq!(op(Op::Submit(0)), NO_SUCH);
         assert_eq!(op(Op::Bulk(0)), NO_SUCH);
@@ -177,6 +188,12 @@ fn code_that_runs_off_its_end() {
         for last in goes_on {
             assert_eq!(ops(vec![Op::Leave(0), last], compact.clone()), Err(PlanError::Endless), "{last:?}");
         }
+        let behind_the_next = Op::LoadAtMost { order: Order::U8, to: 0, at: 0, most: 1, or: 0 };
+        assert_eq!(
+            op(behind_the_next),
+            Err(PlanError::Endless),
+            "nothing is behind the op that it goes over"
+        );
         assert_eq!(PlanError::Endless.to_string(), "the code runs off its end");
         for last in [Op::Leave(0), Op::Jump { to: 0 }] {
             assert_eq!(ops(vec![Op::Set { to: 0, value: 1 }, last], vec![]), Ok(()));

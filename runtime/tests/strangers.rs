@@ -13,8 +13,12 @@ use std::time::{Duration, Instant};
 
 use chainring_runtime::buf::PoolOptions;
 use chainring_runtime::frame::{Frame, Frames, Interrupt, Layout, Resume, Stop};
+use chainring_runtime::op::connect::connect;
+use chainring_runtime::op::files_update::{DirectFiles, files_update};
+use chainring_runtime::op::fixed_fd_install::fixed_fd_install;
 use chainring_runtime::op::recv_multi::{recv_multi, recv_pooled};
-use chainring_runtime::{Handle, Runtime, spawn, time, yield_now};
+use chainring_runtime::op::socket::socket_direct;
+use chainring_runtime::{Builder, Handle, Runtime, spawn, time, yield_now};
 use common::*;
 use futures::StreamExt;
 use futures::channel::oneshot;
@@ -35,6 +39,34 @@ fn a_receive_names_the_pool_of_another_runtime() {
     assert!(refused.unwrap().is_err());
     assert_eq!((theirs.usage().lent, ours.usage().lent), (0, 0));
     assert_eq!(here.block_on(recv_pooled(&socket, &ours, 0)).unwrap()[..], *b"hello");
+}
+
+#[test]
+fn a_table_of_direct_files_names_the_places_of_another_runtime() {
+    let _alone = alone();
+    let ours = Builder::new().direct_descriptors(8).build().unwrap();
+    let elsewhere = Runtime::new().unwrap();
+    let theirs = elsewhere.block_on(async { DirectFiles::register(1024) });
+    let Ok(theirs) = theirs else { return };
+    ours.block_on(async {
+        let direct = socket_direct(libc::AF_INET, libc::SOCK_STREAM, 0).unwrap().await.unwrap();
+        let (file, _end) = pipe();
+        for place in 0..1024 {
+            // What is in these places is none of the table's.
+            assert!(fixed_fd_install(&theirs, place).await.is_err(), "place {place} was taken");
+            let replaced = files_update(&theirs, place, vec![Some(file.clone())]).await;
+            assert!(replaced.is_err(), "place {place} was replaced");
+        }
+        // The socket is still the one that it was.
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let refused = connect(&direct, address.into()).await;
+        assert_eq!(errno(&refused), Some(libc::ECONNREFUSED));
+    });
+    // Where it belongs it works.
+    let (file, _end) = pipe();
+    elsewhere.block_on(async {
+        assert_eq!(files_update(&theirs, 7, vec![Some(file)]).await.unwrap(), 1);
+    });
 }
 
 #[test]

@@ -5,12 +5,14 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A running example; it is killed at the end.
 pub(crate) struct Server {
     child: Child,
+    /// What it prints after its first line.
+    output: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
 }
 
@@ -24,10 +26,35 @@ impl Server {
             .spawn()
             .expect("the example starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        output.read_line(&mut line).unwrap();
         let address = line.strip_prefix("listening on ").and_then(|rest| rest.split(',').next());
         let address = address.and_then(|address| address.parse().ok());
-        Server { child, address: address.unwrap_or_else(|| panic!("{example} says {line:?}")) }
+        Server { child, output, address: address.unwrap_or_else(|| panic!("{example} says {line:?}")) }
+    }
+
+    /// The next line that it prints.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert!(self.output.read_line(&mut line).unwrap() > 0, "it has ended");
+        line
+    }
+
+    /// Sends it a signal, by its short name.
+    pub(crate) fn signal(&self, name: &str) {
+        output(Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]));
+    }
+
+    /// Its exit status, when it has ended.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// A number of /proc/PID/status: `Threads`, or KiB of memory.
+    pub(crate) fn status(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+        line.trim().split(' ').next().unwrap().parse().unwrap()
     }
 
     /// The descriptors that it has open.

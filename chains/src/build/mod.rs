@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub use steps::{
-    AttemptStep, FillStep, OpenStep, RenameStep, SpliceStep, StatxStep, TransferStep, UnlinkStep, WhenStep,
+    AttemptStep, CommitStep, FillStep, OpenStep, RenameStep, SpliceStep, StatxStep, TransferStep, UnlinkStep,
+    WhenStep,
 };
 
 use crate::compile;
@@ -16,6 +17,7 @@ use crate::future::CallAsync;
 use crate::handle::{Buf, BuilderId, File, Outbox, Pipe, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
+use crate::sync::Things;
 use crate::tree::{Block, Kind, Step};
 
 /// A chain under construction, for connections with a session of type `S`.
@@ -47,6 +49,8 @@ pub struct Chain<S> {
     /// What `statx` answers into.
     pub(crate) statx: Option<Buf>,
     pub(crate) natives: Vec<Native<S>>,
+    /// What it shares with others.
+    pub(crate) things: Things,
     pub(crate) futures: Vec<CallAsync<S>>,
     pub(crate) lowering: Lowering,
     session: PhantomData<fn(S)>,
@@ -88,6 +92,7 @@ impl<S: 'static> Chain<S> {
             outboxes: 0,
             statx: None,
             natives: Vec::new(),
+            things: Things::default(),
             futures: Vec::new(),
             lowering: Lowering::Chosen,
             session: PhantomData,

@@ -15,6 +15,7 @@ use crate::access::Touch;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Expr, Node};
 use crate::handle::{Buf, BuilderId, Reg, Span, SpanLen};
+use crate::sync::Sync;
 use crate::tree::{Block, Compute, IoStep, Kind, Step};
 
 /// Checks every step by itself.
@@ -30,7 +31,9 @@ pub(crate) fn handles(block: &Block, builder: BuilderId, chain: &Arc<str>) -> Re
                 handles(then, builder, chain)?;
                 handles(otherwise, builder, chain)?;
             }
-            Kind::Repeat(body) | Kind::Within(_, body) => handles(body, builder, chain)?,
+            Kind::Repeat(body) | Kind::Serial(_, body) | Kind::Within(_, body) => {
+                handles(body, builder, chain)?;
+            }
             Kind::Attempt { body, handler, .. } => {
                 handles(body, builder, chain)?;
                 handles(handler, builder, chain)?;
@@ -56,12 +59,13 @@ fn step_handles(step: &Step, builder: BuilderId) -> Result<(), Reason> {
             touches.iter().try_for_each(|touch| own.touch(touch))?;
             check_disjoint(touches)
         }
+        Kind::Sync(sync) => own.sync(sync),
         Kind::CallAsync(_, making, storing) => [making, storing].into_iter().try_for_each(|touches| {
             touches.iter().try_for_each(|touch| own.touch(touch))?;
             check_disjoint(touches)
         }),
         Kind::MakePipe(pipe) => own.id(pipe.read.builder),
-        Kind::Repeat(_) | Kind::Again | Kind::Leave | Kind::Finish => Ok(()),
+        Kind::Serial(..) | Kind::Repeat(_) | Kind::Again | Kind::Leave | Kind::Finish => Ok(()),
     }
 }
 
@@ -135,6 +139,23 @@ impl Own {
                 self.span(from)
             }
             Compute::Compact(stream) => self.id(stream.buf.builder),
+        }
+    }
+
+    fn sync(&self, sync: &Sync<Expr>) -> Result<(), Reason> {
+        sync.numbers().try_for_each(|number| self.expr(number))?;
+        match sync {
+            Sync::Enter(_) | Sync::Leave(_) | Sync::Wait(_) | Sync::Notify { .. } => Ok(()),
+            Sync::Commit { longest, spans, into, .. } => {
+                into.iter().try_for_each(|reg| self.reg(reg))?;
+                spans.iter().try_for_each(|span| self.span(span))?;
+                let fixed = |span: &Span| if let SpanLen::Fixed(len) = span.len { u64::from(len) } else { 0 };
+                let len = spans.iter().map(fixed).sum::<u64>();
+                if len > u64::from(*longest) {
+                    return Err(Reason::RecordTooLong { len, longest: *longest });
+                }
+                Ok(())
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! set r0 = b0.be32(0)              load.be32   r0 <- bytes[0..]
-//! ensure r0 <= 65536               unless      r0 <= 65536   goto failed
+//! ensure r0 <= 65536               unless      r0 <= 65536   goto failed     (joined with the load)
 //! recv_exact s0 -> b1[0..r0]       submit      segment 1
 //!                          failed: leave       for the runner: `ensure` of this line has failed
 //! ```
@@ -39,6 +39,8 @@ pub(crate) enum Exit {
     MakePipe { line: Pc, pipe: Pipe, next: u32 },
     /// Sleeps for as many nanoseconds as the register says; code goes on at the op.
     Sleep { time: u16, next: u32 },
+    /// The step of this line on something shared; code goes on at the op.
+    Sync { line: Pc, next: u32 },
     /// Starts the deadline of this depth, as many nanoseconds from now as the register says; code goes on at the op.
     Arm { time: u16, depth: u16, next: u32 },
     /// Ends the deadlines of this depth and deeper; code goes on at the op.
@@ -159,6 +161,11 @@ impl Generator<'_> {
                 let next = self.here() + 1;
                 self.exit(Exit::Sleep { time, next });
             }
+            Inst::Sync(_) => {
+                self.give_back(self.segments.gives_back[line]);
+                let next = self.here() + 1;
+                self.exit(Exit::Sync { line, next });
+            }
             Inst::Fetch(future, _) => {
                 let next = self.here() + 1;
                 self.exit(Exit::Fetch { line, future: *future, next });
@@ -192,6 +199,7 @@ impl Generator<'_> {
             let to = self.made.entries[line].expect("code is generated for where code leads");
             self.patch(op, to);
         }
+        join(&mut self.made.code.ops);
         self.made
     }
 
@@ -314,6 +322,19 @@ impl Generator<'_> {
     }
 }
 
+/// A number that is loaded, and then compared, is both in one op. The comparison stays where it is, for whoever comes to it
+/// from elsewhere.
+fn join(ops: &mut [Op]) {
+    for i in 1..ops.len() {
+        if let Op::Load { order, to, at } = ops[i - 1]
+            && let Op::UnlessWithin { a, low: 0, span: most, to: or } = ops[i]
+            && a == to
+        {
+            ops[i - 1] = Op::LoadAtMost { order, to, at, most, or };
+        }
+    }
+}
+
 /// A comparison with a constant, as a range that holds what compares so, or everything else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Within {
@@ -352,7 +373,22 @@ fn area(span: &Span) -> Area {
 
 #[cfg(test)]
 mod tests {
-    use super::{Operator, Within, within};
+    use chainring_runtime::frame::Order;
+
+    use super::{Op, Operator, Within, join, within};
+
+    #[test]
+    fn a_load_is_joined_with_the_comparison_of_what_it_loads() {
+        let (order, at) = (Order::Be32, 8);
+        let [load, leave] = [Op::Load { order, to: 1, at }, Op::Leave(0)];
+        let within = |a, low| Op::UnlessWithin { a, low, span: 9, to: 2 };
+        let joined = Op::LoadAtMost { order, to: 1, at, most: 9, or: 2 };
+        for (second, expected) in [(within(1, 0), joined), (within(0, 0), load), (within(1, 1), load)] {
+            let mut ops = [load, second, leave];
+            join(&mut ops);
+            assert_eq!(ops, [expected, second, leave]);
+        }
+    }
 
     #[test]
     fn a_comparison_with_a_constant_is_a_range() {

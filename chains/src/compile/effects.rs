@@ -6,6 +6,7 @@ use super::flow::{Inst, Io, is_from_front};
 use crate::access::Touch;
 use crate::expr::{Expr, Node};
 use crate::handle::{Place, Reg, Span, SpanLen};
+use crate::sync::Sync;
 use crate::tree::Compute;
 
 /// One thing that a line does to its frame.
@@ -48,6 +49,7 @@ pub(crate) fn effects(inst: &Inst, visit: &mut impl FnMut(Effect)) {
             visit(Writes(pipe.used));
             [pipe.read, pipe.write].into_iter().for_each(|end| visit(Opens(end)));
         }
+        Inst::Sync(sync) => of_sync(sync, visit),
         Inst::Jump(_) | Inst::Disarm(_) | Inst::Finish => {}
     }
 }
@@ -118,6 +120,18 @@ fn of_compute(compute: &Compute, visit: &mut impl FnMut(Effect)) {
             [stream.from, stream.len].into_iter().for_each(|reg| visit(Reads(reg)));
             visit(WritesBytes(stream.buf.all()));
             visit(Writes(stream.from));
+        }
+    }
+}
+
+fn of_sync(sync: &Sync<Reg>, visit: &mut impl FnMut(Effect)) {
+    sync.numbers().for_each(|reg| visit(Reads(*reg)));
+    match sync {
+        Sync::Enter(_) | Sync::Leave(_) | Sync::Wait(_) | Sync::Notify { .. } => {}
+        Sync::Commit { spans, into, .. } => {
+            spans.iter().for_each(|span| registers(span, visit));
+            spans.iter().for_each(|span| visit(ReadsBytes(*span)));
+            into.iter().for_each(|reg| visit(Writes(*reg)));
         }
     }
 }

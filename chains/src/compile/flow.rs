@@ -22,6 +22,7 @@ use crate::access::Touch;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Cond, Expr, Node};
 use crate::handle::{BuilderId, Outbox, Pipe, Place, Reg, Span, SpanLen};
+use crate::sync::Sync;
 use crate::tree::{Block, Compute, IoStep, Kind, OnEnd, Step};
 
 /// An index into the lines of a flow.
@@ -38,6 +39,8 @@ pub(crate) struct Line {
     pub(crate) hoisted: bool,
     /// Where an error leads.
     pub(crate) handler: Option<Handler>,
+    /// The group that it is inside of.
+    pub(crate) group: Option<u16>,
     /// The innermost deadline that it stands under: an index into the flow's scopes.
     pub(crate) scope: Option<u16>,
 }
@@ -65,6 +68,7 @@ pub(crate) enum Inst {
     /// Makes a pipe, unless it is there.
     MakePipe(Pipe),
     Sleep(Expr),
+    Sync(Sync<Reg>),
     /// Starts the deadline of a scope, as many nanoseconds from now.
     Arm(Expr, u16),
     /// Ends the deadlines of this depth and deeper.
@@ -96,6 +100,13 @@ pub(crate) struct Io {
 }
 
 impl Io {
+    /// Whether a peer may keep it waiting, or whoever holds the last buffer of a pool.
+    fn waits_for_others(&self) -> bool {
+        let is_peer = |place: Place| !place.file;
+        let peer = self.verb.has_place() && is_peer(self.place) || self.second.is_some_and(is_peer);
+        peer || self.selects().is_some()
+    }
+
     /// Whether it names files and opens none.
     fn names_files(&self) -> bool {
         self.verb.takes_path() && !self.verb.opens()
@@ -171,6 +182,8 @@ pub(crate) struct Flow {
 struct Loop {
     start: Pc,
     leaves: Vec<Pc>,
+    /// The group that it stands inside of.
+    group: Option<u16>,
     /// The deadline around it.
     scope: Option<u16>,
 }
@@ -184,6 +197,8 @@ pub(super) struct Flattener<'c> {
     lines: Vec<Line>,
     loops: Vec<Loop>,
     handler: Option<Handler>,
+    /// The group whose block is being flattened.
+    group: Option<u16>,
     scopes: Vec<Scope>,
     scope: Option<u16>,
 }
@@ -194,14 +209,34 @@ const LATER: Pc = Pc::MAX;
 impl<'c> Flattener<'c> {
     pub(super) fn new(chain: &'c Arc<str>, builder: BuilderId, regs: u16, constants: Vec<u8>) -> Self {
         let (lines, loops, scopes) = (Vec::new(), Vec::new(), Vec::new());
-        Flattener { chain, builder, regs, constants, lines, loops, handler: None, scopes, scope: None }
+        Flattener {
+            chain,
+            builder,
+            regs,
+            constants,
+            lines,
+            loops,
+            handler: None,
+            scopes,
+            scope: None,
+            group: None,
+        }
     }
 
     pub(super) fn flatten(&mut self, tree: &Block) -> Result<Flow, BuildError> {
         self.block(tree)?;
         let step = self.lines.last().map_or(0, |line| line.step);
         let (inst, written, hoisted) = (Inst::Finish, false, false);
-        self.lines.push(Line { inst, step, name: "end", written, hoisted, handler: None, scope: None });
+        self.lines.push(Line {
+            inst,
+            step,
+            name: "end",
+            written,
+            hoisted,
+            handler: None,
+            scope: None,
+            group: None,
+        });
         Ok(Flow { lines: std::mem::take(&mut self.lines), scopes: std::mem::take(&mut self.scopes) })
     }
 
@@ -210,9 +245,9 @@ impl<'c> Flattener<'c> {
     }
 
     fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
-        let (handler, scope) = (self.handler, self.scope);
+        let (handler, scope, group) = (self.handler, self.scope, self.group);
         let (number, name) = (step.number, step.name);
-        self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler, scope });
+        self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler, scope, group });
         self.lines.len() - 1
     }
 
@@ -224,6 +259,8 @@ impl<'c> Flattener<'c> {
             Kind::Within(time, body) => return self.within(step, time, body),
             Kind::Attempt { body, errno, handler } => return self.attempt(step, body, *errno, handler),
             Kind::Again | Kind::Leave => return self.jump(step),
+            Kind::Serial(group, body) => return self.serial(step, *group, body),
+            Kind::Sync(sync) => Inst::Sync(sync.try_map(|number| self.register(step, number))?),
             Kind::Compute(compute) => Inst::Compute(compute.clone()),
             Kind::Ensure(cond, code) => Inst::Ensure(cond.clone(), *code),
             Kind::Call(index, touches) => Inst::Call(*index, touches.clone()),
@@ -255,7 +292,7 @@ impl<'c> Flattener<'c> {
 
     fn repeat(&mut self, step: &Step, body: &Block) -> Result<(), BuildError> {
         let start = self.lines.len();
-        self.loops.push(Loop { start, leaves: Vec::new(), scope: self.scope });
+        self.loops.push(Loop { start, leaves: Vec::new(), scope: self.scope, group: self.group });
         self.block(body)?;
         self.push(step, Inst::Jump(start), false);
         let ended = self.loops.pop().expect("pushed above");
@@ -309,11 +346,36 @@ impl<'c> Flattener<'c> {
         Ok(())
     }
 
+    fn serial(&mut self, step: &Step, group: u16, body: &Block) -> Result<(), BuildError> {
+        if self.group.is_some() {
+            return Err(self.refuse(step, Reason::GroupInside));
+        }
+        // It waits outside: a frame that ends there holds nothing.
+        self.push(step, Inst::Sync(Sync::Enter(group)), true);
+        self.group = Some(group);
+        let start = self.lines.len();
+        self.block(body)?;
+        for line in &self.lines[start..] {
+            let waits_for_peer = matches!(&line.inst, Inst::Io(io) if io.waits_for_others());
+            let waits = matches!(&line.inst, Inst::Sync(sync) if sync.waits_for_others());
+            if waits_for_peer || waits {
+                let step = Some((line.step, line.name));
+                return Err(BuildError { chain: self.chain.clone(), step, reason: Reason::PeerInside });
+            }
+        }
+        self.push(step, Inst::Sync(Sync::Leave(group)), false);
+        self.group = None;
+        Ok(())
+    }
+
     fn jump(&mut self, step: &Step) -> Result<(), BuildError> {
         let Some(innermost) = self.loops.last() else {
             return Err(self.refuse(step, Reason::NoLoop));
         };
         let (start, outer, inner) = (innermost.start, innermost.scope, self.scope);
+        if let Some(group) = self.group.filter(|_| innermost.group.is_none()) {
+            self.push(step, Inst::Sync(Sync::Leave(group)), false);
+        }
         if outer != inner {
             // Whoever disarms a deadline is out of its reach.
             self.scope = outer;

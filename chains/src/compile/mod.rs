@@ -44,8 +44,9 @@ use segment::{LONGEST, Segments};
 const NAMES: u32 = (1 << 16) - 2;
 
 /// Registers that the runner keeps for itself, behind those of the chain and the alarms of its deadlines, one for each
-/// depth: where a parked frame goes on, and what calls it if it sleeps.
-pub(crate) const HIDDEN: u16 = 3;
+/// depth: where a parked frame goes on, and what calls it if it sleeps, and how far the
+/// step has come that it waits in.
+pub(crate) const HIDDEN: u16 = 4;
 
 /// A flow, lowered for a ring.
 #[derive(Debug)]
@@ -145,6 +146,7 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
         accepted: chain.accepted,
         id: chain.id,
         natives: chain.natives,
+        things: chain.things,
         futures: chain.futures,
     })))
 }

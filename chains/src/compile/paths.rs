@@ -168,6 +168,7 @@ pub(crate) fn can_fail(inst: &Inst) -> bool {
         | Inst::Sleep(value)
         | Inst::Arm(value, _) => value.0.can_trap(),
         Inst::Compute(Compute::Store { .. } | Compute::Copy { .. } | Compute::Compact(_)) => true,
+        Inst::Sync(sync) => sync.can_fail(),
         Inst::Jump(_) | Inst::Disarm(_) | Inst::Finish => false,
     }
 }

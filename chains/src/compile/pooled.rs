@@ -84,8 +84,11 @@ impl Liveness {
             grown |= std::mem::replace(&mut self.held[at], new) != new;
         };
         for next in successors(&line.inst, pc).into_iter().flatten() {
-            let waits = matches!(line.inst, Inst::Io(_) | Inst::Sleep(_) | Inst::Store(..));
-            let given_back = if waits { !self.live[next] } else { 0 };
+            let given_back = match line.inst {
+                Inst::Io(_) | Inst::Sleep(_) => !self.live[next],
+                Inst::Store(..) | Inst::Sync(_) => !self.live[pc],
+                _ => 0,
+            };
             arrive(next, held & !given_back);
         }
         let failing = line.handler.filter(|_| can_fail(&line.inst));
@@ -103,7 +106,7 @@ impl Liveness {
     /// What code that arrives at a wait gives back before.
     pub(super) fn before_wait(&self, flow: &Flow, pc: Pc) -> u64 {
         match flow.lines[pc].inst {
-            Inst::Io(_) | Inst::Store(..) => self.held[pc] & !self.live[pc],
+            Inst::Io(_) | Inst::Store(..) | Inst::Sync(_) => self.held[pc] & !self.live[pc],
             // What it looks at is computed before.
             Inst::Sleep(_) => self.held[pc] & !self.live[pc + 1],
             _ => 0,

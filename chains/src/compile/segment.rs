@@ -132,9 +132,8 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
             Inst::Unless(_, to) => work.extend([*to, pc + 1]),
             Inst::Finish => {}
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
-            Inst::Store(..) | Inst::MakePipe(_) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => {
-                work.push(pc + 1)
-            }
+            Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
+            Inst::Sync(_) | Inst::MakePipe(_) => work.push(pc + 1),
         }
     }
     segments

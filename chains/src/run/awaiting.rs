@@ -77,6 +77,7 @@ impl<S: 'static> Runner<S> {
 
     /// The frame does not go on at this line: drops the future that it waits for there.
     pub(super) fn abandon(&self, frame: &Frame<'_>, line: Pc) {
+        self.give_up(frame, line);
         if self.waits_for_a_future(line) {
             let work = self.sessions.with(frame.key().index(), |entry| entry.pending.take());
             work.into_iter().for_each(|work| work.abandon());

@@ -105,6 +105,7 @@ pub(super) struct Server<S> {
 impl<S: 'static> Runner<S> {
     /// The frame ends: it is freed first, so that whoever learns of it finds the room.
     pub(super) fn end(&self, mut frame: Frame<'_>, result: Result<(), ChainError>) {
+        self.leave_groups(&frame);
         let program = &self.program.0;
         self.disarm(&frame, 0);
         let Some(Entry { session, goes_to, pending }) = self.sessions.take(frame.key().index()) else {

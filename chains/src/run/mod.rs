@@ -16,6 +16,7 @@ mod serve;
 mod sessions;
 mod spawn;
 mod stop;
+mod wait;
 
 pub use control::ServeControl;
 pub use exit::{Exit, Sockets};

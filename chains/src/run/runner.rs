@@ -18,6 +18,7 @@ use crate::compile::{HIDDEN, Lowered};
 use crate::error::{ChainError, ErrorKind};
 use crate::native::{Flow, quietly};
 use crate::program::Program;
+use crate::sync::States;
 
 /// How often a frame comes back from its code before others have their turn.
 const RUNS: u32 = 1024;
@@ -26,6 +27,8 @@ pub(super) struct Runner<S> {
     pub(super) program: Program<S>,
     pub(super) lowered: Lowered,
     pub(super) sessions: Sessions<Entry<S>>,
+    /// What it shares with others here.
+    pub(super) states: States,
     pub(super) counted: Counted,
 }
 
@@ -106,10 +109,11 @@ impl<S: 'static> Resume for Runner<S> {
             }
         }
         if frame.is_cancelled() {
+            self.give_up(&frame, line);
             return self.fail(frame, line, ErrorKind::Cancelled { done: 0 });
         }
         // An output that came first is stored.
-        let frame = if self.has_output(&frame, line) {
+        let frame = if self.has_output(&frame, line) || self.has_come(&frame, line) {
             frame
         } else {
             match self.check(frame, line, place.done()) {
@@ -145,6 +149,7 @@ impl<S: 'static> Runner<S> {
                 Exit::Ensure(line, code) => return self.route(frame, line, ErrorKind::Ensure(code)),
                 Exit::MakePipe { line, pipe, next } => return self.make_pipe(frame, line, pipe, next),
                 Exit::Sleep { time, next } => return self.sleep(frame, time, next),
+                Exit::Sync { line, next } => return self.share(frame, line, next),
                 Exit::Arm { time, depth, next } => return self.arm(frame, time, depth, next),
                 Exit::Disarm { depth, next } => {
                     self.disarm(&frame, depth);
@@ -260,6 +265,9 @@ impl<S: 'static> Runner<S> {
         self.disarm(&frame, self.program.0.flow.depth(handler.to));
         if let Some(reg) = handler.errno {
             frame.registers().set(reg.index, errno as u64);
+        }
+        if self.program.0.flow.lines[handler.to].group.is_none() {
+            self.leave_groups(&frame);
         }
         let op = self.lowered.generated.entries[handler.to].expect("code is generated for handlers");
         // The error came first and stands; a deadline around the handler does too.

@@ -17,7 +17,7 @@ use super::place::Place;
 use super::runner::{Counted, Counters, Runner};
 use super::sessions::Sessions;
 use crate::compile::Lowered;
-use crate::error::StartError;
+use crate::error::{Refused, StartError};
 use crate::explain::Explain;
 use crate::handle::{self, Buf, File, Reg, Socket};
 use crate::program::Program;
@@ -49,9 +49,10 @@ impl<S: 'static> Spawner<S> {
         let plans =
             lowered.plans(&program.0.flow, &program.0.constants, program.0.outboxes, &program.0.pooled);
         let layout = program.0.layout;
-        let runner = Runner { program, lowered, sessions: Sessions::new(), counted: Counted::default() };
-        let frames = Frames::new(layout, plans, limit, runner).map_err(StartError)?;
         let core = Handle::current();
+        let (states, sessions) = (program.0.things.start(&core)?, Sessions::new());
+        let runner = Runner { program, lowered, sessions, states, counted: Counted::default() };
+        let frames = Frames::new(layout, plans, limit, runner).map_err(Refused::Frames)?;
         let (longest_list, skips) = (core.longest_list() as usize, core.capabilities().skip_success());
         Ok(Spawner(Rc::new(Started { frames, longest_list, skips })))
     }

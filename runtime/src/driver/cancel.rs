@@ -44,13 +44,19 @@ impl Cancels {
         self.standing.borrow_mut().push(Request { target, asked: 0, due: None });
         self.any.set(true);
     }
+
+    /// Whether any stands.
+    #[inline]
+    pub(super) fn are_standing(&self) -> bool {
+        self.any.get()
+    }
 }
 
 impl Driver {
     /// Asks the kernel for every cancellation that is due. Returns how long the next one may wait.
     #[inline]
     pub(crate) fn ask_cancels(&self) -> Option<Duration> {
-        if self.cancels.any.get() { self.ask_standing() } else { None }
+        if self.cancels.are_standing() { self.ask_standing() } else { None }
     }
 
     #[cold]

@@ -171,7 +171,7 @@ impl Driver {
     /// Closes the files that are left in places.
     #[inline]
     pub(crate) fn close_left(&self) {
-        if self.direct.any_full.get() {
+        if self.direct.has_left() {
             self.close_full();
         }
     }
@@ -214,6 +214,12 @@ impl Driver {
 }
 
 impl Direct {
+    /// Whether a file is left in a place that is not lent.
+    #[inline]
+    pub(super) fn has_left(&self) -> bool {
+        self.any_full.get()
+    }
+
     /// Whether nothing is lent.
     fn is_idle(&self) -> bool {
         let lists = self.spare.borrow().len() + self.full.borrow().len();

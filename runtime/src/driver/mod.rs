@@ -208,16 +208,14 @@ impl Driver {
     #[inline]
     pub(crate) fn reap(&self, wake: impl Fn(TaskRef)) {
         let queues = self.ring.queues();
-        self.ring.counters.completions.add(u64::from(queues.waiting()));
-        if queues.overflowed() {
-            self.ring.counters.overflows.add(1);
-        }
         #[cfg(feature = "injector")]
         self.ring.injector.due().into_iter().for_each(|cqe| self.dispatch(cqe));
         let until = queues.cq_tail();
-        loop {
-            self.reap_tasks(until, &wake);
-            let Some(&(mut cqe)) = queues.peek(until) else { break };
+        self.ring.counters.completions.add(u64::from(until.wrapping_sub(queues.consumed())));
+        if queues.overflowed() {
+            self.ring.counters.overflows.add(1);
+        }
+        while let Some(&(mut cqe)) = queues.peek(until) {
             if let Some(region) = self.region(cqe.user_data) {
                 // SAFETY: a region is listed exactly as long as its owner is registered, which keeps it alive;
                 // `advance` runs no foreign code.
@@ -228,7 +226,13 @@ impl Driver {
                     continue;
                 }
                 let Some(&next) = queues.peek(until) else { break };
+                // What it has left is for its owner, unless it is somebody else's.
+                if self.region(next.user_data) != Some(region) {
+                    continue;
+                }
                 cqe = next;
+            } else if self.reap_tasks(until, &wake) {
+                continue;
             }
             queues.consume();
             #[cfg(feature = "injector")]
@@ -238,12 +242,13 @@ impl Driver {
         queues.publish_head();
     }
 
-    /// Handles completions as long as each is the only one of an operation that a task of this core waits for.
+    /// Handles completions as long as each is the only one of an operation that a task of this core waits for. False if
+    /// not even the first was.
     #[inline]
-    fn reap_tasks(&self, until: u32, wake: &impl Fn(TaskRef)) {
+    fn reap_tasks(&self, until: u32, wake: &impl Fn(TaskRef)) -> bool {
         #[cfg(feature = "injector")]
         if !self.ring.injector.is_idle() {
-            return;
+            return false;
         }
         let places = self.slots.places();
         let woken = self.ring.queues().take_while(until, |cqe| {
@@ -255,6 +260,7 @@ impl Driver {
             is_task
         });
         self.counters.wakes.add(u64::from(woken));
+        woken > 0
     }
 
     /// Whether the bell has rung since this was last asked.
@@ -343,6 +349,13 @@ impl Driver {
             return true;
         }
         self.owners.has_ready() || self.backlogged.get()
+    }
+
+    /// Whether a turn has something to ask of the kernel that nobody waits for: places to be closed, operations to be
+    /// cancelled.
+    #[inline]
+    pub(crate) fn has_chores(&self) -> bool {
+        self.direct.has_left() || self.cancels.are_standing()
     }
 
     /// Operations in flight, those of frames not counted.

@@ -1,6 +1,6 @@
 //! Sizes and wishes, and how a core is made of them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::blocking::Pool;
 use super::budget::Budget;
 use super::core::Core;
+use super::core_local::CoreLocals;
 use super::task::Scheduler;
 use super::{Handle, Remote, Runtime};
 use crate::driver::Driver;
@@ -149,6 +150,8 @@ impl Builder {
             budget: Budget::default(),
             main_woken: Rc::default(),
             stand_ins: Cell::new(0),
+            locals: CoreLocals::default(),
+            group: OnceCell::new(),
         };
         Ok(Runtime::of(Handle(Rc::new(core))))
     }

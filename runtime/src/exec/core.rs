@@ -1,16 +1,18 @@
 //! What a core is made of, and how code that runs on it finds it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::fmt;
 use std::io;
 use std::ptr::{self, NonNull};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Waker;
 
 use super::blocking::Pool;
 use super::budget::Budget;
+use super::core_local::CoreLocals;
 use super::task::{self, Polled, Scheduler};
-use super::{Remote, Waiter};
+use super::{CoreHandle, Remote, Waiter};
 use crate::driver::Driver;
 use crate::metrics::Metrics;
 use crate::ring::capabilities::Capabilities;
@@ -31,6 +33,9 @@ pub(crate) struct Core {
     pub(super) main_woken: Rc<Cell<bool>>,
     /// Tasks that stand for the future of `block_on`: one while it runs.
     pub(super) stand_ins: Cell<usize>,
+    pub(super) locals: CoreLocals,
+    /// The core's own handle, if it is one of a group.
+    pub(super) group: OnceCell<CoreHandle>,
 }
 
 impl Core {
@@ -45,8 +50,10 @@ impl Core {
         Waiter::new(waker, &self.scheduler)
     }
 
-    /// Lets other cores' rings send to this one's, where the kernel can.
-    pub(super) fn join_group(&self) -> io::Result<()> {
+    /// Makes this core known as `own`, and lets other cores' rings send to this one's, where the kernel can.
+    pub(super) fn join_group(&self, own: CoreHandle) -> io::Result<()> {
+        // Only once; a core is of one group.
+        let _ = self.group.set(own);
         if self.driver.ring.capabilities().message_ring() {
             self.remote.set_ring(self.driver.ring.duplicate()?);
         }
@@ -63,6 +70,23 @@ thread_local! {
 /// A handle to the core that a runtime drives. Cheap to clone; stays on its thread.
 #[derive(Clone)]
 pub struct Handle(pub(super) Rc<Core>);
+
+/// Which core something belongs to. Keeps the core's address from being another's, and nothing else of it.
+#[derive(Clone)]
+pub(crate) struct Identity(Weak<Core>);
+
+impl Identity {
+    /// Whether the thread runs it at the moment.
+    pub(crate) fn is_current(&self) -> bool {
+        CURRENT.try_with(Cell::get).is_ok_and(|core| ptr::eq(core, self.0.as_ptr()))
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity")
+    }
+}
 
 impl Handle {
     /// The core that this thread runs at the moment.
@@ -119,6 +143,11 @@ impl Handle {
         CURRENT.try_with(Cell::get).is_ok_and(|core| ptr::eq(core, Rc::as_ptr(&self.0)))
     }
 
+    /// Which core this is, for what is not to keep it.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity(Rc::downgrade(&self.0))
+    }
+
     #[inline]
     pub(crate) fn driver(&self) -> &Driver {
         &self.0.driver
@@ -136,6 +165,11 @@ impl Handle {
     /// The longest list of linked entries that fits into the ring.
     pub fn longest_list(&self) -> u32 {
         self.0.driver.ring.longest_list()
+    }
+
+    /// This core as the others of its [`Cores`](crate::Cores) know it; `None` if it is none of a group.
+    pub fn in_group(&self) -> Option<CoreHandle> {
+        self.0.group.get().cloned()
     }
 
     /// The counters of this core.

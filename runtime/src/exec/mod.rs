@@ -16,6 +16,7 @@ pub(crate) mod budget;
 mod builder;
 #[allow(unsafe_code)]
 mod core;
+mod core_local;
 mod cores;
 mod local;
 mod packet;
@@ -34,6 +35,7 @@ mod yields;
 
 pub(crate) use self::core::Core;
 pub use self::core::Handle;
+pub(crate) use self::core::Identity;
 pub use blocking::spawn_blocking;
 pub use budget::consume_budget;
 pub use builder::Builder;
@@ -46,6 +48,7 @@ pub use token::{CancelOnDrop, CancellationToken, Cancelled};
 pub use yields::yield_now;
 
 pub(crate) use bell::{message, ring};
+pub use remote::Post;
 pub(crate) use remote::Remote;
 pub(crate) use task::{TaskRef, Waiter};
 pub(crate) use wake_all::wake_all;

@@ -2,8 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use concurrent_queue::ConcurrentQueue;
 
@@ -19,6 +19,14 @@ pub(super) enum Message {
     Wake(TaskRef),
     /// Something to be called on the core's thread.
     Call(Box<dyn FnOnce(&Handle) + Send>),
+    /// Something that has a word for the core.
+    Post(Arc<dyn Post>),
+}
+
+/// What [`CoreHandle::post`](super::CoreHandle::post) sends.
+pub trait Post: Send + Sync {
+    /// Called on the core's thread, between tasks. It must not block.
+    fn arrive(self: Arc<Self>, core: &Handle);
 }
 
 /// Shared by a core with every waker of its tasks, wherever they are.
@@ -107,9 +115,15 @@ impl Remote {
     /// Has the core's ring watch the bell, if it does not yet. False if there was no room: the core must not
     /// sleep then.
     pub(super) fn arm_bell(&self, driver: &Driver) -> bool {
-        let armed = self.armed.load(Ordering::Relaxed) || driver.push(bell::entry(self.bell.raw()));
+        let armed = self.is_armed() || driver.push(bell::entry(self.bell.raw()));
         self.armed.store(armed, Ordering::Relaxed);
         armed
+    }
+
+    /// Whether the core's ring watches the bell.
+    #[inline]
+    pub(super) fn is_armed(&self) -> bool {
+        self.armed.load(Ordering::Relaxed)
     }
 
     /// The ring's watch has ended because the bell was rung.

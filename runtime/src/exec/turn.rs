@@ -6,6 +6,7 @@
 //! destructor's, costs at most the rest of the turn: it is caught, counted, and the next turn goes on where
 //! this one was. (Panics of tasks do not get that far: they go into their `JoinError`.)
 
+use std::io;
 use std::time::Duration;
 
 use super::Handle;
@@ -24,6 +25,34 @@ impl Core {
     /// See the module's documentation. It sleeps only if nothing at all is ready.
     pub(super) fn turn(&self) {
         self.driver.counters.turns.add(1);
+        // Most turns of a core that runs chains: what frames do next, they have submitted as their completions were met.
+        if self.is_quiet() && self.remote.is_armed() {
+            self.sleep_quietly();
+        } else {
+            self.work_and_enter();
+        }
+        self.after_enter();
+    }
+
+    /// Submits and waits for a completion, with the bell watched; what can have become ready meanwhile has come from another
+    /// thread.
+    #[inline]
+    fn sleep_quietly(&self) {
+        self.driver.counters.sleeps.add(1);
+        self.remote.fall_asleep();
+        self.enter(if self.remote.is_empty() { Wait::Forever } else { Wait::No });
+        self.remote.get_up();
+    }
+
+    /// Whether there is nothing to do but to submit and to wait. Each of these is a look at a word; what a word stands for is
+    /// looked at in `work_and_enter`.
+    #[inline]
+    fn is_quiet(&self) -> bool {
+        !self.has_ready() && self.remote.is_empty() && self.timers.is_empty() && !self.driver.has_chores()
+    }
+
+    /// Runs what is ready, then enters: to sleep if nothing has become ready by that.
+    fn work_and_enter(&self) {
         let mut next = None;
         let whole = self.caught(|| {
             self.scheduler.run(TASKS_A_TURN, &self.driver.counters.polls);
@@ -45,7 +74,6 @@ impl Core {
         } else {
             self.sleep([next, next_cancel].into_iter().flatten().min());
         }
-        self.after_enter();
     }
 
     /// Takes what other threads have sent, as much as there is now.
@@ -58,6 +86,7 @@ impl Core {
             match message {
                 Message::Wake(task) => self.scheduler.take_remote(task),
                 Message::Call(call) => call(&Handle::current()),
+                Message::Post(post) => post.arrive(&Handle::current()),
             }
         }
     }
@@ -86,10 +115,10 @@ impl Core {
         self.remote.get_up();
     }
 
+    #[inline]
     fn enter(&self, wait: Wait) {
         if let Err(error) = self.driver.ring.submit_and_wait(wait) {
-            // Bad descriptor, bad address: the ring itself is broken, and no operation can complete.
-            panic!("io_uring_enter failed: {error}");
+            broken(&error);
         }
     }
 
@@ -128,6 +157,9 @@ impl Core {
         self.caught(|| self.driver.forget_owners());
         self.drain_tasks();
         self.drain_ring();
+        self.caught(|| self.locals.clear());
+        self.drain_tasks();
+        self.drain_ring();
         self.driver.close_door();
         self.caught(|| self.timers.clear());
         // Other threads may still send until here, and what they sent refers to the queue it is in.
@@ -161,8 +193,8 @@ impl Core {
                 self.driver.run_ready();
             });
             let next_cancel = self.driver.ask_cancels();
+            // What has just run may have been the last: then nothing will come.
             let wait = match next_cancel {
-                // A frame that has just ended may have been the last, with nothing in flight.
                 _ if !whole || self.driver.has_ready() || self.driver.is_drained() => Wait::No,
                 Some(limit) => Wait::AtMost(limit),
                 None => Wait::Forever,
@@ -171,4 +203,10 @@ impl Core {
             self.after_enter();
         }
     }
+}
+
+/// Bad descriptor, bad address: the ring itself is broken, and no operation can complete.
+#[cold]
+fn broken(error: &io::Error) -> ! {
+    panic!("io_uring_enter failed: {error}");
 }

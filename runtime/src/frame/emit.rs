@@ -22,7 +22,7 @@ use super::wide::Part;
 use crate::driver::Key;
 use crate::op::nop;
 use crate::ring::sqe::BUFFER_SELECT;
-use crate::ring::{Queues, Sqe};
+use crate::ring::{Cqe, Queues, Row, Sqe};
 
 /// Why a segment was not submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,12 +77,10 @@ pub(super) struct Handover {
 /// Why one of the two loops that handle completions has stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stopped {
-    /// The next completion, if there is one, is not for it.
+    /// The next completion, if there is one, is for neither.
     Else,
-    /// The next one is the success of a segment that code follows.
-    Code,
-    /// The next one is the success of a segment that another follows.
-    Segment,
+    /// The next one is for the other loop.
+    Other,
     /// A frame is handed over to the owner.
     HandedOver,
 }
@@ -96,6 +94,96 @@ struct Met<'r> {
     count: u32,
 }
 
+/// What a loop fills: vacant places in a row. Handed to the kernel when the loop ends, with one store of the tail, so that
+/// neither the tail nor the end of the row is read or written for each segment.
+struct Filled {
+    first: NonNull<Sqe>,
+    /// The next one to be written.
+    next: NonNull<Sqe>,
+    end: *mut Sqe,
+}
+
+impl Filled {
+    #[inline(always)]
+    fn new(Row { first, end }: Row) -> Self {
+        Filled { first, next: first, end }
+    }
+
+    /// Hands what was written to the kernel, and goes on with the places that it has left free: the end of the row may be
+    /// one that was known long ago.
+    ///
+    /// # Safety
+    /// As [`Queues::publish`].
+    #[inline(always)]
+    unsafe fn renew(&mut self, queues: &Queues) {
+        // SAFETY: the caller's promise.
+        *self = Filled::new(unsafe { next_row(queues, self.written()) });
+    }
+
+    /// The next `n` places, of which the row may [lack](Filled::lacks) some.
+    #[inline(always)]
+    fn places(&self, n: usize) -> Places {
+        Places::from(self.next, n)
+    }
+
+    #[inline(always)]
+    fn lacks(&self, places: Places) -> bool {
+        // A list is much shorter than the address space behind the queue.
+        places.end > self.end
+    }
+
+    /// These have been written.
+    #[inline(always)]
+    fn pass(&mut self, places: Places) {
+        // SAFETY: one past the last of some places of the queue, which is not at address zero.
+        self.next = unsafe { NonNull::new_unchecked(places.end) };
+    }
+
+    #[inline(always)]
+    fn written(&self) -> u32 {
+        // SAFETY: both are places of one row, or one past its last.
+        unsafe { self.next.offset_from_unsigned(self.first) as u32 }
+    }
+}
+
+/// Hands `written` entries of a row to the kernel, and looks for the next row. By value, because what a pointer leads to is
+/// kept in memory.
+///
+/// # Safety
+/// As [`Queues::publish`].
+#[cold]
+#[inline(never)]
+unsafe fn next_row(queues: &Queues, written: u32) -> Row {
+    // SAFETY: the caller's promise.
+    unsafe { queues.publish(written) };
+    queues.look_for_room();
+    queues.row()
+}
+
+/// Places for the entries of a list.
+#[derive(Clone, Copy)]
+pub(super) struct Places {
+    first: NonNull<Sqe>,
+    /// One past the last.
+    end: *mut Sqe,
+}
+
+impl Places {
+    /// `n` places from `first` on.
+    #[inline(always)]
+    pub(super) fn from(first: NonNull<Sqe>, n: usize) -> Self {
+        Places { first, end: first.as_ptr().wrapping_add(n) }
+    }
+}
+
+/// What `write` has written.
+pub(super) struct Written {
+    /// The length of the last entry.
+    pub(super) want: u32,
+    /// Its `user_data`.
+    pub(super) last: u64,
+}
+
 impl Region {
     /// Handles completions before `until` for as long as each is the success of a whole segment of this region,
     /// by running the code behind it, if there is any, and submitting the next one. This is all that happens between
@@ -103,23 +191,27 @@ impl Region {
     /// where it is; or, if its code has run, true says that its frame is left in `handover` for the owner.
     pub(crate) fn advance(&self, queues: &Queues, until: u32) -> bool {
         let before = queues.consumed();
-        let mut stopped = Stopped::Segment;
-        loop {
-            stopped = match stopped {
-                Stopped::Segment => self.advance_segments(queues, until),
-                Stopped::Code => self.advance_code(queues, until),
-                Stopped::Else | Stopped::HandedOver => break,
+        let stopped = loop {
+            // Programs differ: what was met last is what will be met first.
+            let computes = self.computes.get();
+            let stopped = if computes {
+                self.advance_code(queues, until)
+            } else {
+                self.advance_segments(queues, until)
+            };
+            if stopped != Stopped::Other {
+                break stopped;
             }
-        }
+            self.computes.set(!computes);
+        };
         // Each completion that was consumed is that of a segment.
         self.advanced.add(queues.consumed().wrapping_sub(before).into());
         stopped == Stopped::HandedOver
     }
 
-    /// The success of a whole segment, if that is what the next completion is.
+    /// The success of a whole segment, if that is what the completion is.
     #[inline(always)]
-    fn meet(&self, queues: &Queues, until: u32) -> Option<Met<'_>> {
-        let cqe = queues.peek(until)?;
+    fn meet(&self, cqe: &Cqe) -> Option<Met<'_>> {
         let (user_data, result) = (cqe.user_data, cqe.res);
         let index = Key::split(user_data).0.index() as usize;
         if index >= self.memory.accessible() {
@@ -143,128 +235,173 @@ impl Region {
     /// went into spilling them before.
     #[inline(never)]
     fn advance_segments(&self, queues: &Queues, until: u32) -> Stopped {
-        while let Some(Met { record, index, template, count }) = self.meet(queues, until) {
-            let then = template.then;
-            if then == NONE {
-                return if template.code == NO_CODE { Stopped::Else } else { Stopped::Code };
+        let mut filled = Filled::new(queues.row());
+        loop {
+            let ready = queues.in_a_row(until);
+            let mut left = ready.iter();
+            let stopped = loop {
+                let mut ahead = left.clone();
+                let Some(cqe) = ahead.next() else { break None };
+                let Some(Met { record, index, template, count }) = self.meet(cqe) else {
+                    break Some(Stopped::Else);
+                };
+                let then = template.then;
+                if then == NONE {
+                    break Some(if template.code == NO_CODE { Stopped::Else } else { Stopped::Other });
+                }
+                // SAFETY: a template's words were checked against the layout of this region.
+                unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
+                // From here on the completion is consumed, whatever comes of it.
+                left = ahead;
+                record.header().segment.set(then);
+                // SAFETY: a template's successor was checked to be one of the templates.
+                let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
+                let mut places = filled.places(next.members.len());
+                if filled.lacks(places) {
+                    // SAFETY: as at the end.
+                    unsafe { filled.renew(queues) };
+                    places = filled.places(next.members.len());
+                    if filled.lacks(places) {
+                        break Some(self.hand_over(record, Outcome::Submit(then)));
+                    }
+                }
+                let buffer = self.memory.buffer(index);
+                // SAFETY: the places are vacant, and ours until they are published: nothing below runs foreign code. The
+                // buffer is that of the frame with this record.
+                let written = unsafe { self.write(record, buffer, &next.members, places) };
+                let Some(Written { want, last }) = written else {
+                    break Some(self.hand_over(record, Outcome::Submit(then)));
+                };
+                // The completion has come, and is accounted for by expecting the next one in its place.
+                let header = record.header();
+                header.expect.set(last);
+                header.want.set(want);
+                filled.pass(places);
+            };
+            queues.consume_many((ready.len() - left.len()) as u32);
+            // At the end of the queue it goes on at its front.
+            if let Some(stopped) = stopped.or_else(|| queues.peek(until).is_none().then_some(Stopped::Else)) {
+                // SAFETY: the entries were written in full; the spans are inside their frames' buffers, which are not
+                // reused, unmapped or lent before the completions have come that are expected from here on.
+                unsafe { queues.publish(filled.written()) };
+                return stopped;
             }
-            // SAFETY: a template's words were checked against the layout of this region.
-            unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
-            // SAFETY: a template's successor was checked to be one of the templates.
-            let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
-            let Some(place) = queues.vacant(next.members.len() as u32) else {
-                return self.hand_over(queues, record, Outcome::Submit(then));
-            };
-            let header = record.header();
-            let first = header.key.get().with_step(0);
-            // SAFETY: the places are vacant, and ours until they are published: nothing below runs foreign code.
-            let written = unsafe { self.write(record, index, first, &next.members, place) };
-            let Some(want) = written else {
-                return self.hand_over(queues, record, Outcome::Submit(then));
-            };
-            // The completion has come, and is accounted for by expecting the next one in its place.
-            header.expect.set(first | next.last_step);
-            header.segment.set(then);
-            header.want.set(want);
-            // SAFETY: the entries were written in full; the spans are inside this frame's buffer, which is not
-            // reused, unmapped or lent before the completion has come that is expected from here on.
-            unsafe { queues.publish(next.members.len() as u32) };
-            queues.consume();
         }
-        Stopped::Else
     }
 
     /// For segments that code follows.
     #[inline(never)]
     fn advance_code(&self, queues: &Queues, until: u32) -> Stopped {
-        while let Some(Met { record, index, template, count }) = self.meet(queues, until) {
-            if template.code == NO_CODE {
-                // A successor that is not hot is none of ours.
-                return if template.then == NONE { Stopped::Else } else { Stopped::Segment };
-            }
-            // SAFETY: a template's words were checked against the layout of this region.
-            unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
-            // SAFETY: a template's code was checked to be an op; the one completion of the frame has come, and no token
-            // of it is out.
-            let outcome = unsafe { self.execute(record, index, template.code) };
-            let Outcome::Submit(then) = outcome else { return self.hand_over(queues, record, outcome) };
-            // SAFETY: what code submits was checked to be one of the templates.
-            let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
-            let is_one = next.simple && next.completions == 1;
-            let place = if is_one { queues.vacant(next.members.len() as u32) } else { None };
-            let Some(place) = place else { return self.hand_over(queues, record, outcome) };
-            let header = record.header();
-            let first = header.key.get().with_step(0);
-            let hot = if next.is_hot() {
-                // SAFETY: as in `advance_segments`.
-                unsafe { self.write(record, index, first, &next.members, place) }
-            } else {
-                None
+        let mut filled = Filled::new(queues.row());
+        loop {
+            let ready = queues.in_a_row(until);
+            let mut left = ready.iter();
+            let stopped = loop {
+                let mut ahead = left.clone();
+                let Some(cqe) = ahead.next() else { break None };
+                let Some(Met { record, index, template, count }) = self.meet(cqe) else {
+                    break Some(Stopped::Else);
+                };
+                if template.code == NO_CODE {
+                    // A successor that is not hot is none of ours.
+                    break Some(if template.then == NONE { Stopped::Else } else { Stopped::Other });
+                }
+                // SAFETY: a template's words were checked against the layout of this region.
+                unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
+                left = ahead;
+                let buffer = self.memory.buffer(index);
+                // SAFETY: a template's code was checked to be an op; the one completion of the frame has come, and no
+                // token of it is out.
+                let outcome = unsafe { self.execute(record, buffer, template.code) };
+                let Outcome::Submit(then) = outcome else { break Some(self.hand_over(record, outcome)) };
+                record.header().segment.set(then);
+                // SAFETY: what code submits was checked to be one of the templates.
+                let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
+                let mut places = filled.places(next.members.len());
+                if filled.lacks(places) {
+                    // SAFETY: as at the end.
+                    unsafe { filled.renew(queues) };
+                    places = filled.places(next.members.len());
+                    if filled.lacks(places) {
+                        break Some(self.hand_over(record, outcome));
+                    }
+                }
+                let written = if next.is_hot() {
+                    // SAFETY: as in `advance_segments`.
+                    unsafe { self.write(record, buffer, &next.members, places) }
+                } else {
+                    None
+                };
+                let written = written.or_else(|| {
+                    let part = next.is_awaited_as_one().then(|| Part::whole(next))?;
+                    // SAFETY: the same.
+                    unsafe { self.write_part(record, index, &part, places.first) }
+                });
+                let Some(Written { want, last }) = written else {
+                    break Some(self.hand_over(record, outcome));
+                };
+                let header = record.header();
+                header.expect.set(last);
+                header.want.set(want);
+                filled.pass(places);
             };
-            // SAFETY: the same.
-            let written =
-                hot.or_else(|| unsafe { self.write_part(record, index, &Part::whole(next), place) });
-            let Some(want) = written else { return self.hand_over(queues, record, outcome) };
-            header.expect.set(first | next.last_step);
-            header.segment.set(then);
-            header.want.set(want);
-            // SAFETY: the same.
-            unsafe { queues.publish(next.members.len() as u32) };
-            queues.consume();
+            queues.consume_many((ready.len() - left.len()) as u32);
+            if let Some(stopped) = stopped.or_else(|| queues.peek(until).is_none().then_some(Stopped::Else)) {
+                // SAFETY: as in `advance_segments`.
+                unsafe { queues.publish(filled.written()) };
+                return stopped;
+            }
         }
-        Stopped::Else
     }
 
     /// The segment has succeeded, and its completion is accounted for; its owner does the rest.
     #[cold]
-    fn hand_over(&self, queues: &Queues, record: Record, outcome: Outcome) -> Stopped {
+    fn hand_over(&self, record: Record, outcome: Outcome) -> Stopped {
         record.header().expect.set(0);
-        queues.consume();
         self.handover.set(Some(Handover { index: record.header().key.get().index(), outcome }));
         Stopped::HandedOver
     }
 
-    /// Writes the entries of `members`, all of them plain, to the places from `place` on. Gives the length of the last
-    /// one; `None` if one has no length or too much of it, which `write_part` deals with.
+    /// Writes the entries of `members`, all of them plain. `None` if one has no length or too much of it, which
+    /// `write_part` deals with.
     ///
     /// # Safety
-    /// As many places as there are members must be valid for writes.
+    /// - `record` must be a frame's of this region, and `buffer` the first of its bytes;
+    /// - there must be as many places as members, valid for writes.
     #[inline(always)]
     unsafe fn write(
         &self,
         record: Record,
-        index: usize,
-        mut user_data: u64,
+        buffer: NonNull<u8>,
         members: &[Member],
-        mut place: NonNull<Sqe>,
-    ) -> Option<u32> {
-        let buffer = self.memory.buffer(index).as_ptr() as u64;
-        let mut want = 0;
-        // SAFETY: a checked segment has members.
-        unsafe { std::hint::assert_unchecked(!members.is_empty()) };
-        for member in members {
+        Places { first: mut place, end }: Places,
+    ) -> Option<Written> {
+        let buffer = buffer.as_ptr() as u64;
+        let key = record.header().key.get().with_step(0);
+        let mut member = members.as_ptr();
+        loop {
+            // SAFETY: a checked segment has members, and there are as many as places.
+            let Member { head, step, offset, flags_len, room, descriptor, length, .. } = unsafe { &*member };
             // SAFETY: a template's words were checked against the layout of this region.
             let (fd, added) = unsafe {
-                (
-                    record.word(usize::from(member.descriptor)).get(),
-                    record.word(usize::from(member.length)).get(),
-                )
+                (record.word(usize::from(*descriptor)).get(), record.word(usize::from(*length)).get())
             };
-            let flags_len = member.flags_len.wrapping_add(added);
-            if added > member.room || flags_len as u32 == 0 {
+            let flags_len = flags_len.wrapping_add(added);
+            if added > *room || flags_len as u32 == 0 {
                 return None;
             }
-            let address = buffer.wrapping_add(member.offset);
-            let words = [member.head | fd, 0, address, flags_len, user_data, 0, 0, 0];
+            let (address, user_data) = (buffer.wrapping_add(*offset), key + step);
             // SAFETY: the place is one of the caller's, and an entry is eight words. The span lies inside the
             // frame's buffer: it was checked, and the length just now.
-            unsafe { place.cast::<[u64; 8]>().write(words) };
-            want = flags_len as u32;
-            user_data = Key::next_step(user_data);
-            // SAFETY: one past the last place at the most.
-            place = unsafe { place.add(1) };
+            unsafe {
+                place.cast::<[u64; 8]>().write([head | fd, 0, address, flags_len, user_data, 0, 0, 0]);
+            }
+            // SAFETY: one past the last of each at the most.
+            (member, place) = unsafe { (member.add(1), place.add(1)) };
+            if place.as_ptr() == end {
+                return Some(Written { want: flags_len as u32, last: user_data });
+            }
         }
-        Some(want)
     }
 
     /// The bytes that a member of the current segment transfers, as the registers say now. An over-long register
@@ -298,7 +435,7 @@ impl<'f> Frame<'f> {
         assert!((pc as usize) < self.region.code.ops.len(), "the program has no op {pc}");
         // SAFETY: the op was just checked to be there; this token is the only one of the frame, of which nothing is in
         // flight while it exists, and views borrow it.
-        let outcome = unsafe { self.region.execute(self.record, self.index, pc) };
+        let outcome = unsafe { self.region.execute(self.record, self.region.memory.buffer(self.index), pc) };
         self.conclude(outcome)
     }
 
@@ -325,12 +462,12 @@ impl<'f> Frame<'f> {
         let (region, record) = (self.region, self.record);
         let template = &region.templates[usize::from(segment)];
         let header = record.header();
-        let want = match self.emit(&Part::whole(template)) {
-            Ok(want) => want,
+        let Written { want, last, .. } = match self.emit(&Part::whole(template)) {
+            Ok(written) => written,
             Err(refused) => return Err((self, refused)),
         };
-        if template.completions == 1 && template.simple && header.flags.get() == 0 {
-            header.expect.set(header.key.get().with_step(0) | template.last_step);
+        if template.is_awaited_as_one() && header.flags.get() == 0 {
+            header.expect.set(last);
             header.segment.set(segment);
             header.want.set(want);
         } else {
@@ -373,17 +510,25 @@ impl<'f> Frame<'f> {
     }
 
     /// Writes and publishes the entries of a part of a segment.
-    fn emit(&self, part: &Part<'_>) -> Result<u32, NotSubmitted> {
+    fn emit(&self, part: &Part<'_>) -> Result<Written, NotSubmitted> {
         let (region, record, index) = (self.region, self.record, self.index);
         let count = u32::from(part.members.end - part.members.start);
         let reservation = region.core.driver().ring.reserve(count).map_err(|_| NotSubmitted::Busy)?;
-        // SAFETY: the places are reserved for us alone, one for each member.
-        let written = unsafe { region.write_part(record, index, part, reservation.first()) };
-        let want = written.ok_or_else(|| region.too_long(record, index, part))?;
+        let hot = if part.is_hot() {
+            let (members, places) =
+                (&part.template.members, Places::from(reservation.first(), count as usize));
+            // SAFETY: the places are reserved for us alone, one for each member.
+            unsafe { region.write(record, region.memory.buffer(index), members, places) }
+        } else {
+            None
+        };
+        // SAFETY: the same.
+        let written = hot.or_else(|| unsafe { region.write_part(record, index, part, reservation.first()) });
+        let written = written.ok_or_else(|| region.too_long(record, index, part))?;
         // SAFETY: every place was written in full; the spans are inside this frame's buffer, which is not
         // reused, unmapped or lent before the completions have come that the caller awaits from here on.
         unsafe { reservation.commit() };
-        Ok(want)
+        Ok(written)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::code::{self, Code, Trap};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
-use super::memory::{ASKED, CANCELLING, FREE, Header, Memory, PARKED, Record, VACANT};
+use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED, Record, VACANT};
 use super::outbox::Outboxes;
 use super::plan::{PlanError, Plans};
 use super::pooled::{self, Pooled};
@@ -86,6 +86,8 @@ pub(crate) struct Region {
     pub(super) memory: Memory,
     pub(super) templates: Box<[Template]>,
     pub(super) code: Code,
+    /// Whether the segment that was met last is one that code follows.
+    pub(super) computes: Cell<bool>,
     /// The frame that `advance` has left to the owner.
     pub(super) handover: Cell<Option<Handover>>,
     /// Why the code that has trapped last did so.
@@ -160,6 +162,7 @@ impl<R: Resume> Frames<R> {
                     memory,
                     templates,
                     code,
+                    computes: Cell::new(false),
                     handover: Cell::new(None),
                     trap: Cell::new(Trap::Division),
                     constants,
@@ -319,8 +322,8 @@ impl Region {
         let header = record.header();
         header.segment.set(segment);
         header.counted.set(completions);
-        if header.has(CANCELLING) {
-            // Cancelled between two segments: what was just submitted is cancelled in turn.
+        if header.has(CANCELLING | INTERRUPTED) {
+            // Between two segments: what was just submitted is cancelled in turn.
             self.ask(record);
         }
     }

@@ -8,9 +8,10 @@
 //! ```text
 //! in flight   -> cancelled; its last completion tells the runner
 //! parked      -> its turn comes, and the runner asks `is_interrupted`
+//! neither     -> whoever has its token can ask; what it submits without having taken the interrupt is cancelled
 //! ```
 //!
-//! What the frame submits afterwards is not cancelled: the standing request is over with the completions of what was in
+//! What the frame submits when the interrupt is taken is not cancelled: the standing request is over with the completions of what was in
 //! flight when the deadline passed, and requests on their way to the kernel are ahead of it in the queue.
 
 use super::frames::Region;
@@ -19,7 +20,7 @@ use super::token::Frame;
 use crate::driver::Key;
 
 impl Region {
-    /// A deadline of the frame has passed. No token of it is out: timers fire between the turns of frames.
+    /// A deadline of the frame has passed.
     pub(super) fn interrupt(&self, record: Record) {
         let header = record.header();
         header.raise(INTERRUPTED);

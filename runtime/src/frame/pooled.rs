@@ -184,8 +184,8 @@ fn pool_size(size: u32) -> u32 {
 impl Region {
     /// Word 0 and word 5 of the entry of a member that fills a pooled buffer from its front and has brought nothing yet,
     /// are its template's. Those of one that is taken up again go on in the buffer that the frame holds.
-    pub(super) fn unselected(member: &Member) -> (u64, u64) {
-        (member.head & !SELECTS, member.index & !0xffff)
+    pub(super) fn unselected(member: &Member, wide: &Wide) -> (u64, u64) {
+        (member.head & !SELECTS, wide.index & !0xffff)
     }
 
     /// The address of `span` of a pooled buffer, of which `len` bytes are to be transferred. `None` if the frame does not

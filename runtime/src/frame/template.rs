@@ -24,21 +24,21 @@ pub(super) const NO_CODE: u32 = u32::MAX;
 /// The size of `struct open_how`.
 const OPEN_HOW: u32 = 24;
 
-/// A member, checked: a template and what to patch into it. As large as an entry, and most of it the entry's words
-/// (see [`Sqe::words`]) with holes where something is patched in.
-#[repr(C, align(64))]
+/// A member, checked: the words of an entry (see [`Sqe::words`]) with holes where something is patched in. Words 1, 5, 6
+/// and 7 are zero, unless it has a [`Wide`].
+///
+/// Not as large as an entry: where both are gone through side by side, the compiler would otherwise take one index for
+/// both, and compute an address from it for each.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
     /// Word 0 without the descriptor.
     pub(super) head: u64,
-    /// Word 1.
-    pub(super) off: u64,
+    /// Word 4 without the frame's key.
+    pub(super) step: u64,
     /// Where the span starts in the frame's bytes: word 2 without the frame's address.
     pub(super) offset: u64,
     /// Word 3, with the fixed part of the length.
     pub(super) flags_len: u64,
-    /// Word 5.
-    pub(super) index: u64,
     /// The most that the register may add to the length.
     pub(super) room: u64,
     /// The word of the control record with the descriptor.
@@ -50,7 +50,7 @@ pub(super) struct Member {
     pub(super) verb: Verb,
 }
 
-const _: () = assert!(size_of::<Member>() == size_of::<Sqe>());
+const _: () = assert!(size_of::<Member>() < size_of::<Sqe>());
 
 impl Member {
     /// The fixed part of the length.
@@ -68,6 +68,8 @@ pub(super) struct Wide {
     pub(super) room: u32,
     pub(super) address: Address,
     pub(super) off: Off,
+    /// Word 5.
+    pub(super) index: u64,
     /// The pooled buffers that the frame gives back when the member has succeeded.
     pub(super) gives_back: u64,
 }
@@ -96,8 +98,8 @@ pub(super) enum Address {
 /// What word 1 is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Off {
-    /// What the template says.
-    Template,
+    /// Always this.
+    Fixed(u64),
     /// A position: the value of a register, and what has been transferred already.
     Register(u16),
     /// The address of the span in the frame's bytes; word 3 has another length then.
@@ -121,8 +123,6 @@ pub(super) struct Template {
     pub(super) reports: u8,
     /// The step of the last member.
     pub(super) last: u8,
-    /// The same, as bits of a `user_data`.
-    pub(super) last_step: u64,
     /// How much may be missing from the last member's span for a success: nothing if it is exact.
     pub(super) slack: u32,
     /// The member before a cleanup, and the word that takes its count.
@@ -135,7 +135,7 @@ pub(super) struct Template {
     pub(super) then: u16,
     /// Whether its success needs no more than its count: no descriptor comes or goes, no outbox is emptied, and the last
     /// member moves bytes.
-    pub(super) simple: bool,
+    simple: bool,
     /// Simple, of plain members that transfer bytes only, and with one completion.
     hot: bool,
     /// The code that is run after it, or `NO_CODE`.
@@ -161,6 +161,13 @@ impl Template {
     #[inline]
     pub(super) fn is_hot(&self) -> bool {
         self.hot
+    }
+
+    /// Whether one completion says that all of it has succeeded, and there is nothing to be done then but what its plan
+    /// says.
+    #[inline]
+    pub(super) fn is_awaited_as_one(&self) -> bool {
+        self.simple && self.completions == 1
     }
 
     pub(super) fn check(plan: &Plan, bounds: &Bounds<'_>) -> Result<Template, PlanError> {
@@ -194,7 +201,7 @@ impl Template {
             let link = if is_hard { IO_HARDLINK } else { IO_LINK };
             let flags = if i < last { link | skip } else { 0 };
             let (member, more) = bounds.transfer(transfer, flags)?;
-            members.push(member);
+            members.push(Member { step: Key::step_bits(i as u32), ..member });
             is_wide |= more.is_some();
             wide.push(more.unwrap_or_else(|| bounds.no_more(transfer)));
         }
@@ -220,7 +227,6 @@ impl Template {
             completions,
             reports: reports as u8,
             last: last as u8,
-            last_step: Key::step_bits(last as u32),
             slack: if verb.success() == Success::Whole { 0 } else { u32::MAX },
             simple,
             hot: simple
@@ -294,7 +300,8 @@ impl Bounds<'_> {
             start: self.zero(),
             room: transfer.len.max(),
             address: Address::Frame,
-            off: Off::Template,
+            off: Off::Fixed(0),
+            index: 0,
             gives_back: 0,
         }
     }
@@ -375,19 +382,17 @@ impl Bounds<'_> {
             Moves::In | Moves::Out | Moves::Past => template.len,
         };
         let mut sqe = Sqe { flags, fd, len, ..template };
-        if let Some(number) = extra.pooled.filter(|_| transfer.selects()) {
+        if transfer.selects() {
             sqe.flags |= BUFFER_SELECT;
-            sqe.buf_index = self.pooled.group(number);
             sqe.ioprio |= if matches!(verb, Verb::Recv | Verb::RecvExact) { POLL_FIRST } else { 0 };
         }
-        let [head, off, _, flags_len, _, index, addr3, _] = sqe.words();
+        let [head, _, _, flags_len, .., addr3, _] = sqe.words();
         debug_assert_eq!(addr3, 0, "word 6 is always written as zero");
         let member = Member {
             head,
-            off,
+            step: 0,
             offset: u64::from(transfer.offset),
             flags_len,
-            index,
             room: u64::from(room),
             descriptor,
             length,
@@ -404,7 +409,7 @@ impl Bounds<'_> {
             Verb::Open if fixed => {
                 Ok(Member { flags_len: member.flags_len & !0xffff_ffff | u64::from(OPEN_HOW), ..member })
             }
-            Verb::Connect if fixed => Ok(Member { off: transfer.len.max().into(), ..member }),
+            Verb::Connect if fixed => Ok(member),
             Verb::Statx if fixed && transfer.len.max() as usize >= size_of::<libc::statx>() => Ok(member),
             verb @ (Verb::Open | Verb::Connect | Verb::Statx) => Err(PlanError::Unfit(verb)),
             verb if verb.takes_path() && !fixed => Err(PlanError::Unfit(verb)),
@@ -431,7 +436,11 @@ impl Bounds<'_> {
         if extra.directory.is_some() != names {
             return unfit;
         }
+        let template = verb.template();
         let mut wide = self.no_more(transfer);
+        // The length of an address goes where others have a position.
+        wide.off = Off::Fixed(if verb == Verb::Connect { transfer.len.max().into() } else { template.off });
+        wide.index = template.words()[5];
         if let Some(start) = extra.start {
             if !verb.transfers() || verb.moves() == Moves::Past {
                 return unfit;
@@ -468,6 +477,9 @@ impl Bounds<'_> {
         if let Some(number) = extra.pooled {
             let selects = transfer.selects();
             wide.address = if selects { Address::Select(number) } else { Address::Pooled(number) };
+            if selects {
+                wide.index |= u64::from(self.pooled.group(number));
+            }
         }
         if self.pooled.each() < 64 && extra.gives_back >> self.pooled.each() != 0 {
             return Err(PlanError::NoSuchHandle);
@@ -492,10 +504,9 @@ impl Bounds<'_> {
         if verb == Verb::Statx {
             (wide.address, wide.off) = (Address::Itself, Off::Span);
         }
-        let template = verb.template();
         let is_plain =
-            extra == Default::default() && wide.off == Off::Template && wide.address == Address::Frame;
-        let is_plain = is_plain && template.off == 0 && template.words()[5] == 0 && verb != Verb::Connect;
+            extra == Default::default() && wide.off == Off::Fixed(0) && wide.address == Address::Frame;
+        let is_plain = is_plain && wide.index == 0;
         Ok((!is_plain).then_some(wide))
     }
 }

@@ -4,13 +4,12 @@
 use std::ops::Range;
 use std::ptr::NonNull;
 
-use super::emit::{NotSubmitted, nothing};
+use super::emit::{NotSubmitted, Written, nothing};
 use super::frames::Region;
 use super::memory::Record;
 use super::outbox::Message;
 use super::template::{Address, Member, Off, Template, Wide};
 use super::verb::Moves;
-use crate::driver::Key;
 use crate::op::sendmsg;
 use crate::ring::Sqe;
 use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_HARDLINK, IO_LINK};
@@ -29,6 +28,11 @@ impl<'t> Part<'t> {
         Part { template, members: 0..template.last + 1, done: 0 }
     }
 
+    /// Whether it can be submitted by the shortest way.
+    pub(super) fn is_hot(&self) -> bool {
+        self.template.is_hot() && self.members == (0..self.template.last + 1) && self.done == 0
+    }
+
     pub(super) fn members(&self) -> impl Iterator<Item = (&'t Member, &'t Wide)> + use<'t> {
         let range = usize::from(self.members.start)..usize::from(self.members.end);
         self.template.members[range.clone()].iter().zip(&self.template.wide[range])
@@ -36,8 +40,7 @@ impl<'t> Part<'t> {
 }
 
 impl Region {
-    /// Writes the entries of a part to the places from `place` on. Gives the length of the last one; `None` if a span
-    /// does not fit ([`too_long`](Region::too_long) says which).
+    /// Writes the entries of a part to the places from `place` on. `None` if a span does not fit ([`too_long`](Region::too_long) says which).
     ///
     /// # Safety
     /// As many places as there are members must be valid for writes.
@@ -48,15 +51,17 @@ impl Region {
         index: usize,
         part: &Part<'_>,
         mut place: NonNull<Sqe>,
-    ) -> Option<u32> {
+    ) -> Option<Written> {
         let (mut want, mut done) = (0, part.done);
-        let mut user_data = record.header().key.get().with_step(part.members.start.into());
+        let key = record.header().key.get().with_step(0);
+        let mut user_data = key;
         for (member, wide) in part.members() {
             let (mut words, len) = match wide.address {
                 Address::Outbox(outbox) => self.message(record, index, member, outbox, done)?,
                 _ => self.words(record, index, member, wide, done)?,
             };
             (want, done) = (len, 0);
+            user_data = key + member.step;
             words[4] = user_data;
             // SAFETY: the place is one of the caller's, and an entry is eight words. What they name is the kernel's until
             // the completions have come that the caller awaits: see `words` and `message`.
@@ -65,13 +70,12 @@ impl Region {
                 // SAFETY: the entry was just written.
                 unsafe { nothing(place.as_ptr(), member) };
             }
-            user_data = Key::next_step(user_data);
             // SAFETY: one past the last place at the most.
             place = unsafe { place.add(1) };
         }
         // SAFETY: the place that was written last. The last entry of a list must not link to what comes next.
         unsafe { (*place.as_ptr().sub(1)).flags &= !(IO_LINK | IO_HARDLINK | CQE_SKIP_SUCCESS) };
-        Some(want)
+        Some(Written { want, last: user_data })
     }
 
     /// The entry of a member, and the length it is to transfer. Every address in it is that of a checked span of the
@@ -98,7 +102,7 @@ impl Region {
         }
         let buffer = self.memory.buffer(index).as_ptr() as u64;
         let (span, constants) = (member.offset + start + before, self.constants.as_ptr() as u64);
-        let (mut head, mut group) = (member.head, member.index);
+        let (mut head, mut group) = (member.head, wide.index);
         let address = match wide.address {
             Address::Constants => constants + span,
             Address::Register(register) => word(register),
@@ -110,12 +114,12 @@ impl Region {
             Address::Frame | Address::Outbox(_) => buffer + span,
             Address::Select(_) if before == 0 => 0,
             Address::Select(_) | Address::Pooled(_) => {
-                (head, group) = Region::unselected(member);
+                (head, group) = Region::unselected(member, wide);
                 self.pooled_address(index, wide, member, span, flags_len & 0xffff_ffff)?
             }
         };
         let off = match wide.off {
-            Off::Template => member.off,
+            Off::Fixed(off) => off,
             // The kernel takes -1 for the position that the file has; the neighbour is as negative, and fails.
             Off::Register(register) => word(register).wrapping_add(before).min(u64::MAX - 1),
             Off::Span => buffer + span,
@@ -164,7 +168,7 @@ impl Region {
             Message::Header { address, len } => (member.head & !0xff | send_msg, address, 1, len),
         };
         let flags_len = member.flags_len & !0xffff_ffff | len;
-        Some(([head | fd, 0, address, flags_len, 0, member.index, 0, 0], all as u32))
+        Some(([head | fd, 0, address, flags_len, 0, 0, 0, 0], all as u32))
     }
 
     /// Why a part could not be written.

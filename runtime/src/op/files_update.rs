@@ -7,13 +7,14 @@ use io_uring::opcode;
 
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::descriptor::Descriptor;
-use crate::exec::Handle;
+use crate::exec::{Handle, Identity};
 use crate::ring::{Prepared, Sqe};
 
 /// The table of a ring's direct descriptors. There is one a runtime, which lasts as long as its ring; the files in
-/// it stay open until they are replaced or the runtime ends.
+/// it stay open until they are replaced or the runtime ends. In another runtime it is a table of no places.
 #[derive(Clone, Debug)]
 pub struct DirectFiles {
+    core: Identity,
     len: u32,
 }
 
@@ -30,7 +31,14 @@ impl DirectFiles {
     pub fn register(len: u32) -> io::Result<DirectFiles> {
         let core = Handle::current();
         core.driver().register_direct(len)?;
-        Ok(DirectFiles { len })
+        Ok(DirectFiles { core: core.identity(), len })
+    }
+
+    /// What the kernel is asked for to find `count` places from `first` on. Behind those of the table are the runtime's
+    /// own, which are nobody else's business, and in another runtime all are: it is asked for one that is not there.
+    pub(super) fn places(&self, first: u32, count: usize) -> u32 {
+        let is_in = u64::from(first) + count as u64 <= u64::from(self.len);
+        if is_in && self.core.is_current() { first } else { i32::MAX as u32 }
     }
 
     /// The number of places.
@@ -43,6 +51,7 @@ impl DirectFiles {
 /// See [`files_update`].
 #[derive(Debug)]
 pub struct FilesUpdate {
+    table: DirectFiles,
     first: u32,
     files: Vec<Option<Descriptor>>,
     numbers: Vec<i32>,
@@ -56,11 +65,7 @@ pub struct FilesUpdate {
 /// # Errors
 /// EINVAL if the places are not those of the table, EBADF for a file that cannot be in one (another ring).
 pub fn files_update(table: &DirectFiles, first: u32, files: Vec<Option<Descriptor>>) -> Op<FilesUpdate> {
-    // Behind the places of the table are the runtime's own, which are nobody else's business: the kernel is asked
-    // for one that is not there.
-    let end = u64::from(first) + files.len() as u64;
-    let first = if end > u64::from(table.len) { i32::MAX as u32 } else { first };
-    Op::new(FilesUpdate { first, files, numbers: Vec::new() })
+    Op::new(FilesUpdate { table: table.clone(), first, files, numbers: Vec::new() })
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -80,7 +85,8 @@ impl Operation for FilesUpdate {
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         self.numbers = self.files.iter().map(|file| file.as_ref().map_or(-1, Descriptor::raw)).collect();
         let sqe = Sqe::new(opcode::FilesUpdate::CODE);
-        Prepared::new(sqe, -1).at(u64::from(self.first)).array(&self.numbers)
+        let first = self.table.places(self.first, self.files.len());
+        Prepared::new(sqe, -1).at(u64::from(first)).array(&self.numbers)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -15,6 +15,7 @@ use crate::ring::{Prepared, Sqe};
 /// See [`fixed_fd_install`].
 #[derive(Debug)]
 pub struct FixedFdInstall {
+    table: DirectFiles,
     place: u32,
 }
 
@@ -27,9 +28,7 @@ pub struct FixedFdInstall {
 /// # Errors
 /// EBADF if the place is empty or not in the table.
 pub fn fixed_fd_install(table: &DirectFiles, place: u32) -> Op<FixedFdInstall> {
-    // Behind the user's places are those of the runtime. The kernel finds nothing behind its table.
-    let place = if place < table.len() { place } else { i32::MAX as u32 };
-    Op::new(FixedFdInstall { place })
+    Op::new(FixedFdInstall { table: table.clone(), place })
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -48,7 +47,7 @@ impl Operation for FixedFdInstall {
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         let sqe = Sqe { flags: FIXED_FILE, ..Sqe::new(opcode::FixedFdInstall::CODE) };
-        Prepared::new(sqe, self.place as i32)
+        Prepared::new(sqe, self.table.places(self.place, 1) as i32)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {

@@ -12,6 +12,7 @@
 #[allow(unsafe_code)]
 mod completion;
 pub(crate) mod facts;
+mod flags;
 mod future;
 mod list;
 #[allow(unsafe_code)]
@@ -78,6 +79,7 @@ pub mod unlink;
 pub mod waitid;
 pub mod write;
 pub mod write_fixed;
+pub mod write_sync;
 pub mod write_vectored;
 
 pub use completion::Completion;

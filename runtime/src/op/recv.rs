@@ -2,6 +2,7 @@
 
 use io_uring::opcode;
 
+use super::flags::receiving;
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, Filling, IoBufMut};
 use crate::descriptor::{AnyDescriptor, Descriptor};
@@ -35,10 +36,9 @@ pub(crate) const FACTS: Facts = Facts {
     multishot: false,
 };
 
-/// The entry without descriptor and buffer. With MSG_TRUNC the result would be the length of a datagram, or count
-/// bytes of a stream that were thrown away, and not what was written.
+/// The entry without descriptor and buffer.
 pub(crate) const fn template(flags: i32) -> Sqe {
-    Sqe { op_flags: (flags & !libc::MSG_TRUNC) as u32, ..Sqe::new(opcode::Recv::CODE) }
+    Sqe { op_flags: receiving(flags), ..Sqe::new(opcode::Recv::CODE) }
 }
 
 impl<B: IoBufMut, D: AnyDescriptor> Operation for Recv<B, D> {

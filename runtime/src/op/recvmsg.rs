@@ -4,6 +4,7 @@
 use io_uring::opcode;
 use socket2::SockAddr;
 
+use super::flags::receiving;
 use super::message::{Control, MsgHdr, Name};
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoVecBufMut, Iovecs};
@@ -71,9 +72,8 @@ impl<B: IoVecBufMut> Operation for RecvMsg<B> {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        // As in `recv`: the result is to be what was written.
-        let flags = self.flags & !libc::MSG_TRUNC | libc::MSG_CMSG_CLOEXEC;
-        let sqe = Sqe { op_flags: flags as u32, ..Sqe::new(opcode::RecvMsg::CODE) };
+        let op_flags = receiving(self.flags | libc::MSG_CMSG_CLOEXEC);
+        let sqe = Sqe { op_flags, ..Sqe::new(opcode::RecvMsg::CODE) };
         let parts = self.iovecs.scatter(&mut self.buffers);
         let header = self.header.receives(&mut self.from, parts, self.control.room());
         Prepared::new(sqe, self.socket.raw()).message(header)

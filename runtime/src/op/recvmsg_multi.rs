@@ -10,6 +10,7 @@ use std::ops::{Deref, Range};
 use io_uring::opcode;
 use socket2::{SockAddr, SockAddrStorage};
 
+use super::flags::receiving;
 use super::message::{MsgHdr, Name};
 use super::multishot::Repeats;
 use super::pooled::{PoolReader, Pooled};
@@ -119,7 +120,7 @@ impl Operation for RecvMsgMulti {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let (ioprio, op_flags) = (MULTISHOT, (self.flags & !libc::MSG_TRUNC) as u32);
+        let (ioprio, op_flags) = (MULTISHOT, receiving(self.flags));
         let sqe = Sqe { ioprio, op_flags, ..Sqe::new(opcode::RecvMsg::CODE) };
         let header = self.header.selects(NAME as u32);
         self.pooled.select(self.pooled.entry(sqe).message(header))

@@ -2,6 +2,7 @@
 
 use io_uring::opcode;
 
+use super::flags::sending;
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoBuf};
 use crate::descriptor::{AnyDescriptor, Descriptor};
@@ -17,7 +18,8 @@ pub struct Send<B, D = Descriptor> {
 }
 
 /// Sends `buffer`. Gives the number of bytes that the socket took, which may be fewer; with `MSG_WAITALL`
-/// the kernel goes on until all are sent or an error occurs. `MSG_NOSIGNAL` is always set.
+/// the kernel goes on until all are sent or an error occurs. `MSG_NOSIGNAL` is always set, `MSG_ZEROCOPY` is ignored:
+/// see [`send_zc`](super::send_zc).
 ///
 /// Dropping the future cancels the send; it is not known how much was sent before.
 pub fn send<B: IoBuf, D: AnyDescriptor>(socket: &D, buffer: B, flags: i32) -> Op<Send<B, D>> {
@@ -36,7 +38,7 @@ pub(crate) const FACTS: Facts = Facts {
 
 /// The entry without descriptor and buffer.
 pub(crate) const fn template(flags: i32) -> Sqe {
-    Sqe { op_flags: (flags | libc::MSG_NOSIGNAL) as u32, ..Sqe::new(opcode::Send::CODE) }
+    Sqe { op_flags: sending(flags), ..Sqe::new(opcode::Send::CODE) }
 }
 
 impl<B: IoBuf, D: AnyDescriptor> Operation for Send<B, D> {

@@ -17,7 +17,8 @@ pub struct SendTo<B> {
     flags: i32,
 }
 
-/// Sends `buffer` to `to`. Gives the number of bytes sent. `MSG_NOSIGNAL` is always set.
+/// Sends `buffer` to `to`. Gives the number of bytes sent. `MSG_NOSIGNAL` is always set, `MSG_ZEROCOPY`
+/// is ignored: see [`sendmsg_zc`](super::sendmsg_zc).
 ///
 /// Dropping the future cancels the send; the datagram may have been sent.
 ///

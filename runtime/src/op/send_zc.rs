@@ -2,6 +2,7 @@
 
 use io_uring::opcode;
 
+use super::flags::sending;
 use super::{Completion, Facts, Op, Operation, Returns, Severs, message};
 use crate::buf::{BufResult, FixedBuf, IoBuf};
 use crate::descriptor::Descriptor;
@@ -43,7 +44,7 @@ pub(crate) const FACTS: Facts = Facts {
 };
 
 const fn template(flags: i32) -> Sqe {
-    Sqe { op_flags: (flags | libc::MSG_NOSIGNAL) as u32, ..Sqe::new(opcode::SendZc::CODE) }
+    Sqe { op_flags: sending(flags), ..Sqe::new(opcode::SendZc::CODE) }
 }
 
 impl<B: IoBuf> Operation for SendZc<B> {

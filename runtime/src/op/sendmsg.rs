@@ -4,6 +4,7 @@
 use io_uring::opcode;
 use socket2::SockAddr;
 
+use super::flags::sending;
 use super::message::{Control, MsgHdr};
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::buf::{BufResult, IoVecBuf, Iovecs};
@@ -33,16 +34,16 @@ impl<B: IoVecBuf, D: AnyDescriptor> Message<B, D> {
     }
 
     pub(super) fn prepare<'a>(&'a mut self, opcode: u8) -> Prepared<'a> {
-        let flags = self.flags | libc::MSG_NOSIGNAL;
         let parts = self.iovecs.gather(&self.buffers);
         let header = self.header.sends(self.to.as_ref(), parts, self.control.bytes());
-        Prepared::on(Sqe { op_flags: flags as u32, ..Sqe::new(opcode) }, &self.socket).message(header)
+        Prepared::on(Sqe { op_flags: sending(self.flags), ..Sqe::new(opcode) }, &self.socket).message(header)
     }
 }
 
 /// Sends the buffers as one message, to `to` where the socket is not connected, with `control` beside it. Gives
 /// the number of bytes that the socket took, which on a stream may be fewer; with `MSG_WAITALL` the kernel goes
-/// on until all are sent or an error occurs. `MSG_NOSIGNAL` is always set.
+/// on until all are sent or an error occurs. `MSG_NOSIGNAL` is always set, `MSG_ZEROCOPY` is ignored: see
+/// [`sendmsg_zc`](super::sendmsg_zc).
 ///
 /// Dropping the future cancels the send; it is not known how much was sent before.
 ///

@@ -4,6 +4,7 @@ use std::io;
 
 use io_uring::opcode;
 
+use super::flags::splicing;
 use super::{Completion, Facts, Op, Operation, Returns, Severs};
 use crate::descriptor::Descriptor;
 use crate::ring::{Prepared, Sqe};
@@ -67,7 +68,7 @@ pub(super) fn entry<'a>(
     len: u32,
     flags: u32,
 ) -> Prepared<'a> {
-    let sqe = Sqe { len, op_flags: flags, file_index: from.raw() as u32, ..Sqe::new(opcode) };
+    let sqe = Sqe { len, op_flags: splicing(flags), file_index: from.raw() as u32, ..Sqe::new(opcode) };
     Prepared::new(sqe, to.raw())
 }
 

@@ -31,7 +31,7 @@ use crate::op::Facts;
 use capabilities::{Capabilities, Opcodes};
 use enter::EnterAs;
 pub(crate) use prepared::{Prepared, transfer_len};
-pub(crate) use queue::{Cqe, Queues};
+pub(crate) use queue::{Cqe, Queues, Row};
 pub(crate) use sqe::Sqe;
 
 /// The longest list that can be reserved.
@@ -190,22 +190,26 @@ impl Ring {
 
     /// Submits everything that is queued, then waits as told. Signals, a full CQ and a lack of kernel memory
     /// end the wait early and are not errors: the caller reaps and comes back.
+    #[inline]
     pub(crate) fn submit_and_wait(&self, wait: Wait) -> io::Result<()> {
         // Never sleep over a completion that is already there.
         let ready = self.queues.has_completion() || self.queues.overflowed();
+        let wait = if ready { Wait::No } else { wait };
         let result = match wait {
-            _ if self.polled.is_some() => self.enter_polled(if ready { Wait::No } else { wait }),
+            _ if self.polled.is_some() => self.enter_polled(wait),
             Wait::No => self.enter(0, self.wait_flags, None),
-            _ if ready => self.enter(0, self.wait_flags, None),
             Wait::Forever => self.enter(1, self.wait_flags, None),
             Wait::AtMost(limit) => self.enter(1, self.wait_flags, Some(limit)),
         };
-        match result {
-            Ok(()) => Ok(()),
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN | libc::ENOMEM) => Ok(()),
-                _ => Err(error),
-            },
+        result.or_else(Ring::excuse)
+    }
+
+    /// What is no error of an enter: see [`submit_and_wait`](Ring::submit_and_wait).
+    #[cold]
+    fn excuse(error: io::Error) -> io::Result<()> {
+        match error.raw_os_error() {
+            Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN | libc::ENOMEM) => Ok(()),
+            _ => Err(error),
         }
     }
 
@@ -217,6 +221,7 @@ impl Ring {
         self.queues.kernel_has_work() || self.queues.unsubmitted() > 0
     }
 
+    #[inline]
     fn enter(&self, want: u32, flags: u32, limit: Option<Duration>) -> io::Result<()> {
         self.counters.enters.add(1);
         #[cfg(feature = "injector")]
@@ -226,22 +231,21 @@ impl Ring {
         };
         #[cfg(not(feature = "injector"))]
         let entered = self.enter_kernel(want, flags, limit);
-        match entered {
-            Ok(submitted) => {
-                if self.polled.is_none() {
-                    self.counters.submitted.add(u64::from(submitted));
-                }
-                self.congested.set(false);
-                Ok(())
-            }
-            Err(error) => {
-                if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::ENOMEM)) {
-                    self.congested.set(true);
-                    self.counters.congested.add(1);
-                    events::warning!(%error, "the kernel takes no submissions until completions are reaped");
-                }
-                Err(error)
-            }
+        let submitted = entered.inspect_err(|error| self.refused(error))?;
+        if self.polled.is_none() {
+            self.counters.submitted.add(u64::from(submitted));
+        }
+        self.congested.set(false);
+        Ok(())
+    }
+
+    /// An enter has failed.
+    #[cold]
+    fn refused(&self, error: &io::Error) {
+        if matches!(error.raw_os_error(), Some(libc::EBUSY | libc::EAGAIN | libc::ENOMEM)) {
+            self.congested.set(true);
+            self.counters.congested.add(1);
+            events::warning!(%error, "the kernel takes no submissions until completions are reaped");
         }
     }
 

@@ -78,6 +78,14 @@ pub(crate) struct Cqe {
     pub(crate) flags: u32,
 }
 
+/// Vacant places of the submission queue, one behind the other.
+#[derive(Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) first: NonNull<Sqe>,
+    /// One past the last.
+    pub(crate) end: *mut Sqe,
+}
+
 pub(crate) struct Queues {
     sqes: NonNull<Sqe>,
     sq_head: NonNull<AtomicU32>,
@@ -166,10 +174,22 @@ impl Queues {
     /// the queue.
     #[inline]
     pub(crate) fn vacant(&self, n: u32) -> Option<NonNull<Sqe>> {
-        if self.row_end.get().wrapping_sub(self.tail.get()) < n {
+        if self.in_this_row() < n {
             return None;
         }
         Some(self.place(self.tail.get()))
+    }
+
+    #[inline]
+    fn in_this_row(&self) -> u32 {
+        self.row_end.get().wrapping_sub(self.tail.get())
+    }
+
+    /// The vacant places behind the tail that lie in a row, by the last known head.
+    #[inline]
+    pub(crate) fn row(&self) -> Row {
+        let first = self.place(self.tail.get());
+        Row { first, end: first.as_ptr().wrapping_add(self.in_this_row() as usize) }
     }
 
     #[inline]
@@ -231,11 +251,6 @@ impl Queues {
         self.head.get() != self.cq_tail()
     }
 
-    /// How many completions are waiting to be taken.
-    pub(crate) fn waiting(&self) -> u32 {
-        self.cq_tail().wrapping_sub(self.head.get())
-    }
-
     /// How many completions were consumed since the ring was made, modulo 2^32.
     #[inline]
     pub(crate) fn consumed(&self) -> u32 {
@@ -263,6 +278,20 @@ impl Queues {
         Some(unsafe { self.cqes.add((head & self.cq_mask) as usize).as_ref() })
     }
 
+    /// The completions before `until` up to the end of the queue, behind which it goes on at its front. The same holds
+    /// for them as for that of [`peek`](Queues::peek).
+    #[inline]
+    pub(crate) fn in_a_row(&self, until: u32) -> &[Cqe] {
+        let (head, first) = (self.head.get(), self.head.get() & self.cq_mask);
+        let to_the_end = self.cq_mask - first + 1;
+        let len = until.wrapping_sub(head).min(to_the_end) as usize;
+        // SAFETY:
+        // - the index is masked to the size of the mapped queue, and no more are taken than lie before its end;
+        // - all lie before a tail that was loaded with Acquire, so the kernel has written them and will not touch them
+        //   until `publish_head` lets the head pass them and an enter follows.
+        unsafe { std::slice::from_raw_parts(self.cqes.add(first as usize).as_ptr(), len) }
+    }
+
     /// Takes the completions before `until` for which `handle` says so, up to the first for which it does not. Gives how
     /// many these were. `handle` may not use the queues.
     #[inline]
@@ -283,7 +312,13 @@ impl Queues {
     /// Goes on to the next completion.
     #[inline]
     pub(crate) fn consume(&self) {
-        self.head.set(self.head.get().wrapping_add(1));
+        self.consume_many(1);
+    }
+
+    /// Goes on behind the next `n` completions.
+    #[inline]
+    pub(crate) fn consume_many(&self, n: u32) {
+        self.head.set(self.head.get().wrapping_add(n));
     }
 
     /// Whether the kernel holds completions back until the next enter with GETEVENTS.

@@ -46,8 +46,15 @@ impl Timers {
     }
 
     /// Timers that have not fired.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.wheel.borrow().len()
+    }
+
+    /// Whether all have fired.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     pub(super) fn hold(&self) {
@@ -119,7 +126,7 @@ impl Timers {
     /// Tells whoever is due, and says how long until there is something to do again.
     #[inline]
     pub(crate) fn fire(&self, driver: &Driver) -> Option<Duration> {
-        if self.wheel.borrow().len() == 0 {
+        if self.is_empty() {
             return None;
         }
         self.fire_due(driver)

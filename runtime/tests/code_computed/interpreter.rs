@@ -58,6 +58,11 @@ impl Machine {
             Op::Load { order, to, at } => {
                 self.registers[usize::from(to)] = load(order, &self.bytes[at as usize..]);
             }
+            Op::LoadAtMost { order, to, at, most, or } => {
+                let value = load(order, &self.bytes[at as usize..]);
+                self.registers[usize::from(to)] = value;
+                next = if value > u64::from(most) { or as usize } else { pc + 2 };
+            }
             Op::LoadAt { order, to, index, start, room } => {
                 let at = inside(value(index), order.width().into(), room)?;
                 self.registers[usize::from(to)] = load(order, &self.bytes[start as usize + at..]);

@@ -92,7 +92,7 @@ impl Maker {
     fn op(&mut self, ops: u32, bulk: u16) -> Op {
         let (to, a, b) = (self.register(), self.register(), self.register());
         let (order, target) = (self.order(), self.0.u32(..ops));
-        match self.0.u8(..14) {
+        match self.0.u8(..15) {
             0 | 1 => Op::Set { to, value: self.value() },
             2 => Op::Move { to, from: a },
             3 => Op::Binary { operator: self.operator(), to, a, b },
@@ -116,6 +116,10 @@ impl Maker {
                     _ => Op::IfWithin { a, low, span, to: target },
                 }
             }
+            13 => {
+                let (at, most) = (self.0.u32(..=BYTES - order.width()), self.value() as u32);
+                Op::LoadAtMost { order, to, at, most, or: target }
+            }
             _ => match self.0.bool() {
                 true => Op::Jump { to: target },
                 false => Op::Leave(self.0.u32(..)),
@@ -127,7 +131,8 @@ impl Maker {
         let bulk: Vec<Bulk> = (0..4).map(|_| self.bulk()).collect();
         let count = self.0.u32(1..24);
         let mut ops: Vec<Op> = (0..count).map(|_| self.op(count + 1, 4)).collect();
-        ops.push(Op::Leave(self.0.u32(..)));
+        // Two, because there are ops that go on behind the next one.
+        ops.extend([Op::Leave(self.0.u32(..)), Op::Leave(self.0.u32(..))]);
         Code { ops, bulk }
     }
 

@@ -65,7 +65,12 @@ impl<S: 'static> Chain<S> {
     }
 
     /// Adds a step with a block inside. It is numbered before those of its block.
-    fn nested(&mut self, name: &'static str, body: impl FnOnce(&mut Self), kind: impl FnOnce(Block) -> Kind) {
+    pub(super) fn nested(
+        &mut self,
+        name: &'static str,
+        body: impl FnOnce(&mut Self),
+        kind: impl FnOnce(Block) -> Kind,
+    ) {
         let number = self.push(name, Kind::Finish).number;
         let block = self.block(body);
         *self.last_step() = Step { number, name, kind: kind(block) };

@@ -7,6 +7,7 @@ mod io;
 mod name;
 mod socket;
 mod splice;
+mod sync;
 
 pub use control::{AttemptStep, WhenStep};
 pub use file::{OpenStep, StatxStep};
@@ -14,3 +15,4 @@ pub use io::TransferStep;
 pub use name::{RenameStep, UnlinkStep};
 pub use socket::FillStep;
 pub use splice::SpliceStep;
+pub use sync::CommitStep;

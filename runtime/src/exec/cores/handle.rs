@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures::FutureExt;
 
 use crate::exec::packet::Packet;
-use crate::exec::remote::{Message, Remote};
+use crate::exec::remote::{Message, Post, Remote};
 use crate::exec::{Handle, JoinError, JoinHandle};
 
 /// One core of a [`Cores`](crate::Cores), for any thread. Cheap to clone.
@@ -78,6 +78,19 @@ impl CoreHandle {
         // A message that is refused is dropped, and with it the sender.
         let _ = self.remote().send(Message::Call(Box::new(call)));
         JoinHandle::of_packet(packet)
+    }
+}
+
+impl CoreHandle {
+    /// Sends a message to this core, from wherever this is called, without an allocation: it
+    /// [arrives](Post::arrive) there once. Messages of one thread arrive in order.
+    ///
+    /// Gives it back if the core has ended. If it ends before the message arrives, the message is dropped.
+    pub fn post(&self, message: Arc<dyn Post>) -> Result<(), Arc<dyn Post>> {
+        match self.remote().send(Message::Post(message)) {
+            Err(Message::Post(message)) => Err(message),
+            _ => Ok(()),
+        }
     }
 }
 

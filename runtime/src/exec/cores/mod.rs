@@ -109,7 +109,7 @@ impl Cores {
         let _shut = Shut(core.remote().clone());
         cpu.map_or(Ok(()), affinity::pin)?;
         let runtime = self.builder.build_with(core.remote().clone(), pool)?;
-        runtime.handle().core().join_group()?;
+        runtime.handle().core().join_group(core.clone())?;
         Ok(runtime.block_on(async { start(core).await }))
     }
 }

@@ -15,7 +15,7 @@ pub(in crate::frame) fn check(
     pooled: &Pooled,
 ) -> Result<Code, PlanError> {
     let check = Check { layout, constants, segments, pooled, ops: code.ops.len(), bulk: code.bulk.len() };
-    code.ops.iter_mut().try_for_each(|op| check.op(op))?;
+    code.ops.iter_mut().enumerate().try_for_each(|(pc, op)| check.op(pc, op))?;
     code.bulk.iter_mut().try_for_each(|bulk| check.bulk(bulk))?;
     // What jumps, submits or leaves never goes on with the op behind it.
     match code.ops.last() {
@@ -34,7 +34,7 @@ struct Check<'c> {
 }
 
 impl Check<'_> {
-    fn op(&self, op: &mut Op) -> Result<(), PlanError> {
+    fn op(&self, pc: usize, op: &mut Op) -> Result<(), PlanError> {
         match op {
             Op::Set { to, .. } => self.register(to),
             Op::Move { to, from } => self.registers([to, from]),
@@ -43,6 +43,13 @@ impl Check<'_> {
             Op::Load { order, to: register, at } | Op::Store { order, from: register, at } => {
                 self.bytes(*at, order.width())?;
                 self.register(register)
+            }
+            Op::LoadAtMost { order, to: register, at, or, .. } => {
+                self.bytes(*at, order.width())?;
+                self.register(register)?;
+                self.target(*or)?;
+                // What it goes on with.
+                if pc + 2 < self.ops { Ok(()) } else { Err(PlanError::Endless) }
             }
             Op::LoadAt { to: register, index, start, room, .. }
             | Op::StoreAt { from: register, index, start, room, .. } => {

@@ -1,5 +1,7 @@
 //! Runs portable code: the hot path of programs that compute.
 
+use std::ptr::NonNull;
+
 use super::bulk::{hash, place};
 use super::{Area, Bulk, Op, Outcome, Trap};
 use crate::frame::frames::Region;
@@ -13,41 +15,67 @@ impl Region {
     /// Runs the code of the program from `pc` on, for a frame of which nothing is in flight.
     ///
     /// # Safety
-    /// `pc` must be the place of an op, and `record` the record of the accessible frame `index`, of which nothing is in
-    /// flight and no view lent.
+    /// - `pc` must be the place of an op;
+    /// - `record` must be the record of an accessible frame and `buffer` the first of its bytes, nothing of the frame in
+    ///   flight, and no view of it lent.
     #[inline(always)]
-    pub(in crate::frame) unsafe fn execute(&self, record: Record, index: usize, mut pc: u32) -> Outcome {
-        let bytes = self.memory.buffer(index).as_ptr();
+    pub(in crate::frame) unsafe fn execute(&self, record: Record, buffer: NonNull<u8>, pc: u32) -> Outcome {
+        let bytes = buffer.as_ptr();
         let ops = self.code.ops.as_ptr();
+        // SAFETY: the place of an op.
+        let target = |to: u32| unsafe { ops.add(to as usize) };
+        // SAFETY: both are places of ops.
+        let place = |op: *const Op| unsafe { op.offset_from_unsigned(ops) as u32 };
+        // A pointer, because a number would have to be made one for each op.
+        let mut op = target(pc);
         let mut fuel = FUEL;
         // SAFETY: an op's registers were checked, and made words of this region's layout.
         let register = |word: u16| unsafe { record.word(usize::from(word)) };
         loop {
-            // SAFETY: `pc` is the place of an op: the caller's, a checked target, or the successor of an op that
-            // has one.
-            let op = unsafe { &*ops.add(pc as usize) };
-            match *op {
+            // SAFETY: an op: the caller's, a checked target, or the successor of an op that has one.
+            match unsafe { *op } {
                 Op::Set { to, value } => register(to).set(value),
                 Op::Move { to, from } => register(to).set(register(from).get()),
                 Op::Binary { operator, to, a, b } => {
                     match operator.apply(register(a).get(), register(b).get()) {
                         Some(value) => register(to).set(value),
-                        None => return self.trapped(pc, Trap::Division),
+                        None => return self.trapped(place(op), Trap::Division),
                     }
                 }
                 Op::BinaryBy { operator, to, a, value } => match operator.apply(register(a).get(), value) {
                     Some(value) => register(to).set(value),
-                    None => return self.trapped(pc, Trap::Division),
+                    None => return self.trapped(place(op), Trap::Division),
                 },
                 Op::Load { order, to, at } => {
                     // SAFETY: the bytes were checked to lie inside the frame's, which nobody else touches.
                     register(to).set(unsafe { order.load(bytes.add(at as usize)) });
                 }
+                Op::LoadAtMost { order, to, at, most, or } => {
+                    // SAFETY: as for a load.
+                    let value = unsafe { order.load_usual(bytes.add(at as usize)) };
+                    register(to).set(value);
+                    if value > most.into() {
+                        if is_spent(op, target(or), &mut fuel) {
+                            return Outcome::Spent(or);
+                        }
+                        op = target(or);
+                        continue;
+                    }
+                    // SAFETY: such an op was checked to have two behind it.
+                    op = unsafe { op.add(2) };
+                    // What is loaded and compared is most often a length, and then as much is received: without another
+                    // turn of this loop.
+                    // SAFETY: the second of the two.
+                    if let Op::Submit(segment) = unsafe { *op } {
+                        return Outcome::Submit(segment);
+                    }
+                    continue;
+                }
                 Op::LoadAt { order, to, index, start, room } => {
                     match within(register(index).get(), order.width(), room) {
                         // SAFETY: inside the room, which was checked to lie inside the frame's bytes.
                         Ok(at) => register(to).set(unsafe { order.load(bytes.add(start as usize + at)) }),
-                        Err(trap) => return self.trapped(pc, trap),
+                        Err(trap) => return self.trapped(place(op), trap),
                     }
                 }
                 Op::Store { order, from, at } => {
@@ -60,54 +88,55 @@ impl Region {
                         Ok(at) => unsafe {
                             order.store(bytes.add(start as usize + at), register(from).get());
                         },
-                        Err(trap) => return self.trapped(pc, trap),
+                        Err(trap) => return self.trapped(place(op), trap),
                     }
                 }
                 Op::Bulk(number) => {
                     let bulk = &self.code.bulk[usize::from(number)];
                     // SAFETY: the caller's promise about the frame; the bulk op was checked as all were.
                     if let Err(trap) = unsafe { self.bulk(bulk, record, bytes) } {
-                        return self.trapped(pc, trap);
+                        return self.trapped(place(op), trap);
                     }
                 }
                 Op::Unless { condition, to } => {
                     if register(condition).get() == 0 {
-                        match go(pc, to, &mut fuel) {
-                            Some(to) => pc = to,
-                            None => return Outcome::Spent(to),
+                        if is_spent(op, target(to), &mut fuel) {
+                            return Outcome::Spent(to);
                         }
+                        op = target(to);
                         continue;
                     }
                 }
                 Op::UnlessWithin { a, low, span, to } => {
                     if register(a).get().wrapping_sub(low.into()) > span.into() {
-                        match go(pc, to, &mut fuel) {
-                            Some(to) => pc = to,
-                            None => return Outcome::Spent(to),
+                        if is_spent(op, target(to), &mut fuel) {
+                            return Outcome::Spent(to);
                         }
+                        op = target(to);
                         continue;
                     }
                 }
                 Op::IfWithin { a, low, span, to } => {
                     if register(a).get().wrapping_sub(low.into()) <= span.into() {
-                        match go(pc, to, &mut fuel) {
-                            Some(to) => pc = to,
-                            None => return Outcome::Spent(to),
+                        if is_spent(op, target(to), &mut fuel) {
+                            return Outcome::Spent(to);
                         }
+                        op = target(to);
                         continue;
                     }
                 }
                 Op::Jump { to } => {
-                    match go(pc, to, &mut fuel) {
-                        Some(to) => pc = to,
-                        None => return Outcome::Spent(to),
+                    if is_spent(op, target(to), &mut fuel) {
+                        return Outcome::Spent(to);
                     }
+                    op = target(to);
                     continue;
                 }
                 Op::Submit(segment) => return Outcome::Submit(segment),
                 Op::Leave(number) => return Outcome::Left(number),
             }
-            pc += 1;
+            // SAFETY: whatever comes here has a successor: the check lets no other op be the last.
+            op = unsafe { op.add(1) };
         }
     }
 
@@ -203,16 +232,14 @@ impl Region {
     }
 }
 
-/// Follows a jump; `None` if it goes back and the fuel is spent.
+/// Whether a jump goes back, and there is no fuel left for that.
 #[inline(always)]
-fn go(pc: u32, to: u32, fuel: &mut u32) -> Option<u32> {
-    if to <= pc {
+fn is_spent(op: *const Op, to: *const Op, fuel: &mut u32) -> bool {
+    let back = to <= op;
+    if back {
         *fuel -= 1;
-        if *fuel == 0 {
-            return None;
-        }
     }
-    Some(to)
+    back && *fuel == 0
 }
 
 /// The place of a number of `width` bytes at `index`, if it lies within `room`.

@@ -41,6 +41,9 @@ pub enum Op {
     BinaryBy { operator: Operator, to: u16, a: u16, value: u64 },
     /// `to = bytes[at..]`
     Load { order: Order, to: u16, at: u32 },
+    /// `to = bytes[at..]`, and goes on at `or` if that is more than `most`; else behind the next op. So it can stand in
+    /// front of the op that it makes superfluous, which others may still come to.
+    LoadAtMost { order: Order, to: u16, at: u32, most: u32, or: u32 },
     /// `to = bytes[start + index..]`, inside of the `room` bytes from `start` on, or it traps.
     LoadAt { order: Order, to: u16, index: u16, start: u32, room: u32 },
     /// `bytes[at..] = from`, cut to its width
@@ -62,6 +65,9 @@ pub enum Op {
     /// Leaves for the runner, and tells it this number.
     Leave(u32),
 }
+
+// Ops are gone through one by one; four to a cache line.
+const _: () = assert!(size_of::<Op>() == 16);
 
 /// How code ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

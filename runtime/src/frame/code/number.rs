@@ -106,6 +106,30 @@ impl Order {
         }
     }
 
+    /// The same, sooner if it is the usual number of a protocol.
+    ///
+    /// # Safety
+    /// As for `load`.
+    #[inline(always)]
+    pub(super) unsafe fn load_usual(self, at: *const u8) -> u64 {
+        if self == Order::Be32 {
+            // SAFETY: the caller's promise.
+            return unsafe { Order::Be32.load(at) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.load_unusual(at) }
+    }
+
+    /// A function of its own, or the compiler would have one jump through a table for both.
+    ///
+    /// # Safety
+    /// As for `load`.
+    #[inline(never)]
+    unsafe fn load_unusual(self, at: *const u8) -> u64 {
+        // SAFETY: the caller's promise.
+        unsafe { self.load(at) }
+    }
+
     /// Writes the lower bytes of a number.
     ///
     /// # Safety

@@ -1,0 +1,92 @@
+//! The task that writes the batches of a log.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+
+use chainring_runtime::Descriptor;
+use chainring_runtime::buf::IoBuf;
+use chainring_runtime::op::fsync::fdatasync;
+use chainring_runtime::op::write::write_at;
+use chainring_runtime::op::write_sync::write_sync;
+
+use super::shared::Shared;
+
+/// Writes batches until one fails, or there will be none.
+pub(super) async fn write(shared: Rc<Shared>, file: Descriptor) {
+    // If the runtime ends meanwhile, whoever waits outside of it hears of that.
+    let ended = Ended(shared);
+    let shared = &ended.0;
+    let mut batch = Vec::new();
+    while poll_fn(|cx| shared.poll_filled(cx.waker())).await {
+        let start = shared.take_batch(&mut batch);
+        let (result, back) = write_out(&file, batch, start).await;
+        if let Err(errno) = result {
+            return shared.fail(errno);
+        }
+        batch = back;
+        batch.clear();
+        shared.reached();
+    }
+}
+
+struct Ended(Rc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.fail(libc::ECANCELED);
+    }
+}
+
+/// Writes all of a batch and has it reach the disk.
+async fn write_out(file: &Descriptor, mut batch: Vec<u8>, start: u64) -> (Result<(), i32>, Vec<u8>) {
+    let (len, mut done) = (batch.len(), 0);
+    loop {
+        let list = match write_sync(file, batch, done, start + done as u64) {
+            Ok(list) => list,
+            Err(back) => return one_by_one(file, back, done, start).await,
+        };
+        let (result, back) = list.await;
+        batch = back;
+        let left = len - done;
+        if result.is_whole(left) {
+            return (Ok(()), batch);
+        }
+        let errno = match result.written {
+            // Short: the rest, and the sync again, which was not run.
+            written if written > 0 && (written as usize) < left => {
+                done += written as usize;
+                continue;
+            }
+            written if written as usize == left => -result.synced,
+            // A file that takes nothing and does not say why.
+            0 => libc::EIO,
+            written => -written,
+        };
+        if errno == libc::ECANCELED {
+            // Nobody has cancelled it: a member could not even be prepared. Which, and why?
+            return one_by_one(file, batch, done, start).await;
+        }
+        return (Err(errno), batch);
+    }
+}
+
+/// The same, with a round trip between the two.
+async fn one_by_one(
+    file: &Descriptor,
+    mut batch: Vec<u8>,
+    mut done: usize,
+    start: u64,
+) -> (Result<(), i32>, Vec<u8>) {
+    let errno = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+    while done < batch.len() {
+        let (result, back) = write_at(file, batch.slice(done..), start + done as u64).await;
+        batch = back.into_inner();
+        match result {
+            Ok(0) => return (Err(libc::EIO), batch),
+            Ok(written) => done += written,
+            Err(error) => return (Err(errno(error)), batch),
+        }
+    }
+    (fdatasync(file).await.map_err(errno), batch)
+}

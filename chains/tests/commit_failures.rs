@@ -1,0 +1,148 @@
+//! Group commit on a bad day: writes and syncs that fail or come short, lists that cannot be prepared, a runtime that ends.
+
+mod common;
+#[path = "commit/shared.rs"]
+mod shared;
+
+use std::time::Duration;
+
+use chainring_chains::{ChainHandle, ErrorKind, Init, Log};
+use chainring_runtime::{Builder, Runtime};
+use common::one::Dir;
+use common::{soon, watchdog};
+use shared::{committer, record, until, whole};
+
+/// Runs eight frames against a log whose first batch meets a fault, and gives how they and a task have ended.
+fn failing(fault: &str, errno: i32) -> Vec<u8> {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let dir = Dir::new();
+    let log = Log::new("failing");
+    let (program, [count, len]) = committer(&log);
+    Runtime::new().expect("a ring").block_on(async {
+        let core = chainring_runtime::Handle::current();
+        let open = log.open(dir.file("log", b"before"), 6).expect("it opens");
+        let spawner = program.start(9).expect("it starts");
+        let spawn = || {
+            let init = |frame: &mut Init<'_, '_>| {
+                frame.set(count, 3).set(len, 8);
+            };
+            spawner.spawn((), init).expect("there is room")
+        };
+        assert_eq!(open.commit("whole!").await.expect("nothing fails yet"), 6);
+        core.injector().fail(fault, errno, 1);
+        let mut handles: Vec<_> = (0..8).map(|_| spawn()).collect();
+        let task = open.commit("of a task");
+        let error = soon("the task", task).await.expect_err("the log is poisoned");
+        assert_eq!(error.raw_os_error(), Some(errno));
+        // One that comes later.
+        handles.push(spawn());
+        for handle in handles {
+            let error = soon("a frame", handle).await.result.expect_err("the log is poisoned");
+            assert!(matches!(error.kind(), ErrorKind::Errno(e) if *e == errno), "{error}");
+            assert_eq!(error.name(), "commit");
+        }
+        assert_eq!(open.poisoned().and_then(|error| error.raw_os_error()), Some(errno));
+        assert_eq!(open.durable(), 12, "nothing but what was synced before");
+        let later = open.commit("later").await.expect_err("the log is poisoned");
+        assert_eq!(later.raw_os_error(), Some(errno));
+        assert_eq!(open.batches(), 2, "none was begun afterwards");
+    });
+    std::fs::read(dir.join("log")).expect("the log")
+}
+
+#[test]
+fn a_sync_that_fails_fails_everybody_who_waits_and_poisons_the_log() {
+    let bytes = failing("fsync", libc::EIO);
+    assert_eq!(bytes[..12], *b"beforewhole!");
+}
+
+#[test]
+fn a_write_that_fails_does_the_same() {
+    assert_eq!(failing("write", libc::ENOSPC), b"beforewhole!");
+}
+
+#[test]
+fn the_runtime_may_end_while_a_batch_is_in_flight() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let dir = Dir::new();
+    let log = Log::new("ended");
+    let (program, [count, len]) = committer(&log);
+    let runtime = Runtime::new().expect("a ring");
+    let (handles, spawner, open, mut commit) = runtime.block_on(async {
+        let core = chainring_runtime::Handle::current();
+        let open = log.open(dir.file("log", b""), 0).expect("it opens");
+        let spawner = program.start(4).expect("it starts");
+        core.injector().delay("fsync", 500, 1);
+        let spawn = |_| {
+            let init = |frame: &mut Init<'_, '_>| {
+                frame.set(count, 2).set(len, 4096);
+            };
+            spawner.spawn((), init).expect("there is room")
+        };
+        let handles: Vec<_> = (0..4).map(spawn).collect();
+        let mut commit = open.commit("of a task");
+        assert!(futures::poll!(&mut commit).is_pending());
+        until("the sync is held", || core.injector().held() == 1).await;
+        (handles, spawner, open, commit)
+    });
+    drop(runtime);
+    assert!(handles.iter().all(ChainHandle::is_finished));
+    assert_eq!(spawner.live(), 0);
+    assert_eq!(open.durable(), 0);
+    // Another runtime may ask what has become of it.
+    Runtime::new().expect("a ring").block_on(async {
+        let error = (&mut commit).await.expect_err("nobody knows");
+        assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+        for handle in handles {
+            let error = handle.await.result.expect_err("it was cancelled");
+            assert!(matches!(error.kind(), ErrorKind::Cancelled { .. }), "{error}");
+        }
+    });
+}
+
+#[test]
+fn short_writes_are_taken_up_where_they_stopped_and_synced_as_a_whole() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let dir = Dir::new();
+    let log = Log::new("short");
+    let runtime = Runtime::new().expect("a ring");
+    runtime.block_on(async {
+        let core = chainring_runtime::Handle::current();
+        let open = log.open(dir.file("log", b""), 0).expect("it opens");
+        core.injector().shorten("write", 7, 4);
+        let records: Vec<_> = (0..5).map(|i| record(i, 0, b"0123456789")).collect();
+        let all = futures::future::join_all(records.iter().map(|record| open.commit(record))).await;
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+        assert_eq!(open.batches(), 1);
+        assert!(core.injector().is_spent());
+    });
+    let bytes = std::fs::read(dir.join("log")).expect("the log");
+    assert_eq!(whole(&bytes).0.len(), 5);
+}
+
+/// Commits three times, with a fault before the second.
+fn three(runtime: &Runtime, fault: impl FnOnce(&chainring_runtime::injector::Injector)) {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let dir = Dir::new();
+    let log = Log::new("three");
+    runtime.block_on(async {
+        let core = chainring_runtime::Handle::current();
+        let open = log.open(dir.file("log", b""), 0).expect("it opens");
+        open.commit("one ").await.expect("nothing fails");
+        fault(core.injector());
+        assert_eq!(open.commit("two ").await.expect("nothing fails"), 4);
+        assert!(core.injector().is_spent());
+        assert_eq!(open.commit("three").await.expect("nothing fails"), 8);
+        assert_eq!(open.commit("").await.expect("nothing fails"), 13);
+    });
+    assert_eq!(std::fs::read(dir.join("log")).expect("the log"), b"one two three");
+}
+
+#[test]
+fn a_list_that_cannot_be_prepared_is_done_one_by_one() {
+    let runtime = Runtime::new().expect("a ring");
+    three(&runtime, |injector| injector.refuse("fsync", 1));
+    // A queue that takes no lists.
+    three(&Builder::new().submission_entries(2).build().expect("a ring"), |_| {});
+    three(&Builder::new().submission_entries(4).build().expect("a ring"), |injector| injector.fill_queue(3));
+}

@@ -1,0 +1,72 @@
+//! A client, and the back end that it is passed on to.
+
+use std::cell::Cell;
+use std::net::Shutdown;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use chainring::buf::BufferPool;
+use chainring::net::TcpStream;
+use chainring::time::{now, sleep_until, timeout};
+use futures::future::{Either, select, try_join};
+
+use crate::Limits;
+use crate::backends::{Backend, Backends};
+use crate::pump::pump;
+
+/// How long a client whose back end is gone may go on sending: closed at once, it could lose what it has not read yet.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Carries a connection from its beginning to its end.
+pub(crate) async fn pass_on(client: TcpStream, backends: &Backends, pool: &BufferPool, limits: &Limits) {
+    let Some((server, backend)) = connect(backends, limits.connect).await else {
+        backends.refused.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
+    let _connected = backend.connected();
+    // What comes in small pieces is passed on in small pieces.
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let last = Cell::new(now());
+    let both = try_join(
+        pump(&client, &server, pool, &last, &backend.up),
+        pump(&server, &client, pool, &last, &backend.down),
+    );
+    let failed =
+        matches!(select(pin!(both), pin!(silent(&last, limits.idle))).await, Either::Left((Err(_), _)));
+    if failed {
+        drop(server);
+        let _ = client.shutdown(Shutdown::Write).await;
+        let _ = timeout(LINGER, drain(&client, pool)).await;
+    }
+}
+
+/// A connection to the first back end that takes it.
+async fn connect(backends: &Backends, limit: Duration) -> Option<(TcpStream, &Backend)> {
+    for backend in backends.in_turn() {
+        match TcpStream::connect_timeout(backend.host.as_str(), limit).await {
+            Ok(stream) => return Some((stream, backend)),
+            Err(error) => {
+                backends.failed(backend);
+                eprintln!("{}: {error}", backend.host);
+            }
+        }
+    }
+    None
+}
+
+/// Ends when nothing has moved for so long.
+async fn silent(last: &Cell<Instant>, idle: Duration) {
+    loop {
+        let end = last.get() + idle;
+        if end <= now() {
+            return;
+        }
+        sleep_until(end).await;
+    }
+}
+
+/// Reads what nobody is there for any more.
+async fn drain(client: &TcpStream, pool: &BufferPool) {
+    while client.read_pooled(pool).await.is_ok_and(|bytes| !bytes.is_empty()) {}
+}

@@ -1,0 +1,110 @@
+//! A TCP proxy: passes connections on to several back ends in turn.
+//!
+//!     cargo run --release --example proxy -- --listen 127.0.0.1:7000 --to 127.0.0.1:8001 --to 127.0.0.1:8002
+//!     kill -USR1 PID
+//!
+//! A connection is a task with two directions. Each receives into a buffer of a pool and sends it on as it is; who is silent
+//! holds no memory. Splicing would copy less and hold a worker thread of the kernel for each direction that waits.
+
+mod backends;
+#[path = "../common/mod.rs"]
+mod common;
+mod connection;
+mod pump;
+
+use std::io::{self, Write as _};
+use std::num::NonZeroU16;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use chainring::buf::PoolOptions;
+use chainring::net::TcpListener;
+use chainring::signal::signal;
+use clap::Parser;
+use futures::StreamExt as _;
+
+use backends::Backends;
+
+/// Passes TCP connections on to back ends, in turn. One that cannot be reached is left out for a while.
+///
+/// SIGUSR1 prints what each of them has had to do.
+#[derive(Parser)]
+struct Options {
+    #[command(flatten)]
+    common: common::Args,
+    /// A back end; may be given several times
+    #[arg(long = "to", value_name = "HOST:PORT", required = true)]
+    to: Vec<String>,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+#[derive(Clone, clap::Args)]
+struct Limits {
+    /// Seconds that a back end has to accept a connection
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    connect: Duration,
+    /// Seconds after which a connection that carries nothing is closed
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    idle: Duration,
+    /// Seconds for which a back end that cannot be reached is left out
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    retry: Duration,
+    /// Buffers of 16 KiB at most, on each core, for all bytes under way
+    #[arg(long, value_name = "N", default_value = "1024")]
+    buffers: NonZeroU16,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or("more than nothing".to_owned())
+}
+
+/// Bytes of a buffer.
+const BUFFER: u32 = 16 << 10;
+
+fn main() -> ExitCode {
+    let args = Options::parse();
+    let backends = Arc::new(Backends::new(args.to, args.limits.retry));
+    let reports = AtomicBool::new(false);
+    common::serve(&args.common, async |listener| {
+        let served = serve(listener, backends.clone(), args.limits.clone());
+        if reports.swap(true, Ordering::Relaxed) {
+            return served.await;
+        }
+        futures::future::try_join(served, report(&backends)).await.map(drop)
+    })
+}
+
+async fn serve(listener: TcpListener, backends: Arc<Backends>, limits: Limits) -> io::Result<()> {
+    let pool = PoolOptions::new().buffer_size(BUFFER).limit(limits.buffers.get()).build()?;
+    let mut incoming = listener.incoming();
+    while let Some(stream) = incoming.next().await {
+        match stream {
+            Ok(client) => {
+                let (backends, pool, limits) = (backends.clone(), pool.clone(), limits.clone());
+                drop(chainring::spawn(async move {
+                    connection::pass_on(client, &backends, &pool, &limits).await
+                }));
+            }
+            // Without descriptors the listener pauses before it tries again.
+            Err(error) => eprintln!("accept: {error}"),
+        }
+    }
+    Ok(())
+}
+
+/// Prints the counters whenever it is asked for, from one core for all.
+async fn report(backends: &Backends) -> io::Result<()> {
+    let mut usr1 = signal(libc::SIGUSR1)?;
+    loop {
+        usr1.recv().await;
+        // Nobody may be reading.
+        let _ = io::stdout().write_all(backends.to_string().as_bytes());
+    }
+}
