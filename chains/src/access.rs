@@ -7,7 +7,7 @@ use std::fmt;
 
 use chainring_runtime::frame::{self, Frame, Registers, Views};
 
-use crate::handle::{Outbox, Reg, Span, SpanLen, StreamBuf};
+use crate::handle::{Outbox, Owned, Reg, Span, SpanLen, StreamBuf};
 
 /// How many registers one call can borrow: eight views, of which each takes two at the most.
 const REGISTERS: usize = 16;
@@ -41,6 +41,16 @@ pub fn stream(stream: StreamBuf) -> StreamMut {
 pub fn outbox(outbox: Outbox) -> OutboxMut {
     OutboxMut(outbox)
 }
+
+/// Takes what has come into an owned buffer out of the frame, as a `Vec<u8>`, without a copy; nothing if nothing has come.
+/// Pushed to an outbox it is sent as it is. The buffer is empty then.
+pub fn take(owned: Owned) -> TakeOwned {
+    TakeOwned(owned)
+}
+
+/// See [`take`].
+#[derive(Clone, Copy, Debug)]
+pub struct TakeOwned(Owned);
 
 /// See [`outbox`].
 #[derive(Clone, Copy, Debug)]
@@ -221,6 +231,20 @@ impl Item for Write {
             return parts.views.write_pooled(number, range.clone()).map_err(outside);
         }
         Ok(parts.views.write(range).expect("a span that fits its buffer lies inside the frame"))
+    }
+}
+
+impl sealed::Sealed for TakeOwned {}
+impl Item for TakeOwned {
+    type View<'f> = Vec<u8>;
+
+    fn touch(self) -> Touch {
+        Touch::Write(self.0.0.all())
+    }
+
+    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<Vec<u8>, OutOfBounds> {
+        let number = self.0.0.pooled.expect("an owned buffer has a number");
+        Ok(parts.views.take_owned(number))
     }
 }
 

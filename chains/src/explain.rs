@@ -267,7 +267,7 @@ impl fmt::Display for Explain<'_> {
         if !self.pooled.is_empty() {
             let each = |buf: &Buf| format!("{buf} of {}", amount(buf.len as usize, "byte"));
             let all: Vec<_> = self.pooled.iter().map(each).collect();
-            writeln!(f, "  and from a pool, while it uses them: {}", all.join(", "))?;
+            writeln!(f, "  and, only while it uses them, {}", all.join(", "))?;
         }
         writeln!(
             f,

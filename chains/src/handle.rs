@@ -84,6 +84,8 @@ pub struct Buf {
     pub(crate) constant: bool,
     /// Its number among the [`pooled`](crate::Chain::pooled) ones. `start` then only tells it from others.
     pub(crate) pooled: Option<u16>,
+    /// It comes from no pool: an [`Owned`].
+    pub(crate) owned: bool,
 }
 
 impl Buf {
@@ -170,6 +172,33 @@ loads! {
     le16, "2", Le16, "little";
     le32, "4", Le32, "little";
     le64, "8", Le64, "little";
+}
+
+/// A buffer that is made for what is about to come, for large values: each frame has it only while it uses it, and a call
+/// can [take](crate::take) it, to keep it or to send it on without a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owned(pub(crate) Buf);
+
+impl Owned {
+    /// How large it can become.
+    pub fn limit(self) -> u64 {
+        self.0.capacity()
+    }
+
+    /// Its first bytes, as many as `len` says: see [`Buf::to`].
+    pub fn to(self, len: impl Into<SpanLen>) -> Span {
+        self.0.to(len)
+    }
+
+    /// The bytes of a range: see [`Buf::range`].
+    pub fn range(self, range: impl RangeBounds<u32>) -> Span {
+        self.0.range(range)
+    }
+
+    /// `len` bytes from where a register says: see [`Buf::part`].
+    pub fn part(self, start: Reg, len: impl Into<SpanLen>) -> Span {
+        self.0.part(start, len)
+    }
 }
 
 /// A buffer that is filled at one end and consumed at the other: what a connection has sent and nobody has dealt with

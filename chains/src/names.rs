@@ -1,5 +1,5 @@
 //! How handles read in errors and in `explain()`: `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `p1` a
-//! pooled one, `k0` a constant.
+//! pooled one, `v2` an owned one, `k0` a constant.
 
 use std::fmt;
 
@@ -20,6 +20,7 @@ impl fmt::Display for Place {
 impl fmt::Display for Buf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.pooled {
+            Some(_) if self.owned => "v",
             Some(_) => "p",
             None if self.constant => "k",
             None => "b",

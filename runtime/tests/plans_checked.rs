@@ -36,7 +36,7 @@ fn made(members: &[Transfer], bulk: &[Bulk]) -> Result<Rc<Frames<Ends>>, FramesE
         segments: vec![Plan { members: members.to_vec(), ..Plan::default() }],
         code: if bulk.is_empty() { Code::default() } else { code },
         constants: vec![0; 64].into(),
-        pooled: PooledPlan { sizes: vec![8, 100], limit: 1 },
+        pooled: PooledPlan { sizes: vec![8, 100], owned: 0, limit: 1 },
         ..Plans::default()
     };
     Frames::new(layout, plans, 1, Ends)
@@ -90,7 +90,9 @@ fn segments_on_pooled_buffers_are_checked() {
         let (fill, more, send) =
             (member(RecvExact, 0, 0, 4), member(RecvExact, 0, 4, 4), member(SendAll, 0, 0, 8));
         assert_eq!(segment(&[fill, more]), Err(PlanError::DoesNotSever { member: 0 }));
-        assert_eq!(segment(&[more, send, fill]), Ok(()));
+        assert_eq!(segment(&[more, send]), Err(PlanError::DoesNotSever { member: 0 }));
+        assert_eq!(segment(&[send, fill]), Ok(()));
+        assert_eq!(segment(&[send, more]), Ok(()));
         // What is given back may be another frame's by then.
         assert_eq!(segment(&[giving_back(send, 1), fill]), Ok(()));
         assert_eq!(segment(&[giving_back(send, 1), send]), Err(PlanError::Spent { member: 1 }));
@@ -128,7 +130,7 @@ fn code_on_pooled_buffers_is_checked() {
 #[test]
 fn there_are_no_more_pooled_buffers_than_bits() {
     Runtime::new().expect("a ring").block_on(async {
-        let pooled = PooledPlan { sizes: vec![1; 65], limit: 0 };
+        let pooled = PooledPlan { sizes: vec![1; 65], ..PooledPlan::default() };
         let segments =
             vec![Plan { members: vec![Transfer::new(Verb::Nop, 0, 0, Len::Fixed(0))], ..Plan::default() }];
         let plans = Plans { segments, pooled, ..Plans::default() };

@@ -14,7 +14,7 @@ pub use steps::{
 use crate::compile;
 use crate::error::BuildError;
 use crate::future::CallAsync;
-use crate::handle::{Buf, BuilderId, File, Outbox, Pipe, Place, Reg, Socket, Span, StreamBuf};
+use crate::handle::{Buf, BuilderId, File, Outbox, Owned, Pipe, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
 use crate::sync::Things;
@@ -175,6 +175,18 @@ impl<S: 'static> Chain<S> {
         buf
     }
 
+    /// A buffer for large values: see [`Owned`]. When a step receives or reads into its front, as much memory is allocated
+    /// as the step asks for, `limit` bytes at the most; it is freed behind the last step or call that looks at it. Otherwise
+    /// it is as a [pooled](Chain::pooled) one, and there are 64 of both.
+    pub fn owned(&mut self, limit: u32) -> Owned {
+        let Buf { builder, index, start, len, constant, pooled, .. } = self.pooled(limit);
+        let buf = Buf { builder, index, start, len, constant, pooled, owned: true };
+        for all in [&mut self.bufs, &mut self.pooled] {
+            *all.last_mut().expect("it was just added") = buf;
+        }
+        Owned(buf)
+    }
+
     /// How many pooled buffers of one size there may be for all frames of the program on a core: 4096 unless told
     /// otherwise. At least 1.
     pub fn pool_limit(&mut self, buffers: u16) {
@@ -183,7 +195,7 @@ impl<S: 'static> Chain<S> {
 
     fn buf(&mut self, start: u32, len: u32, pooled: Option<u16>) -> Buf {
         let index = u16::try_from(self.bufs.len()).unwrap_or(u16::MAX);
-        let buf = Buf { builder: self.id, index, start, len, constant: false, pooled };
+        let buf = Buf { builder: self.id, index, start, len, constant: false, pooled, owned: false };
         self.bufs.push(buf);
         buf
     }
@@ -210,7 +222,7 @@ impl<S: 'static> Chain<S> {
         self.constants.extend_from_slice(bytes);
         let index = self.constant_bufs;
         self.constant_bufs = self.constant_bufs.saturating_add(1);
-        Buf { builder: self.id, index, start, len, constant: true, pooled: None }
+        Buf { builder: self.id, index, start, len, constant: true, pooled: None, owned: false }
     }
 
     /// A path for [`open`](Chain::open), known now: its bytes, and a NUL behind them.

@@ -122,8 +122,17 @@ impl Io {
 
     /// The pooled buffer that it fills from its front: which one is known only when something has come.
     pub(crate) fn selects(&self) -> Option<u16> {
-        let first = self.spans.first().filter(|_| self.verb.moves() == Moves::In)?;
-        first.buf.pooled.filter(|_| is_from_front(first))
+        self.fills().filter(|_| !self.spans[0].buf.owned)
+    }
+
+    /// The same, or the owned buffer that is made for what is to come.
+    pub(crate) fn fills(&self) -> Option<u16> {
+        self.changes().filter(|_| is_from_front(&self.spans[0]))
+    }
+
+    /// The pooled or owned buffer that something comes into, wherever in it.
+    pub(crate) fn changes(&self) -> Option<u16> {
+        self.spans.first().filter(|_| self.verb.moves() == Moves::In)?.buf.pooled
     }
 
     /// As the frames' region wants it.

@@ -35,7 +35,9 @@ pub(super) fn plan(pooled: &[Buf], limit: u16) -> Result<PooledPlan, Reason> {
     if bytes > LONGEST.into() {
         return Err(Reason::TooMuch("bytes of pooled buffers (1 GiB)"));
     }
-    Ok(PooledPlan { sizes: pooled.iter().map(|buf| buf.len).collect(), limit })
+    let owned = |(number, buf): (usize, &Buf)| u64::from(buf.owned) << number;
+    let owned = pooled.iter().enumerate().map(owned).sum();
+    Ok(PooledPlan { sizes: pooled.iter().map(|buf| buf.len).collect(), owned, limit })
 }
 
 /// For each line the pooled buffers that are live, and those that may be held, before it.
@@ -116,7 +118,7 @@ impl Liveness {
 
 fn fills(line: &Line) -> u64 {
     match &line.inst {
-        Inst::Io(io) => io.selects().map_or(0, |number| 1 << number),
+        Inst::Io(io) => io.fills().map_or(0, |number| 1 << number),
         _ => 0,
     }
 }

@@ -9,7 +9,7 @@
 //!     loop:
 //!         stop with the close that follows a read of the same file, if it may run in any case (`cleanup.rs`)
 //!         stop if the last member's result is not known beforehand (a recv, an open): what follows depends on it
-//!         stop if the last member takes a pooled buffer: where it lies is known only then
+//!         stop if the last member fills a pooled buffer: where that lies, and what is in it, is known only then
 //!         pc = where the flow goes on, jumps followed
 //!         stop if that is no operation: a computation, or where a deadline starts or ends
 //!         stop if the last member does not sever when it fails (a shutdown, an fsync): its successor would run all
@@ -76,7 +76,7 @@ pub(crate) enum Boundary {
     Count(&'static str),
     /// Nor is the descriptor that it brings.
     Descriptor(&'static str),
-    /// Nor is the buffer that the last member takes from a pool.
+    /// Nor what is in a buffer that comes from a pool, and where that lies.
     Pooled(&'static str),
     /// The last member cleans up behind the one before.
     Cleanup,
@@ -156,7 +156,7 @@ fn run(flow: &Flow, liveness: &Liveness, start: Pc, lowering: Lowering, limit: u
             let name = flow.lines[pc].name;
             break if last.verb.opens() { Boundary::Descriptor(name) } else { Boundary::Count(name) };
         }
-        if last.selects().is_some() {
+        if last.changes().is_some() {
             break Boundary::Pooled(flow.lines[pc].name);
         }
         if lowering == Lowering::Single {
@@ -236,7 +236,7 @@ impl fmt::Display for Boundary {
                 write!(f, "the descriptor that `{name}` brings is known only when it has come")
             }
             Boundary::Pooled(name) => {
-                write!(f, "the buffer that `{name}` takes is known only when something has come")
+                write!(f, "what `{name}` brings is in its buffer only when it has come")
             }
             Boundary::Cleanup => write!(f, "its last step runs whatever becomes of the one before"),
             Boundary::DoesNotSever => {

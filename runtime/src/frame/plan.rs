@@ -117,11 +117,14 @@ impl Transfer {
             || target.is_some_and(|target| is(target.directory))
     }
 
-    /// Whether it fills a pooled buffer from its front: the kernel takes one when bytes come, and nobody knows before
-    /// which.
+    /// Whether something comes into a pooled buffer: how much there is of it changes.
+    pub(super) fn fills(&self) -> bool {
+        self.extra.pooled.is_some() && self.verb.moves() == Moves::In
+    }
+
+    /// Whether it does so from the front: the kernel takes one when bytes come, and nobody knows before which.
     pub(super) fn selects(&self) -> bool {
-        let from_front = self.offset == 0 && self.extra.start.is_none();
-        self.extra.pooled.is_some() && from_front && self.verb.moves() == Moves::In
+        self.fills() && self.offset == 0 && self.extra.start.is_none()
     }
 }
 
@@ -169,6 +172,9 @@ pub struct Plans {
 pub struct PooledPlan {
     /// The bytes of each, 64 of them at the most.
     pub sizes: Vec<u32>,
+    /// Those that come from no pool: a bit each. Such a buffer is made as large as what is about to come, up to its size,
+    /// and can be taken out of the frame.
+    pub owned: u64,
     /// How many buffers there may be of one size on a core; 0 is for as many as [`PoolOptions`](crate::buf::PoolOptions)
     /// has by default.
     pub limit: u16,

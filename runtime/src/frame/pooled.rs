@@ -18,6 +18,9 @@
 //! it at once. So a buffer that is given back lets one frame go on, the one that has waited longest. Should that frame
 //! end instead, or find the buffer gone, the next one is told.
 //!
+//! An *owned* buffer comes from no pool: it is made for what is about to come when that is asked for, and freed when it is
+//! given back. It can be taken out of the frame, as it is.
+//!
 //! Of a held buffer a frame sees only what it has put in itself. The rest is another connection's business.
 
 use std::cell::{Cell, RefCell};
@@ -54,8 +57,8 @@ const TOLD: u64 = u64::MAX;
 
 /// The pooled buffers of all frames of a region.
 pub(super) struct Pooled {
-    /// The size of each of a frame's buffers, and the pool that it comes from.
-    kinds: Box<[(u32, usize)]>,
+    /// The size of each of a frame's buffers, and the pool that it comes from, if it does.
+    kinds: Box<[(u32, Option<usize>)]>,
     pools: Box<[Pool]>,
     /// What the frames hold: as many places a frame as there are kinds.
     places: RefCell<Vec<Box<[Place]>>>,
@@ -76,14 +79,33 @@ struct Waiting {
 
 #[derive(Default)]
 struct Place {
-    held: RefCell<Option<PoolBuf>>,
+    held: RefCell<Option<Held>>,
     ticket: Cell<u64>,
+}
+
+/// What a frame holds, and how many of its bytes have come.
+enum Held {
+    Lent(PoolBuf),
+    Made { bytes: Vec<u8>, filled: u32 },
+}
+
+impl Held {
+    /// Where it starts, and how much has come.
+    fn filled(&mut self) -> (NonNull<u8>, u32) {
+        match self {
+            Held::Lent(buffer) => (buffer.start(), buffer.len() as u32),
+            // Not through a reference to the bytes, which are about to be written by others.
+            Held::Made { bytes, filled } => (start(bytes), *filled),
+        }
+    }
 }
 
 impl Pooled {
     pub(super) fn new(plan: &PooledPlan) -> io::Result<Pooled> {
-        let mut sizes: Vec<u32> = plan.sizes.iter().map(|size| pool_size(*size)).collect();
-        let kinds: Vec<u32> = sizes.clone();
+        let is_owned = |number: usize| plan.owned & 1 << number != 0;
+        let numbered = || plan.sizes.iter().enumerate();
+        let mut sizes: Vec<u32> =
+            numbered().filter(|(number, _)| !is_owned(*number)).map(|(_, size)| pool_size(*size)).collect();
         sizes.sort_unstable();
         sizes.dedup();
         let pool = |size: &u32| {
@@ -93,10 +115,11 @@ impl Pooled {
             Ok(Pool { shared, waiting: RefCell::default(), tickets: Cell::new(NOT) })
         };
         let pools = sizes.iter().map(pool).collect::<io::Result<_>>()?;
-        let kind = |(size, rounded): (&u32, u32)| {
-            (*size, sizes.binary_search(&rounded).expect("every size has its pool"))
+        let kind = |(number, size): (usize, &u32)| {
+            let pool = sizes.binary_search(&pool_size(*size)).ok();
+            (*size, pool.filter(|_| !is_owned(number)))
         };
-        let kinds = plan.sizes.iter().zip(kinds).map(kind).collect();
+        let kinds = numbered().map(kind).collect();
         Ok(Pooled { kinds, pools, places: RefCell::default() })
     }
 
@@ -112,11 +135,16 @@ impl Pooled {
 
     /// What the kernel calls the pool of one.
     pub(super) fn group(&self, number: u16) -> u16 {
-        self.pool(number).shared.group()
+        self.pool(number).expect("an owned buffer is not selected").shared.group()
     }
 
-    fn pool(&self, number: u16) -> &Pool {
-        &self.pools[self.kinds[usize::from(number)].1]
+    /// Whether one comes from no pool.
+    pub(super) fn is_owned(&self, number: u16) -> bool {
+        self.kinds.get(usize::from(number)).is_some_and(|(_, pool)| pool.is_none())
+    }
+
+    fn pool(&self, number: u16) -> Option<&Pool> {
+        Some(&self.pools[self.kinds[usize::from(number)].1?])
     }
 
     /// Makes sure that the frames below `frames` have their places.
@@ -135,16 +163,56 @@ impl Pooled {
     /// Where the buffer that a frame holds starts, and how many bytes it has put in: none if it holds none. They stay the
     /// frame's until it gives the buffer back or another takes its place.
     pub(super) fn held(&self, frame: usize, number: u16) -> (NonNull<u8>, u32) {
-        self.at(frame, number, |place| match &*place.held.borrow() {
-            Some(buffer) => (buffer.start(), buffer.len() as u32),
+        self.at(frame, number, |place| match &mut *place.held.borrow_mut() {
+            Some(held) => held.filled(),
             None => (NonNull::dangling(), 0),
         })
+    }
+
+    /// Makes an owned buffer for `len` bytes that are about to come into its front, in place of what was held; gives its
+    /// address. Memory that was never touched costs nothing yet.
+    pub(super) fn make(&self, frame: usize, number: u16, len: u32) -> u64 {
+        self.at(frame, number, |place| {
+            let mut held = place.held.borrow_mut();
+            let mut bytes = match held.take() {
+                Some(Held::Made { bytes, .. }) if bytes.len() == len as usize => bytes,
+                before => {
+                    drop(before);
+                    vec![0; len as usize]
+                }
+            };
+            let address = start(&mut bytes).as_ptr() as u64;
+            *held = Some(Held::Made { bytes, filled: 0 });
+            address
+        })
+    }
+
+    /// Makes sure that more can come into an owned buffer, up to `end`.
+    fn reserve(&self, frame: usize, number: u16, end: u64) {
+        self.at(frame, number, |place| {
+            if let Some(Held::Made { bytes, .. }) = &mut *place.held.borrow_mut()
+                && bytes.len() < end as usize
+            {
+                bytes.resize(end as usize, 0);
+            }
+        });
+    }
+
+    /// Takes what has come into an owned buffer out of the frame.
+    pub(super) fn take(&self, frame: usize, number: u16) -> Vec<u8> {
+        match self.at(frame, number, |place| place.held.take()) {
+            Some(Held::Made { mut bytes, filled }) => {
+                bytes.truncate(filled as usize);
+                bytes
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// A fill from the front has ended: the frame holds what it brought, and lets go of what it held. False if that cannot
     /// be, whatever the kernel says.
     fn fill(&self, frame: usize, number: u16, id: Option<u16>, count: u32) -> bool {
-        let pool = &self.pool(number).shared;
+        let Some(Pool { shared: pool, .. }) = self.pool(number) else { return false };
         let taken = id.map(|id| pool.take(id, count, false));
         let (fits, buffer) = match taken {
             Some(Ok(buffer)) => (true, Some(buffer).filter(|_| count > 0)),
@@ -153,7 +221,7 @@ impl Pooled {
         };
         let before = match buffer {
             None if count == 0 => None,
-            buffer => self.at(frame, number, |place| place.held.replace(buffer)),
+            buffer => self.at(frame, number, |place| place.held.replace(buffer.map(Held::Lent))),
         };
         drop(before);
         fits
@@ -162,8 +230,12 @@ impl Pooled {
     /// More has come into the buffer that the frame holds, up to `end`. False if it does not reach that far.
     fn extend(&self, frame: usize, number: u16, end: u64) -> bool {
         self.at(frame, number, |place| match &mut *place.held.borrow_mut() {
-            Some(buffer) if end <= buffer.capacity() as u64 => {
+            Some(Held::Lent(buffer)) if end <= buffer.capacity() as u64 => {
                 buffer.set_len(buffer.len().max(end as usize));
+                true
+            }
+            Some(Held::Made { bytes, filled }) if end <= bytes.len() as u64 => {
+                *filled = (*filled).max(end as u32);
                 true
             }
             _ => false,
@@ -173,7 +245,13 @@ impl Pooled {
     /// Never frees the pools: the kernel may still write.
     pub(super) fn leak(&self) {
         self.pools.iter().for_each(|pool| std::mem::forget(pool.shared.clone()));
+        std::mem::forget(self.places.take());
     }
+}
+
+/// Where the bytes of a vector start. It stays so while that is moved, as long as it does not grow.
+fn start(bytes: &mut Vec<u8>) -> NonNull<u8> {
+    NonNull::new(bytes.as_mut_ptr()).expect("a vector's pointer is not null")
 }
 
 /// The size of the pool that a buffer is taken from.
@@ -198,7 +276,12 @@ impl Region {
         span: u64,
         len: u64,
     ) -> Option<u64> {
-        let (Address::Pooled(number) | Address::Select(number)) = wide.address else { return None };
+        let (Address::Pooled(number) | Address::Select(number) | Address::Make(number)) = wide.address else {
+            return None;
+        };
+        if member.verb.moves() == Moves::In && self.pooled.is_owned(number) {
+            self.pooled.reserve(index, number, span + len);
+        }
         let (start, filled) = self.pooled.held(index, number);
         // What comes in may go beyond what is there, without a gap; that it fits was compared with the room.
         let end = if member.verb.moves() == Moves::In { span } else { span + len };
@@ -225,7 +308,7 @@ impl Region {
                 self.tell_next(number);
                 fits
             }
-            Address::Select(number) | Address::Pooled(number)
+            Address::Select(number) | Address::Pooled(number) | Address::Make(number)
                 if member.verb.moves() == Moves::In && count > 0 =>
             {
                 // SAFETY: a template's words were checked against the layout of this region.
@@ -265,7 +348,7 @@ impl Region {
 
     /// Has the frame go on that has waited longest for a buffer, if there is one.
     fn tell_next(&self, number: u16) {
-        let pool = self.pooled.pool(number);
+        let Some(pool) = self.pooled.pool(number) else { return };
         if pool.waiting.borrow().is_empty() || !pool.shared.has_ready() {
             return;
         }
@@ -301,12 +384,12 @@ impl Frame<'_> {
     /// cancelled, [`Resume::unparked`](super::Resume::unparked).
     ///
     /// # Errors
-    /// The frame, if no buffer is out that could come back: there is no memory for any.
+    /// The frame, if no buffer is out that could come back: there is no memory for any, or it comes from no pool.
     ///
     /// # Panics
     /// If the program has no such pooled buffer.
     pub fn wait_for_pooled(self, number: u16) -> Result<(), Self> {
-        let pool = self.region.pooled.pool(number);
+        let Some(pool) = self.region.pooled.pool(number) else { return Err(self) };
         // One has come back in the meantime, or the pool has grown.
         if self.is_cancelled() || pool.shared.has_ready() {
             self.park();

@@ -93,6 +93,8 @@ pub(super) enum Address {
     Pooled(u16),
     /// None: the kernel puts what comes into a buffer that it takes from the pool of this one.
     Select(u16),
+    /// The address of the span, in a buffer that is made for what is to come.
+    Make(u16),
 }
 
 /// What word 1 is.
@@ -191,7 +193,7 @@ impl Template {
             {
                 return Err(PlanError::Unfit(transfer.verb));
             }
-            if i < last && !is_hard && (!transfer.verb.severs() || transfer.selects()) {
+            if i < last && !is_hard && (!transfer.verb.severs() || transfer.fills()) {
                 return Err(PlanError::DoesNotSever { member: i });
             }
             if plan.members[..i].iter().any(|before| spends(before, transfer)) {
@@ -220,7 +222,7 @@ impl Template {
         let leaves_something = |verb: Verb| verb.opens() || verb.closes() || verb == Verb::SendOutbox;
         let passes = plan.members.iter().any(|member| leaves_something(member.verb));
         let completions = (count - reports) as u16;
-        let pools = |member: &Transfer| member.selects() || gives_back(member);
+        let pools = |member: &Transfer| member.fills() || gives_back(member);
         let passes = passes || plan.members.iter().any(pools);
         let simple = !passes && matches!(verb.success(), Success::Whole | Success::Some);
         Ok(Template {
@@ -382,7 +384,7 @@ impl Bounds<'_> {
             Moves::In | Moves::Out | Moves::Past => template.len,
         };
         let mut sqe = Sqe { flags, fd, len, ..template };
-        if transfer.selects() {
+        if transfer.selects() && !extra.pooled.is_some_and(|number| self.pooled.is_owned(number)) {
             sqe.flags |= BUFFER_SELECT;
             sqe.ioprio |= if matches!(verb, Verb::Recv | Verb::RecvExact) { POLL_FIRST } else { 0 };
         }
@@ -475,9 +477,12 @@ impl Bounds<'_> {
             wide.address = Address::Outbox(outbox);
         }
         if let Some(number) = extra.pooled {
-            let selects = transfer.selects();
-            wide.address = if selects { Address::Select(number) } else { Address::Pooled(number) };
-            if selects {
+            wide.address = match transfer.selects() {
+                false => Address::Pooled(number),
+                true if self.pooled.is_owned(number) => Address::Make(number),
+                true => Address::Select(number),
+            };
+            if wide.address == Address::Select(number) {
                 wide.index |= u64::from(self.pooled.group(number));
             }
         }

@@ -104,6 +104,20 @@ impl<'f> Views<'f> {
         Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), len) })
     }
 
+    /// Takes what has come into an owned buffer out of the frame.
+    ///
+    /// # Panics
+    /// If the program has no such buffer, it is not an owned one, or a part of it was lent.
+    pub fn take_owned(&mut self, number: u16) -> Vec<u8> {
+        let (pooled, index) = self.pooled.expect("views of a frame have its pooled buffers");
+        assert!(pooled.is_owned(number), "the program has no owned buffer {number}");
+        let (_, filled) = pooled.held(index, number);
+        // Nothing of it is lent, and nothing is there to be lent later.
+        let base = (u64::from(number) + 1) << 32;
+        self.note(base..base + u64::from(filled), true);
+        pooled.take(index, number)
+    }
+
     fn lend_pooled(
         &mut self,
         number: u16,

@@ -113,7 +113,8 @@ impl Region {
             }
             Address::Frame | Address::Outbox(_) => buffer + span,
             Address::Select(_) if before == 0 => 0,
-            Address::Select(_) | Address::Pooled(_) => {
+            Address::Make(number) if before == 0 => self.pooled.make(index, number, flags_len as u32),
+            Address::Select(_) | Address::Pooled(_) | Address::Make(_) => {
                 (head, group) = Region::unselected(member, wide);
                 self.pooled_address(index, wide, member, span, flags_len & 0xffff_ffff)?
             }
@@ -200,7 +201,7 @@ impl Region {
             if member.verb.takes_path() && !(second && self.is_path(wide, index, member)) {
                 return NotSubmitted::TooLong { member: number, len: 0, max: 0 };
             }
-            if let Address::Pooled(pooled) | Address::Select(pooled) = wide.address {
+            if let Address::Pooled(pooled) | Address::Select(pooled) | Address::Make(pooled) = wide.address {
                 // What was done before is there, so only what is left can be missing.
                 let (_, filled) = self.pooled.held(index, pooled);
                 let end = member.offset.saturating_add(end);
