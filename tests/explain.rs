@@ -61,15 +61,34 @@ fn log() -> Program<()> {
     c.build().unwrap()
 }
 
+fn replicated() -> Program<()> {
+    let mut c = Chain::new("replicated");
+    let (client, replicas) = (c.accepted(), [c.socket(), c.socket(), c.socket()]);
+    let (record, done) = (c.buffer(64), c.constant(b"done"));
+    c.repeat(|c| {
+        c.recv_exact(client, record.all()).or_finish();
+        c.quorum(2, |b| {
+            for replica in replicas {
+                b.branch(|c| {
+                    let answer = c.buffer(4);
+                    c.send_all(replica, record.all());
+                    c.recv_exact(replica, answer.all());
+                });
+            }
+        });
+        c.send_all(client, done.all());
+    });
+    c.build().unwrap()
+}
+
 #[test]
 fn the_documentation_shows_what_explain_prints() {
     let readme = include_str!("../README.md");
     let page = include_str!("../docs/explain.md");
-    let (echo, framed, shout, log) = (echo(), framed(), shout(), log());
+    let (echo, framed, shout, log, replicated) = (echo(), framed(), shout(), log(), replicated());
     assert!(readme.contains(framed.explain().to_string().trim_end()), "{}", framed.explain());
-    for text in
-        [echo.explain(), framed.explain(), shout.explain(), log.explain()].map(|explain| explain.to_string())
-    {
+    let explained = [echo.explain(), framed.explain(), shout.explain(), log.explain(), replicated.explain()];
+    for text in explained.map(|explain| explain.to_string()) {
         assert!(page.contains(text.trim_end()), "docs/explain.md lacks:\n{text}");
     }
 }

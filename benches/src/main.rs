@@ -8,6 +8,7 @@
 //! - [`load`]: the load generator, likewise a process of its own, so that it can be pinned and accounted for;
 //! - [`compare`], [`instructions`] and [`idle`]: the referees. They own nothing but child processes and the figures read
 //!   from them: the first measures time, the second counts user-space instructions under callgrind, the third memory;
+//! - [`web`]: servers of files, ours and others', under a load of others;
 //! - [`report`]: what was found out, as plain data, and the forms in which it is told;
 //! - [`process`]: child processes and what is read from outside them; [`sys`]: the system calls that std
 //!   lacks.
@@ -25,6 +26,7 @@ mod serve;
 mod stats;
 mod sys;
 mod table;
+mod web;
 mod workload;
 
 use std::process::ExitCode;
@@ -56,6 +58,9 @@ enum Command {
     Serve(serve::Options),
     Load(load::Options),
     Work(job::Options),
+    Web(web::Options),
+    #[command(hide = true)]
+    WebServe(web::ServeOptions),
     /// Names the competitors and the workloads
     List,
 }
@@ -70,6 +75,8 @@ fn main() -> ExitCode {
         Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Load(options)) => load::run(&options),
         Some(Command::Work(options)) => job::run(&options),
+        Some(Command::Web(options)) => web::run(&options),
+        Some(Command::WebServe(options)) => web::serve(&options),
         Some(Command::List) => {
             list();
             Ok(())

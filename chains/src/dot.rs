@@ -70,8 +70,11 @@ fn ends(flow: &Flow, segments: &Segments, from: Pc) -> BTreeSet<End> {
                 ends.insert(End::Finish);
                 continue;
             }
-            Inst::Jump(to) => work.push(*to),
+            Inst::Jump(to) | Inst::Join(to) => work.push(*to),
             Inst::Unless(_, to) => work.extend([*to, pc + 1]),
+            // Behind the last head is what follows when branches have joined.
+            Inst::Branch(to) if matches!(flow.lines[*to].inst, Inst::Branch(_)) => work.extend([*to, pc + 1]),
+            Inst::Fork(_) | Inst::Branch(_) | Inst::InOrder | Inst::Pass => work.push(pc + 1),
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
             Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
             Inst::Sync(_) | Inst::MakePipe(_) => work.push(pc + 1),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chainring_runtime::frame::FramesError;
 
-use crate::handle::Buf;
+use crate::handle::{Buf, Place};
 
 /// Why a frame ended early: the step at which it did, and what happened there.
 #[derive(Debug)]
@@ -135,8 +135,16 @@ impl BuildError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
     Foreign,
-    SpanTooLong { from: u32, len: u32, capacity: u32 },
-    LoadOutside { offset: u32, width: u32, capacity: u32 },
+    SpanTooLong {
+        from: u32,
+        len: u32,
+        capacity: u32,
+    },
+    LoadOutside {
+        offset: u32,
+        width: u32,
+        capacity: u32,
+    },
     EmptySpan,
     Path,
     RegUnwritten(u16),
@@ -149,10 +157,42 @@ pub(crate) enum Reason {
     NoLoop,
     GroupInside,
     PeerInside,
-    RecordTooLong { len: u64, longest: u32 },
+    RecordTooLong {
+        len: u64,
+        longest: u32,
+    },
     Overlap,
+    /// A kind of step that no branch can have.
+    InBranch(&'static str),
+    Shared(Shared, (u32, &'static str)),
+    /// How many are to succeed of how many.
+    Quorum(usize, usize),
     TooMuch(&'static str),
     Empty,
+}
+
+/// What two branches touch that run side by side, and one of them changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shared {
+    Register(u16),
+    Buffer(u16),
+    Outbox(u16),
+    /// A socket or file that one of them opens, closes or shuts down.
+    Descriptor(Place),
+    /// A socket on which both send, or both receive.
+    Direction(Place),
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Shared::Register(reg) => write!(f, "register r{reg}"),
+            Shared::Buffer(buf) => write!(f, "buffer b{buf}"),
+            Shared::Outbox(outbox) => write!(f, "outbox o{outbox}"),
+            Shared::Descriptor(place) => write!(f, "the descriptor of {place}"),
+            Shared::Direction(place) => write!(f, "one direction of {place}"),
+        }
+    }
 }
 
 impl fmt::Display for BuildError {
@@ -202,6 +242,11 @@ impl fmt::Display for BuildError {
                 write!(f, "a record of {len} bytes, and the log takes {longest} at most")
             }
             Reason::Overlap => write!(f, "it borrows the same bytes or register twice, once to write"),
+            Reason::InBranch(why) => write!(f, "it cannot stand in a branch: {why}"),
+            Reason::Shared(what, (number, name)) => {
+                write!(f, "{what} is shared with step {number} ({name}), which runs beside it")
+            }
+            Reason::Quorum(need, of) => write!(f, "{need} of {of} branches can never succeed"),
             Reason::TooMuch(what) => write!(f, "too many {what}"),
             Reason::Empty => write!(f, "there is no step"),
         }

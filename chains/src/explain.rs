@@ -4,7 +4,8 @@ use std::fmt;
 
 use chainring_runtime::frame::{Layout, Moves, Success};
 
-use crate::compile::flow::{Flow, Inst, Io, Pc, io};
+use crate::compile::branches::BranchId;
+use crate::compile::flow::{Flow, Inst, Io, Line, Pc, io};
 use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
 use crate::expr::{Expr, Node, name};
@@ -46,6 +47,10 @@ impl<'p> Explain<'p> {
             1 => "single",
             _ if segment.hard => "hardlinked",
             _ => "linked",
+        };
+        let lowering = match self.flow.lines[segment.members[0]].branch {
+            Some(branch) => format!("parallel ({}), {lowering}", self.beside(branch)),
+            None => lowering.to_owned(),
         };
         // From the first on that says when it is done with a pooled buffer, everybody reports.
         let gives_back = segment.gives_back.iter().position(|which| *which != 0).unwrap_or(count - 1);
@@ -153,6 +158,19 @@ impl<'p> Explain<'p> {
                     let moved = if line.hoisted { " (moved up)" } else { "" };
                     parts.push(format!("{} #{number}{moved}", computed(compute)));
                 }
+                Inst::Fork(fork) => {
+                    let (text, next) = self.fork(*fork, seen);
+                    parts.extend(self.given_back(self.segments.gives_back[pc]));
+                    parts.push(format!("{} #{number} {text}", line.name));
+                    pc = next;
+                    continue;
+                }
+                Inst::Join(_) | Inst::Pass => {
+                    parts.push(format!("end of {}", self.side_by_side(line)));
+                    break false;
+                }
+                Inst::InOrder => parts.push("in order".to_owned()),
+                Inst::Branch(_) => {}
                 Inst::Sleep(time) => {
                     parts.extend(self.given_back(self.segments.gives_back[pc]));
                     parts.push(format!("sleep {} #{number}", duration(time)));
@@ -187,6 +205,41 @@ impl<'p> Explain<'p> {
         let names: Vec<_> =
             numbers.filter_map(|number| self.pooled.get(number as usize)).map(Buf::to_string).collect();
         (!names.is_empty()).then(|| format!("gives back {}", names.join(" ")))
+    }
+
+    /// What starts side by side, and where the flow goes on.
+    fn fork(&self, number: u16, seen: &mut Vec<Pc>) -> (String, Pc) {
+        let fork = &self.flow.forks[usize::from(number)];
+        let count = fork.branches.len();
+        let mut starts = fork.branches.iter().map(|lines| self.code_until(lines.start, fork.next, seen).0);
+        let text = if fork.is_pipelined() {
+            format!("{{ {count} turns at once: {} }}", starts.next().unwrap_or_default())
+        } else {
+            let starts: Vec<String> = starts.collect();
+            format!("{{ {} }} until {} of {count} have ended", starts.join(" | "), fork.need)
+        };
+        (text, fork.next)
+    }
+
+    /// What a segment runs beside.
+    fn beside(&self, BranchId { fork, branch }: BranchId) -> String {
+        let fork = &self.flow.forks[usize::from(fork)];
+        let count = fork.branches.len();
+        let head = &self.flow.lines[fork.branches[0].start];
+        let what = if fork.is_pipelined() { "turn" } else { "branch" };
+        format!("{what} {} of {count} of {} #{}", branch + 1, head.name, head.step)
+    }
+
+    fn side_by_side(&self, line: &Line) -> String {
+        line.branch.map(|branch| self.beside(branch)).unwrap_or_default()
+    }
+
+    /// Whether it is a segment of a turn that is like the first one.
+    fn is_copy(&self, segment: &Segment) -> bool {
+        let branch = self.flow.lines[segment.members[0]].branch;
+        branch.is_some_and(|BranchId { fork, branch }| {
+            branch > 0 && self.flow.forks[usize::from(fork)].is_pipelined()
+        })
     }
 
     /// Where the two blocks of the `when` at `pc` meet, whose condition leads to `otherwise` if it does not hold.
@@ -275,6 +328,7 @@ impl fmt::Display for Explain<'_> {
         )?;
         writeln!(f, "  starts with {}", self.code(0))?;
         let mut segments = self.segments.all.iter().enumerate();
+        let mut segments = segments.by_ref().filter(|(_, segment)| !self.is_copy(segment));
         segments.try_for_each(|(number, segment)| self.segment(f, number, segment))
     }
 }

@@ -68,13 +68,25 @@
 //! # Ok::<(), chainring_chains::BuildError>(())
 //! ```
 //!
+//! # Several ways at once
+//!
+//! The steps of a chain come one after the other. Where they need not, a chain says so: [`Chain::all`] runs branches side
+//! by side, [`Chain::quorum`] goes on when some of them have succeeded, and [`Chain::pipelined`] has several turns of a
+//! loop in flight. A branch is a *strand* of its frame: it submits and completes by itself, shares the frame's registers
+//! and bytes with its siblings, and never touches what one of them changes, which `build()` makes sure of. The frame goes
+//! on when all its strands have ended, those that were cancelled too: then nothing of it is in flight.
+//!
+//! Operations in a row are linked, and never made parallel by the compiler, although two reads of a file into different
+//! buffers look as if nobody could tell: what is opened may turn out to be a pipe or a terminal, which has no positions but
+//! an order, and the error handler of a read may look at the buffer of a later one.
+//!
 //! # Where a line lives
 //!
 //! | folder or file | what it is |
 //! |---|---|
 //! | `handle`, `expr`, `access` | what a chain is written with: registers, buffers, numbers, views |
 //! | `build` | the builder, which records a tree of steps: `steps/` has a file for each thing that they are about |
-//! | `compile` | tree, flow, effects, checks, hoisting, segments, code |
+//! | `compile` | tree, flow, branches, effects, checks, hoisting, segments, code |
 //! | `program`, `explain`, `dot` | the result, how it reads, and its graph |
 //! | `future` | what a `call_async` waits for |
 //! | `run` | frames at work: the runner, deadlines, exits, `spawn`, `serve` and its end |
@@ -124,8 +136,8 @@ pub use access::{
     stream, take, value, write,
 };
 pub use build::{
-    AttemptStep, Chain, CommitStep, FillStep, Lowering, OpenStep, RenameStep, SpliceStep, StatxStep,
-    TransferStep, UnlinkStep, WhenStep,
+    AttemptStep, Branches, Chain, CommitStep, FillStep, Lowering, OpenStep, RenameStep, SpliceStep,
+    StatxStep, TransferStep, UnlinkStep, WhenStep,
 };
 pub use chainring_runtime::frame::{Blob, Order, Outbox as OutboxView};
 pub use chainring_runtime::op::openat2::OpenHow;

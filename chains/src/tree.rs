@@ -48,9 +48,27 @@ pub(crate) enum Kind {
         errno: Option<Reg>,
         handler: Block,
     },
+    /// Blocks side by side, of which so many must succeed: all of them, if none is said.
+    Fork {
+        need: Option<usize>,
+        branches: Vec<Block>,
+    },
+    /// A block whose turns overlap: the parts of each that may be on its way at the same time.
+    Pipelined(Vec<Turn>),
     Again,
     Leave,
     Finish,
+}
+
+/// One of the turns that a pipelined block has in flight.
+#[derive(Clone, Debug)]
+pub(crate) struct Turn {
+    /// Its number.
+    pub(crate) number: Reg,
+    /// What runs as soon as there is a turn for it.
+    pub(crate) ahead: Block,
+    /// What runs when those before it are done.
+    pub(crate) in_order: Block,
 }
 
 /// A step that is an operation of the kernel's.

@@ -440,3 +440,46 @@ fn nobody_waits_for_a_pooled_buffer_inside_of_a_group() {
         });
     });
 }
+
+#[test]
+fn pooled_and_owned_buffers_and_pipes_are_the_whole_frames() {
+    let says = "it cannot stand in a branch: a pooled or owned buffer is the whole frame's";
+    for owned in [false, true] {
+        let filled = refused(|c| {
+            let (sock, other, data) = (c.socket(), c.socket(), c.buffer(8));
+            let span = if owned { c.owned(8).range(..8) } else { c.pooled(8).all() };
+            c.all(|b| {
+                b.branch(|c| _ = c.recv_exact(sock, span));
+                b.branch(|c| _ = c.recv_exact(other, data.all()));
+            });
+        });
+        assert_eq!(filled, format!("step 2 (recv_exact): {says}"));
+    }
+    let computed = refused(|c| {
+        let (sock, pooled, n, m) = (c.socket(), c.pooled(8), c.reg(), c.reg());
+        c.recv_exact(sock, pooled.all());
+        c.all(|b| {
+            b.branch(|c| c.set(n, pooled.be32(0)));
+            b.branch(|c| c.set(m, 1));
+        });
+    });
+    assert_eq!(computed, format!("step 3 (set): {says}"));
+    let spliced = refused(|c| {
+        let (from, to, pipe, n) = (c.socket(), c.socket(), c.pipe(), c.reg());
+        c.all(|b| {
+            b.branch(|c| _ = c.splice(from, to, pipe, 8));
+            b.branch(|c| c.set(n, 1));
+        });
+    });
+    assert_eq!(spliced, "step 2 (splice): it cannot stand in a branch: a pipe is the whole frame's");
+    // Held across, it is there behind the branches.
+    accepted(|c| {
+        let (sock, other, pooled, data) = (c.socket(), c.socket(), c.pooled(8), c.buffer(8));
+        c.recv_exact(sock, pooled.all());
+        c.all(|b| {
+            b.branch(|c| _ = c.recv_exact(other, data.all()));
+            b.branch(|c| c.nop());
+        });
+        c.send_all(sock, pooled.all());
+    });
+}

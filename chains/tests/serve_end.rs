@@ -62,7 +62,9 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(20), "waited in vain until {what}");
-        time::sleep(MS).await;
+        // Also under a clock that is held.
+        let blocking = chainring_runtime::spawn_blocking(|| std::thread::sleep(MS));
+        blocking.await.expect("it only sleeps");
     }
 }
 
@@ -144,6 +146,7 @@ fn a_server_that_is_stopped_before_it_is_awaited_serves_nobody() {
 fn draining_waits_for_those_who_end_and_cancels_those_who_do_not() {
     let (_watchdog, runtime) = runtime();
     runtime.block_on(async {
+        time::hold();
         let Served { server, control, address, ends } = served();
         let server = spawn(server.into_future());
         let mut clients = connections(&control, address, 5).await;
@@ -152,11 +155,12 @@ fn draining_waits_for_those_who_end_and_cancels_those_who_do_not() {
             let control = control.clone();
             async move { control.drain(200 * MS).await }
         });
-        time::sleep(20 * MS).await;
+        time::advance(199 * MS).await;
         assert!(!drain.is_finished());
         drop(leaving);
         until("two have left", || control.connections() == 3).await;
         assert!(!drain.is_finished(), "three are still there");
+        time::advance(MS).await;
         assert_eq!(soon("the drain", drain).await.expect("it is not aborted"), 3);
         // When it is over, everybody has been told.
         assert_eq!((ends.0.get(), ends.1.get(), control.connections()), (2, 3, 0));
@@ -184,11 +188,17 @@ fn drained_twice_the_shorter_limit_counts_and_both_wait() {
 fn a_drain_that_is_dropped_midway_cancels_nobody() {
     let (_watchdog, runtime) = runtime();
     runtime.block_on(async {
+        time::hold();
         let Served { server, control, address, ends } = served();
         let server = spawn(server.into_future());
         let clients = connections(&control, address, 2).await;
-        assert!(time::timeout(20 * MS, control.drain(40 * MS)).await.is_err());
-        time::sleep(60 * MS).await;
+        let dropped = spawn({
+            let control = control.clone();
+            async move { time::timeout(20 * MS, control.drain(40 * MS)).await.is_err() }
+        });
+        time::advance(20 * MS).await;
+        assert!(dropped.await.expect("it is not aborted"));
+        time::advance(60 * MS).await;
         assert_eq!((control.connections(), ends.1.get()), (2, 0));
         assert!(is_turned_away(address), "but accepting stays stopped");
         drop(clients);

@@ -70,11 +70,11 @@ impl Tree {
 
     /// The values of keys. As many lookups are under way at a time as the depth says.
     pub(crate) async fn get(&self, keys: Vec<u64>) -> Result<Vec<Option<u64>>, Error> {
-        let values = vec![None; keys.len()];
+        let (values, depth) = (vec![None; keys.len()], keys.len().min(self.depth as usize));
         let all = Rc::new(RefCell::new(Work { keys, begun: 0, values }));
         let Point { file, root, top, .. } = self.point;
         let mut frames = Vec::new();
-        for _ in 0..self.depth {
+        for _ in 0..depth {
             let own = self.own()?;
             let frame = self.points.spawn(Batch { at: 0, all: all.clone() }, |frame| {
                 frame.file(file, own).set(root, self.header.root).set(top, self.header.top);

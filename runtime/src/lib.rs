@@ -18,7 +18,8 @@
 //!
 //! This is the only crate of chainring with `unsafe`, and only these files have it: `ring/{map,queue,mod,prepared}`
 //! (mapped queues, io_uring_enter), `driver/{slot,mod}` (operations with forgotten types, descriptors out
-//! of completions), `frame/{memory,token,emit,views}` (the region), `buf/{fill,mod,vectored,bytes,plain,direct}`
+//! of completions), `frame/{memory,frames,token,emit,wide,settle,views,outbox,strand/token}` and
+//! `frame/code/{execute,number}` (the region), `buf/{fill,mod,vectored,bytes,plain,direct}`
 //! (uninitialised memory), `buf/{pages,aligned,ring,pool,lent,fixed}` (mapped buffers), `op/{completion,message,pipe}`
 //! and `descriptor` (ownership of descriptors), `op/{raw,seek,sockopt}` (what others vouch for, three system calls),
 //! `exec/{core,task,bell,cores/affinity}` and `signal` (the current core, tasks, eventfds, affinity, handlers).

@@ -133,7 +133,10 @@ fn bytes_that_are_not_there() {
         ] {
             assert_eq!(op(Op::LoadAt { order, to: 0, index: 1, start, room }), expected);
             assert_eq!(op(Op::StoreAt { order, from: 0, index: 1, start, room }), expected);
-            assert_eq!(bulk(Bulk::Compact { offset: start, room, from: 0, len: 1 }), expected);
+            assert_eq!(
+                bulk(Bulk::Compact { offset: start, room, from: 0, len: 1, end: 0, left: 1 }),
+                expected
+            );
         }
     });
 }
@@ -184,7 +187,7 @@ fn code_that_runs_off_its_end() {
             Op::UnlessWithin { a: 0, low: 0, span: 0, to: 0 },
             Op::IfWithin { a: 0, low: 0, span: 0, to: 0 },
         ];
-        let compact = vec![Bulk::Compact { offset: 0, room: 8, from: 0, len: 1 }];
+        let compact = vec![Bulk::Compact { offset: 0, room: 8, from: 0, len: 1, end: 0, left: 1 }];
         for last in goes_on {
             assert_eq!(ops(vec![Op::Leave(0), last], compact.clone()), Err(PlanError::Endless), "{last:?}");
         }
@@ -244,8 +247,10 @@ fn areas_that_are_not_there() {
             Bulk::Find { to: 2, area, byte: 0 },
             Bulk::Find { to: 0, area, byte: 2 },
             Bulk::Hash { to: 2, area },
-            Bulk::Compact { offset: 0, room: 8, from: 2, len: 0 },
-            Bulk::Compact { offset: 0, room: 8, from: 0, len: 2 },
+            Bulk::Compact { offset: 0, room: 8, from: 2, len: 0, end: 0, left: 0 },
+            Bulk::Compact { offset: 0, room: 8, from: 0, len: 2, end: 0, left: 0 },
+            Bulk::Compact { offset: 0, room: 8, from: 0, len: 0, end: 2, left: 0 },
+            Bulk::Compact { offset: 0, room: 8, from: 0, len: 0, end: 0, left: 2 },
         ] {
             assert_eq!(bulk(refused), NO_SUCH, "{refused:?}");
         }

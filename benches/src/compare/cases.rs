@@ -5,7 +5,7 @@ use crate::Result;
 use crate::idle;
 use crate::job::{log::LOG, lookup, random_reads, small_files::SMALL_FILES};
 use crate::process::load::Shape;
-use crate::workload::{CHURN, ECHO, FRAMED, Workload};
+use crate::workload::{CHURN, ECHO, FRAMED, HTTP, Workload};
 
 /// The workloads that are asked for, or the four of the README, each once.
 pub(super) fn brief(options: &Options) -> Result<Vec<Shape>> {
@@ -30,6 +30,8 @@ pub(super) fn full(options: &Options) -> Result<Vec<Shape>> {
         echo(512, 1),
         echo(64, 16),
         Shape::of(&FRAMED),
+        Shape::of(&HTTP),
+        Shape { pipeline: 16, ..Shape::of(&HTTP) },
         Shape::of(&CHURN),
         Shape::of(&SMALL_FILES),
         wide(&random_reads::CACHED, 1),

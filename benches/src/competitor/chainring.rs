@@ -9,9 +9,9 @@ use chainring::net::TcpStream;
 use chainring::{Runtime, spawn};
 
 use super::framing::{Frames, Framing as _};
-use super::{Competitor, Part};
+use super::{Competitor, Part, chains};
 use crate::job::{executor, log, lookup, random_reads, small_files};
-use crate::workload::{ECHO, FRAMED};
+use crate::workload::{ECHO, FRAMED, HTTP};
 
 /// The connection as a chain.
 pub(super) static CHAIN: Competitor = Competitor {
@@ -22,6 +22,7 @@ pub(super) static CHAIN: Competitor = Competitor {
         (&FRAMED, Part::Example("framed_chain")),
         (&lookup::CACHED, Part::Work(lookup::by_chain::cached)),
         (&lookup::DIRECT, Part::Work(lookup::by_chain::direct)),
+        (&HTTP, chains::HTTP_SHAPED),
     ],
 };
 

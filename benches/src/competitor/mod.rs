@@ -5,6 +5,7 @@
 
 mod blocking;
 mod chainring;
+mod chains;
 mod epoll;
 mod framing;
 mod peers;
@@ -27,6 +28,7 @@ use crate::workload::Workload;
 pub(crate) static ALL: &[&Competitor] = &[
     &chainring::CHAIN,
     &chainring::POOLED,
+    &chains::SINGLE,
     &chainring::AWAIT,
     &raw_linked::COMPETITOR,
     &raw_mapped::COMPETITOR,

@@ -145,6 +145,15 @@ impl Counts {
         (self.turns > 0).then(|| requests as f64 / self.turns as f64)
     }
 
+    /// These counts without those of the functions whose names contain `name`.
+    pub(super) fn without(mut self, name: &str) -> Counts {
+        let left_out = |place: &Place| place.function.contains(name);
+        self.total -=
+            self.places.iter().filter(|(place, _)| left_out(place)).map(|(_, count)| count).sum::<u64>();
+        self.places.retain(|place, _| !left_out(place));
+        self
+    }
+
     /// What these counts have beyond others.
     pub(super) fn minus(&self, other: &Counts) -> Counts {
         let left = |place, count: &u64| count.saturating_sub(other.places.get(place).copied().unwrap_or(0));
@@ -220,6 +229,12 @@ totals: 60
         assert_eq!((difference.total, difference.turns), (58, 3));
         assert_eq!(difference.places[&place("turn", "loop.rs", 10)], 3);
         assert_eq!(difference.places[&place("turn", "loop.rs", 11)], 7);
+    }
+
+    #[test]
+    fn a_function_that_is_left_out_counts_nowhere() {
+        let counts = Counts::parse(DUMP).unwrap().without("sysc");
+        assert_eq!((counts.total, counts.turns, counts.places.len()), (54, 3, 4));
     }
 
     #[test]

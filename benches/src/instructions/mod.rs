@@ -54,6 +54,9 @@ pub(crate) struct Options {
     /// Requests by which the two counted loads differ
     #[arg(long, default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(100..))]
     requests: u64,
+    /// Leave out the functions whose names contain this: what costs every competitor the same
+    #[arg(long, value_name = "NAME")]
+    without: Option<String>,
     /// Also show where the instructions go
     #[arg(long, value_enum, value_name = "BY", num_args = 0..=1, default_missing_value = "functions")]
     profile: Option<profile::By>,
@@ -98,7 +101,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             progress.step(format!("{stage}: {}", row.name));
             let Ok(ready) = subject else { continue };
             match count(ready, &callgrind, &shape, options.requests, cores) {
-                Ok(counts) => runs.push(counts),
+                Ok(counts) => runs.push(match &options.without {
+                    Some(name) => counts.without(name),
+                    None => counts,
+                }),
                 Err(error) => *subject = Err(error),
             }
         }

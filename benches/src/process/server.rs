@@ -1,11 +1,11 @@
 //! A competitor's server as a child process.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::child::Guarded;
 use super::{examples, own_program};
@@ -33,17 +33,23 @@ pub(crate) struct Running {
 }
 
 impl Program {
+    /// An example of the root package with these arguments, built if that is necessary.
+    pub(crate) fn example(name: &str, arguments: &[&str]) -> Result<Program> {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Ok(Program { path: examples::build(name)?, arguments })
+    }
+
+    /// This program itself with these arguments.
+    pub(crate) fn own(arguments: &[&str]) -> Result<Program> {
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Ok(Program { path: own_program()?, arguments })
+    }
+
     /// Builds the server of a competitor if that is necessary.
     pub(crate) fn prepare(competitor: &Competitor, workload: &Workload) -> Result<Program> {
-        let own = |arguments: &[&str]| arguments.iter().map(|&argument| argument.to_owned()).collect();
         match competitor.part(workload)? {
-            Part::Serve(_) => Ok(Program {
-                path: own_program()?,
-                arguments: own(&["serve", competitor.name, "--workload", workload.served_as()]),
-            }),
-            Part::Example(example) => {
-                Ok(Program { path: examples::build(example)?, arguments: own(&["--cores", "1"]) })
-            }
+            Part::Serve(_) => Program::own(&["serve", competitor.name, "--workload", workload.served_as()]),
+            Part::Example(example) => Program::example(example, &["--cores", "1"]),
             Part::Work(_) => Err(format!("{} is a job, not a server", workload.name).into()),
         }
     }
@@ -74,6 +80,25 @@ impl Program {
 }
 
 impl Running {
+    /// Starts a server of others on one core: one that is told its address by `command`, and that can be reached when
+    /// it can be connected to.
+    pub(crate) fn of_configured(
+        core: usize,
+        command: impl FnOnce(SocketAddr) -> Result<Command>,
+    ) -> Result<Running> {
+        let address = vacant_address()?;
+        let mut command = command(address)?;
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut process = Guarded::spawn(command, Some(core))?;
+        let begin = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            if begin.elapsed() > START || process.wait(Duration::from_millis(5))?.is_some() {
+                return Err(format!("the server cannot be reached: {}", process.complaint()).into());
+            }
+        }
+        Ok(Running { process, address })
+    }
+
     /// The process that runs it.
     pub(crate) fn pid(&self) -> u32 {
         self.process.child.id()

@@ -7,9 +7,11 @@
 
 mod echo;
 mod framed;
+mod http;
 
 pub(crate) use echo::{CHURN, ECHO};
 pub(crate) use framed::{FRAMED, HEAD, LARGEST_BODY};
+pub(crate) use http::{HTTP, LARGEST_HEAD, REPLY, head};
 
 use std::ops::RangeInclusive;
 
@@ -20,6 +22,7 @@ use crate::job::{self, Job};
 pub(crate) static ALL: &[&Workload] = &[
     &ECHO,
     &FRAMED,
+    &HTTP,
     &CHURN,
     &job::small_files::SMALL_FILES,
     &job::log::LOG,

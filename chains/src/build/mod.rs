@@ -6,9 +6,10 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub(crate) use steps::MOST_BRANCHES;
 pub use steps::{
-    AttemptStep, CommitStep, FillStep, OpenStep, RenameStep, SpliceStep, StatxStep, TransferStep, UnlinkStep,
-    WhenStep,
+    AttemptStep, Branches, CommitStep, FillStep, OpenStep, RenameStep, SpliceStep, StatxStep, TransferStep,
+    UnlinkStep, WhenStep,
 };
 
 use crate::compile;

@@ -38,6 +38,13 @@ pub(crate) fn handles(block: &Block, builder: BuilderId, chain: &Arc<str>) -> Re
                 handles(body, builder, chain)?;
                 handles(handler, builder, chain)?;
             }
+            Kind::Fork { branches, .. } => {
+                branches.iter().try_for_each(|block| handles(block, builder, chain))?;
+            }
+            Kind::Pipelined(turns) => {
+                let mut blocks = turns.iter().flat_map(|turn| [&turn.ahead, &turn.in_order]);
+                blocks.try_for_each(|block| handles(block, builder, chain))?;
+            }
             _ => {}
         }
     }
@@ -65,7 +72,8 @@ fn step_handles(step: &Step, builder: BuilderId) -> Result<(), Reason> {
             check_disjoint(touches)
         }),
         Kind::MakePipe(pipe) => own.id(pipe.read.builder),
-        Kind::Serial(..) | Kind::Repeat(_) | Kind::Again | Kind::Leave | Kind::Finish => Ok(()),
+        Kind::Fork { .. } | Kind::Pipelined(_) | Kind::Serial(..) | Kind::Repeat(_) => Ok(()),
+        Kind::Again | Kind::Leave | Kind::Finish => Ok(()),
     }
 }
 

@@ -45,6 +45,14 @@ pub(crate) enum Exit {
     Arm { time: u16, depth: u16, next: u32 },
     /// Ends the deadlines of this depth and deeper; code goes on at the op.
     Disarm { depth: u16, next: u32 },
+    /// Goes on at the branches of this fork.
+    Fork { line: Pc, fork: u16 },
+    /// A branch has succeeded.
+    Join { line: Pc },
+    /// Waits at this op until the turns before this one are done; code goes on at the next.
+    InOrder { here: u32 },
+    /// This turn is done; code goes on at the op.
+    Pass { line: Pc, next: u32 },
 }
 
 /// The code of a flow that is cut into segments.
@@ -185,6 +193,15 @@ impl Generator<'_> {
                 self.exit(Exit::Disarm { depth: *depth, next });
             }
             Inst::Finish => self.exit(Exit::Finish),
+            Inst::Fork(fork) => {
+                self.give_back(self.segments.gives_back[line]);
+                self.exit(Exit::Fork { line, fork: *fork });
+            }
+            // The runner sends each strand to what is behind the head of its branch.
+            Inst::Branch(_) => {}
+            Inst::Join(_) => self.exit(Exit::Join { line }),
+            Inst::InOrder => self.exit(Exit::InOrder { here: entry }),
+            Inst::Pass => self.exit(Exit::Pass { line, next: entry + 1 }),
         }
         self.made.entries.push(Some(entry));
     }
@@ -232,6 +249,8 @@ impl Generator<'_> {
                 room: stream.buf.len,
                 from: stream.from.index,
                 len: stream.len.index,
+                end: stream.end.index,
+                left: stream.room.index,
             }),
         }
     }

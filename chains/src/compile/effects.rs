@@ -49,6 +49,7 @@ pub(crate) fn effects(inst: &Inst, visit: &mut impl FnMut(Effect)) {
             visit(Writes(pipe.used));
             [pipe.read, pipe.write].into_iter().for_each(|end| visit(Opens(end)));
         }
+        Inst::Fork(_) | Inst::Branch(_) | Inst::InOrder | Inst::Pass | Inst::Join(_) => {}
         Inst::Sync(sync) => of_sync(sync, visit),
         Inst::Jump(_) | Inst::Disarm(_) | Inst::Finish => {}
     }
@@ -119,7 +120,7 @@ fn of_compute(compute: &Compute, visit: &mut impl FnMut(Effect)) {
         Compute::Compact(stream) => {
             [stream.from, stream.len].into_iter().for_each(|reg| visit(Reads(reg)));
             visit(WritesBytes(stream.buf.all()));
-            visit(Writes(stream.from));
+            [stream.from, stream.end, stream.room].into_iter().for_each(|reg| visit(Writes(reg)));
         }
     }
 }

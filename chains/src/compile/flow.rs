@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use chainring_runtime::frame::{Directory, Extra, Len, Moves, Success, Target, Transfer, Verb};
 
+use super::branches::{self, BranchId, Fork};
 use super::scope::Scope;
 use crate::access::Touch;
 use crate::error::{BuildError, Reason};
@@ -39,6 +40,8 @@ pub(crate) struct Line {
     pub(crate) hoisted: bool,
     /// Where an error leads.
     pub(crate) handler: Option<Handler>,
+    /// The branch that it belongs to.
+    pub(crate) branch: Option<BranchId>,
     /// The group that it is inside of.
     pub(crate) group: Option<u16>,
     /// The innermost deadline that it stands under: an index into the flow's scopes.
@@ -73,6 +76,17 @@ pub(crate) enum Inst {
     Arm(Expr, u16),
     /// Ends the deadlines of this depth and deeper.
     Disarm(u16),
+    /// Goes on at the branches of the fork with this number, all at once.
+    Fork(u16),
+    /// The head of a branch; behind it comes the branch, and elsewhere the head of the next one, or what is behind the
+    /// fork.
+    Branch(Pc),
+    /// Goes on when the turns before this one are done.
+    InOrder,
+    /// This turn is done.
+    Pass,
+    /// The branch has succeeded; the fork goes on at the target.
+    Join(Pc),
     Finish,
 }
 
@@ -185,16 +199,26 @@ impl Io {
 pub(crate) struct Flow {
     pub(crate) lines: Vec<Line>,
     pub(crate) scopes: Vec<Scope>,
+    pub(crate) forks: Vec<Fork>,
 }
 
-/// The innermost repeat, while its body is flattened.
-struct Loop {
-    start: Pc,
-    leaves: Vec<Pc>,
+impl Flow {
+    /// Strands that a frame has at most.
+    pub(crate) fn strands(&self) -> u16 {
+        self.forks.iter().map(|fork| fork.branches.len() as u16).max().unwrap_or(0)
+    }
+}
+
+/// What `again` and `leave` mean, while the body of a repeat is flattened.
+pub(super) struct Loop {
+    /// Where `again` leads, if that is known.
+    pub(super) start: Pc,
+    pub(super) agains: Vec<Pc>,
+    pub(super) leaves: Vec<Pc>,
     /// The group that it stands inside of.
-    group: Option<u16>,
+    pub(super) group: Option<u16>,
     /// The deadline around it.
-    scope: Option<u16>,
+    pub(super) scope: Option<u16>,
 }
 
 pub(super) struct Flattener<'c> {
@@ -203,32 +227,36 @@ pub(super) struct Flattener<'c> {
     /// Registers given out so far; more are taken behind them.
     pub(super) regs: u16,
     pub(super) constants: Vec<u8>,
-    lines: Vec<Line>,
-    loops: Vec<Loop>,
+    pub(super) lines: Vec<Line>,
+    pub(super) forks: Vec<Fork>,
+    pub(super) loops: Vec<Loop>,
     handler: Option<Handler>,
     /// The group whose block is being flattened.
-    group: Option<u16>,
+    pub(super) group: Option<u16>,
     scopes: Vec<Scope>,
-    scope: Option<u16>,
+    pub(super) scope: Option<u16>,
+    pub(super) branch: Option<BranchId>,
 }
 
-/// Where a handler starts that is not flattened yet: patched when it is.
-const LATER: Pc = Pc::MAX;
+/// Where a handler, or the next turn, starts that is not flattened yet: patched when it is.
+pub(super) const LATER: Pc = Pc::MAX;
 
 impl<'c> Flattener<'c> {
     pub(super) fn new(chain: &'c Arc<str>, builder: BuilderId, regs: u16, constants: Vec<u8>) -> Self {
-        let (lines, loops, scopes) = (Vec::new(), Vec::new(), Vec::new());
+        let (lines, forks, loops, scopes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Flattener {
             chain,
             builder,
             regs,
             constants,
             lines,
+            forks,
             loops,
             handler: None,
             scopes,
             scope: None,
             group: None,
+            branch: None,
         }
     }
 
@@ -236,37 +264,36 @@ impl<'c> Flattener<'c> {
         self.block(tree)?;
         let step = self.lines.last().map_or(0, |line| line.step);
         let (inst, written, hoisted) = (Inst::Finish, false, false);
-        self.lines.push(Line {
-            inst,
-            step,
-            name: "end",
-            written,
-            hoisted,
-            handler: None,
-            scope: None,
-            group: None,
-        });
-        Ok(Flow { lines: std::mem::take(&mut self.lines), scopes: std::mem::take(&mut self.scopes) })
+        let (handler, scope, group, branch) = (None, None, None, None);
+        self.lines.push(Line { inst, step, name: "end", written, hoisted, handler, scope, group, branch });
+        let lines = std::mem::take(&mut self.lines);
+        let (scopes, forks) = (std::mem::take(&mut self.scopes), std::mem::take(&mut self.forks));
+        Ok(Flow { lines, scopes, forks })
     }
 
-    fn block(&mut self, block: &Block) -> Result<(), BuildError> {
+    pub(super) fn block(&mut self, block: &Block) -> Result<(), BuildError> {
         block.iter().try_for_each(|step| self.step(step))
     }
 
-    fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
-        let (handler, scope, group) = (self.handler, self.scope, self.group);
-        let (number, name) = (step.number, step.name);
-        self.lines.push(Line { inst, step: number, name, written, hoisted: false, handler, scope, group });
+    pub(super) fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
+        let Flattener { handler, scope, group, branch, .. } = *self;
+        let (number, name, hoisted) = (step.number, step.name, false);
+        self.lines.push(Line { inst, step: number, name, written, hoisted, handler, scope, group, branch });
         self.lines.len() - 1
     }
 
     fn step(&mut self, step: &Step) -> Result<(), BuildError> {
+        if self.branch.is_some() {
+            branches::allow(&step.kind).map_err(|why| self.refuse(step, Reason::InBranch(why)))?;
+        }
         let inst = match &step.kind {
             Kind::Io(io) => return self.io(step, io),
             Kind::When { cond, then, otherwise } => return self.when(step, cond, then, otherwise),
             Kind::Repeat(body) => return self.repeat(step, body),
             Kind::Within(time, body) => return self.within(step, time, body),
             Kind::Attempt { body, errno, handler } => return self.attempt(step, body, *errno, handler),
+            Kind::Fork { need, branches } => return self.fork(step, *need, branches),
+            Kind::Pipelined(turns) => return self.pipelined(step, turns),
             Kind::Again | Kind::Leave => return self.jump(step),
             Kind::Serial(group, body) => return self.serial(step, *group, body),
             Kind::Sync(sync) => Inst::Sync(sync.try_map(|number| self.register(step, number))?),
@@ -301,7 +328,8 @@ impl<'c> Flattener<'c> {
 
     fn repeat(&mut self, step: &Step, body: &Block) -> Result<(), BuildError> {
         let start = self.lines.len();
-        self.loops.push(Loop { start, leaves: Vec::new(), scope: self.scope, group: self.group });
+        let (agains, leaves) = (Vec::new(), Vec::new());
+        self.loops.push(Loop { start, agains, leaves, scope: self.scope, group: self.group });
         self.block(body)?;
         self.push(step, Inst::Jump(start), false);
         let ended = self.loops.pop().expect("pushed above");
@@ -392,19 +420,22 @@ impl<'c> Flattener<'c> {
         }
         let jump = self.push(step, Inst::Jump(start), true);
         self.scope = inner;
+        let innermost = self.loops.last_mut().expect("looked at above");
         if matches!(step.kind, Kind::Leave) {
-            self.loops.last_mut().expect("looked at above").leaves.push(jump);
+            innermost.leaves.push(jump);
+        } else if innermost.start == LATER {
+            innermost.agains.push(jump);
         }
         Ok(())
     }
 
-    fn refuse(&self, step: &Step, reason: Reason) -> BuildError {
+    pub(super) fn refuse(&self, step: &Step, reason: Reason) -> BuildError {
         BuildError { chain: self.chain.clone(), step: Some((step.number, step.name)), reason }
     }
 
-    fn patch(&mut self, line: Pc, target: Pc) {
+    pub(super) fn patch(&mut self, line: Pc, target: Pc) {
         match &mut self.lines[line].inst {
-            Inst::Unless(_, to) | Inst::Jump(to) => *to = target,
+            Inst::Unless(_, to) | Inst::Jump(to) | Inst::Branch(to) | Inst::Join(to) => *to = target,
             _ => unreachable!("only branches and jumps are patched"),
         }
     }
@@ -503,8 +534,8 @@ fn merged(spans: &[Span]) -> Vec<Vec<Span>> {
 pub(super) fn successors(inst: &Inst, pc: Pc) -> [Option<Pc>; 2] {
     match inst {
         Inst::Finish => [None, None],
-        Inst::Jump(to) => [Some(*to), None],
-        Inst::Unless(_, to) => [Some(pc + 1), Some(*to)],
+        Inst::Jump(to) | Inst::Join(to) => [Some(*to), None],
+        Inst::Unless(_, to) | Inst::Branch(to) => [Some(pc + 1), Some(*to)],
         _ => [Some(pc + 1), None],
     }
 }

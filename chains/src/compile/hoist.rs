@@ -31,6 +31,11 @@ pub(crate) fn hoist(flow: &mut Flow, registers: u16) {
     let targets = targets(flow);
     for pc in 1..flow.lines.len() {
         let Inst::Compute(compute) = &flow.lines[pc].inst else { continue };
+        // Where a branch may be given up in its middle, what it has computed by then is there to be seen.
+        let branch = flow.lines[pc].branch;
+        if branch.is_some_and(|branch| flow.forks[usize::from(branch.fork)].is_partial()) {
+            continue;
+        }
         if can_trap(compute) || targets[pc] || !operation_follows(flow, pc) {
             continue;
         }
@@ -71,7 +76,7 @@ fn run_before(flow: &Flow, pc: Pc, targets: &[bool]) -> Pc {
 fn targets(flow: &Flow) -> Vec<bool> {
     let mut targets = vec![false; flow.lines.len()];
     for line in &flow.lines {
-        if let Inst::Jump(to) | Inst::Unless(_, to) = line.inst {
+        if let Inst::Jump(to) | Inst::Unless(_, to) | Inst::Branch(to) | Inst::Join(to) = line.inst {
             targets[to] = true;
         }
         if let Some(handler) = line.handler {
@@ -93,7 +98,8 @@ fn can_trap(compute: &Compute) -> bool {
             let pooled = to.buf.pooled.or(from.buf.pooled).is_some();
             pooled || to.start.is_some() || from.start.is_some() || to.len != from.len || !fixed(to.len)
         }
-        Compute::Compact(_) => true,
+        // What does not fit is found out by the receive behind it.
+        Compute::Compact(_) => false,
     }
 }
 

@@ -15,8 +15,10 @@
 //! lowered what the frames' region submits and runs, and the exits that are left to the runner
 //! ```
 //!
-//! `effects` says what each line reads and writes, and everything else asks it.
+//! `effects` says what each line reads and writes, and everything else asks it. Blocks that run side by side are lines one
+//! behind the other as well (`branches`); what is said of segments and code holds for each of them by itself.
 
+pub(crate) mod branches;
 mod check;
 mod cleanup;
 pub(crate) mod code;
@@ -47,6 +49,9 @@ const NAMES: u32 = (1 << 16) - 2;
 /// depth: where a parked frame goes on, and what calls it if it sleeps, and how far the
 /// step has come that it waits in.
 pub(crate) const HIDDEN: u16 = 4;
+
+/// Before them, the same for each strand of the frame, which waits in no step.
+pub(crate) const OF_STRAND: u16 = 3;
 
 /// A flow, lowered for a ring.
 #[derive(Debug)]
@@ -80,6 +85,7 @@ impl Lowered {
             constants: constants.clone(),
             outboxes,
             pooled: pooled.clone(),
+            forks: self.forks(flow),
         }
     }
 }
@@ -118,6 +124,7 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     if flow.lines.len() > usize::from(u16::MAX) {
         return Err(refuse(Reason::TooMuch("steps")));
     }
+    branches::check(&flow, &chain.name)?;
     paths::paths(&flow, &chain, registers)?;
     hoist::hoist(&mut flow, registers);
     // What expressions compute on the way does not depend on how the flow is cut.
@@ -128,10 +135,11 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     }
     let all = generated.registers;
     let deadlines = flow.scopes.iter().map(|scope| scope.depth + 1).max().unwrap_or(0);
-    if u32::from(all) + u32::from(deadlines) + u32::from(HIDDEN) + u32::from(chain.places) > NAMES {
+    let hidden = HIDDEN + OF_STRAND * flow.strands();
+    if u32::from(all) + u32::from(deadlines) + u32::from(hidden) + u32::from(chain.places) > NAMES {
         return Err(refuse(Reason::TooMuch("registers")));
     }
-    let layout = Layout { registers: all + deadlines + HIDDEN, descriptors: chain.places, bytes };
+    let layout = Layout { registers: all + hidden + deadlines, descriptors: chain.places, bytes };
     Ok(Program(Arc::new(Inner {
         name: chain.name,
         flow,

@@ -5,7 +5,11 @@
 //! the intersection of what holds behind its predecessors. An error edge takes what held before the line that fails, as
 //! far as it still holds behind it. A line that reads something that is not written on every path is refused, and
 //! so is a written step without a path to it.
+//!
+//! Behind blocks that ran side by side holds what held before them, changed by what each of them has changed; or, if the
+//! flow goes on when some have succeeded, by nothing that only some may have done.
 
+use super::branches::Fork;
 use super::effects::{Effect, effects};
 use super::flow::{Flow, Inst, Pc, successors};
 use crate::build::Chain;
@@ -79,6 +83,15 @@ impl Facts {
         }
     }
 
+    /// An effect may have been or not.
+    fn doubt(&mut self, effect: Effect) {
+        match effect {
+            Effect::WritesBytes(span) => self.set(self.buf(span.buf), false),
+            Effect::Opens(_) => self.apply(effect),
+            _ => {}
+        }
+    }
+
     /// Whether an effect can be.
     fn allow(&self, effect: Effect) -> Result<(), Reason> {
         match effect {
@@ -114,10 +127,15 @@ pub(super) fn paths<S: 'static>(flow: &Flow, chain: &Chain<S>, registers: u16) -
         let held = before[pc].clone().expect("only reached lines are worked on");
         let mut after = held.clone();
         effects(&line.inst, &mut |effect| after.apply(effect));
-        for next in successors(&line.inst, pc).into_iter().flatten() {
-            if arrive(&mut before, next, &after) {
+        for (next, facts) in leads_to(flow, pc, after.clone(), &before) {
+            if arrive(&mut before, next, &facts) {
                 work.push(next);
             }
+        }
+        if let Inst::Fork(fork) = line.inst {
+            // What holds behind it rests on what holds here, and not only on what its branches come to.
+            let ends = flow.forks[usize::from(fork)].branches.iter().map(|lines| lines.end - 1);
+            work.extend(ends.filter(|end| before[*end].is_some()));
         }
         let failing = line.handler.filter(|_| can_fail(&line.inst));
         for handler in failing.into_iter().chain(flow.struck(pc)) {
@@ -144,6 +162,46 @@ pub(super) fn paths<S: 'static>(flow: &Flow, chain: &Chain<S>, registers: u16) -
     Ok(())
 }
 
+/// Where a line leads, and what holds there, if `after` holds behind the line.
+fn leads_to(flow: &Flow, pc: Pc, after: Facts, before: &[Option<Facts>]) -> Vec<(Pc, Facts)> {
+    match flow.lines[pc].inst {
+        // Behind the last branch is what comes when enough of them have joined.
+        Inst::Branch(to) if !matches!(flow.lines[to].inst, Inst::Branch(_)) => vec![(pc + 1, after)],
+        Inst::Join(to) => {
+            let branch = flow.lines[pc].branch.expect("branches join");
+            behind(flow, &flow.forks[usize::from(branch.fork)], before)
+                .map(|facts| (to, facts))
+                .into_iter()
+                .collect()
+        }
+        ref inst => successors(inst, pc).into_iter().flatten().map(|next| (next, after.clone())).collect(),
+    }
+}
+
+/// What holds behind a fork, if enough of its branches can join.
+fn behind(flow: &Flow, fork: &Fork, before: &[Option<Facts>]) -> Option<Facts> {
+    let held = before[fork.branches[0].start - 1].as_ref().expect("its branches are reached through it");
+    let joined: Vec<&Facts> =
+        fork.branches.iter().filter_map(|lines| before[lines.end - 1].as_ref()).collect();
+    if joined.len() < fork.need {
+        return None;
+    }
+    let mut facts = held.clone();
+    if fork.is_partial() {
+        // Any of its lines may have run or not. A register has a value in either case; bytes may have come in part.
+        for line in fork.branches.iter().flat_map(|lines| &flow.lines[lines.clone()]) {
+            effects(&line.inst, &mut |effect| facts.doubt(effect));
+        }
+    } else {
+        // What a branch has changed: no two of them change the same.
+        for (i, held) in held.bits.iter().enumerate() {
+            let changed = joined.iter().fold(0, |changed, joined| changed | (joined.bits[i] ^ held));
+            facts.bits[i] = held ^ changed;
+        }
+    }
+    Some(facts)
+}
+
 fn check(inst: &Inst, facts: &Facts) -> Result<(), Reason> {
     let mut result = Ok(());
     effects(inst, &mut |effect| {
@@ -168,6 +226,7 @@ pub(crate) fn can_fail(inst: &Inst) -> bool {
         | Inst::Sleep(value)
         | Inst::Arm(value, _) => value.0.can_trap(),
         Inst::Compute(Compute::Store { .. } | Compute::Copy { .. } | Compute::Compact(_)) => true,
+        Inst::Fork(_) | Inst::Branch(_) | Inst::InOrder | Inst::Pass | Inst::Join(_) => false,
         Inst::Sync(sync) => sync.can_fail(),
         Inst::Jump(_) | Inst::Disarm(_) | Inst::Finish => false,
     }

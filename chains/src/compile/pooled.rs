@@ -87,8 +87,9 @@ impl Liveness {
         };
         for next in successors(&line.inst, pc).into_iter().flatten() {
             let given_back = match line.inst {
+                _ if line.branch.is_some() => 0,
                 Inst::Io(_) | Inst::Sleep(_) => !self.live[next],
-                Inst::Store(..) | Inst::Sync(_) => !self.live[pc],
+                Inst::Store(..) | Inst::Sync(_) | Inst::Fork(_) => !self.live[pc],
                 _ => 0,
             };
             arrive(next, held & !given_back);
@@ -102,13 +103,18 @@ impl Liveness {
 
     /// What the operation at `pc`, behind which the flow goes on at `next`, gives back when it has succeeded.
     pub(super) fn behind(&self, flow: &Flow, pc: Pc, next: Pc) -> u64 {
+        // A branch touches none, and its siblings may yet lead to a handler that does.
+        if flow.lines[pc].branch.is_some() {
+            return 0;
+        }
         (self.live[pc] | fills(&flow.lines[pc])) & !self.live[next]
     }
 
     /// What code that arrives at a wait gives back before.
     pub(super) fn before_wait(&self, flow: &Flow, pc: Pc) -> u64 {
         match flow.lines[pc].inst {
-            Inst::Io(_) | Inst::Store(..) | Inst::Sync(_) => self.held[pc] & !self.live[pc],
+            _ if flow.lines[pc].branch.is_some() => 0,
+            Inst::Io(_) | Inst::Store(..) | Inst::Sync(_) | Inst::Fork(_) => self.held[pc] & !self.live[pc],
             // What it looks at is computed before.
             Inst::Sleep(_) => self.held[pc] & !self.live[pc + 1],
             _ => 0,

@@ -4,7 +4,7 @@
 //! every attempt inside: a loop around one of those would outlive it. It may strike at any line of its scope, also at
 //! one that cannot fail by itself, because a frame may be put off anywhere.
 
-use super::flow::{Flow, Handler, Pc};
+use super::flow::{Flow, Handler, Inst, Pc};
 
 /// The lines under a deadline.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +22,19 @@ impl Flow {
     pub(crate) fn deadlines(&self, pc: Pc) -> impl Iterator<Item = Scope> + use<'_> {
         let scope = |index: Option<u16>| index.map(|index| self.scopes[usize::from(index)]);
         std::iter::successors(scope(self.lines[pc].scope), move |inner| scope(inner.outer))
+    }
+
+    /// The line of the step that comes next, if the flow goes on at `pc`: jumps, and the ends of deadlines, are none. A loop of
+    /// nothing else ends at one of them.
+    pub(crate) fn next_step(&self, mut pc: Pc) -> Pc {
+        for _ in 0..self.lines.len() {
+            match self.lines[pc].inst {
+                Inst::Jump(to) => pc = to,
+                Inst::Disarm(_) => pc += 1,
+                _ => break,
+            }
+        }
+        pc
     }
 
     /// How many deadlines a line stands under.

@@ -98,6 +98,10 @@ pub(crate) enum Boundary {
     Depends(&'static str),
     /// The chain ends.
     End,
+    /// The branch ends, or the turn.
+    Branch,
+    /// The turns before this one come first.
+    InOrder,
     /// Every step by itself was asked for.
     Forced,
 }
@@ -129,8 +133,10 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
                 segments.all.push(segment);
             }
             Inst::Jump(to) => work.push(*to),
-            Inst::Unless(_, to) => work.extend([*to, pc + 1]),
-            Inst::Finish => {}
+            Inst::Unless(_, to) | Inst::Branch(to) => work.extend([*to, pc + 1]),
+            Inst::Fork(_) | Inst::InOrder | Inst::Pass => work.push(pc + 1),
+            // What follows a fork is behind the last of its heads.
+            Inst::Finish | Inst::Join(_) => {}
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
             Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
             Inst::Sync(_) | Inst::MakePipe(_) => work.push(pc + 1),
@@ -167,6 +173,8 @@ fn run(flow: &Flow, liveness: &Liveness, start: Pc, lowering: Lowering, limit: u
                 Inst::Finish => Boundary::End,
                 Inst::Arm(..) => Boundary::Arms,
                 Inst::Disarm(_) => Boundary::Disarms,
+                Inst::Join(_) | Inst::Pass => Boundary::Branch,
+                Inst::InOrder => Boundary::InOrder,
                 _ => Boundary::Compute(flow.lines[next].name),
             };
         }
@@ -251,6 +259,8 @@ impl fmt::Display for Boundary {
             Boundary::Depends(name) => {
                 write!(f, "what `{name}` works on is known only when the steps before it are done")
             }
+            Boundary::Branch => write!(f, "its branch or turn ends"),
+            Boundary::InOrder => write!(f, "what follows waits for the turns before this one"),
             Boundary::End => write!(f, "the chain ends"),
             Boundary::Forced => write!(f, "single lowering was asked for"),
         }

@@ -9,8 +9,10 @@
 //!                      succeeded                         -> at the line behind it
 //!                      failed by itself                  -> at the handler of that error
 //! parked                                                 -> at the line where it is to go on
+//! branches             of which not enough had ended     -> at the step of the first that was cancelled
+//!                      else                              -> at the line behind them
 //!
-//! it strikes if that line stands under a deadline whose alarm is over; of several, the outermost
+//! it strikes if the next step there stands under a deadline whose alarm is over; of several, the outermost
 //! ```
 //!
 //! A block is left through its `Disarm`, through a handler further out, or by the end of the frame, and each of them stops
@@ -19,7 +21,7 @@
 use std::time::Duration;
 
 use chainring_runtime::Handle;
-use chainring_runtime::frame::{Frame, Stop, Then};
+use chainring_runtime::frame::{Frame, Registers, Stop, Then};
 use chainring_runtime::time::Alarm;
 
 use super::runner::{Runner, count};
@@ -82,6 +84,8 @@ impl<S: 'static> Runner<S> {
     #[cold]
     fn strike<'f>(&self, frame: Frame<'f>, line: Pc, done: u32) -> Checked<'f> {
         let (flow, core) = (&self.program.0.flow, Handle::current());
+        // A block that has nothing left to do was in time.
+        let line = flow.next_step(line);
         let is_over = |depth| {
             let bits = frame.registers().get(self.alarm(depth));
             !core.alarm_waits(Alarm::from_bits(bits))
@@ -90,26 +94,26 @@ impl<S: 'static> Runner<S> {
             return Ok(frame);
         };
         count(&self.counted.deadlines);
-        self.note_done(&frame, line, done);
+        self.note_done(frame.registers(), line, done);
         self.abandon(&frame, line);
         Err(self.lead(frame, line, ErrorKind::Deadline, flow.lines[scope.arm].handler))
     }
 
     /// Puts the bytes that the step of a line has transferred into the register that takes its count.
-    fn note_done(&self, frame: &Frame<'_>, line: Pc, done: u32) {
+    pub(super) fn note_done(&self, registers: Registers<'_>, line: Pc, done: u32) {
         let flow = &self.program.0.flow;
         let Some(io) = flow::io(flow, line).filter(|io| io.verb.transfers()) else { return };
         let Some(reg) = io.into.or(io.partial) else { return };
         let len = |span: &Span| match span.len {
             SpanLen::Fixed(len) => u64::from(len),
-            SpanLen::Reg(reg) => frame.registers().get(reg.index),
+            SpanLen::Reg(reg) => registers.get(reg.index),
         };
         // Those of its members that are done as a whole.
         let step = flow.lines[line].step;
         let before = flow.lines[..line].iter().enumerate().rev().take_while(|(_, line)| line.step == step);
         let members = before.filter_map(|(pc, _)| flow::io(flow, pc));
         let whole = members.flat_map(|io| &io.spans).map(len).fold(0, u64::wrapping_add);
-        frame.registers().set(reg.index, whole.wrapping_add(done.into()));
+        registers.set(reg.index, whole.wrapping_add(done.into()));
     }
 
     /// What was in flight when the deadline passed has come to its end. Gives the frame back if that is to be dealt with

@@ -6,6 +6,7 @@
 //! with nothing borrowed but the session itself, and its panics end there.
 
 mod awaiting;
+mod branches;
 mod control;
 mod deadline;
 mod exit;

@@ -8,6 +8,7 @@ use chainring_runtime::Handle;
 use chainring_runtime::frame::{Frame, Interrupt, NotSubmitted, Resume, Stop, Trap};
 use chainring_runtime::time::{self, Alarm};
 
+use super::branches::Progress;
 use super::exit::Entry;
 use super::place::Place;
 use super::sessions::Sessions;
@@ -21,7 +22,7 @@ use crate::program::Program;
 use crate::sync::States;
 
 /// How often a frame comes back from its code before others have their turn.
-const RUNS: u32 = 1024;
+pub(super) const RUNS: u32 = 1024;
 
 pub(super) struct Runner<S> {
     pub(super) program: Program<S>,
@@ -30,6 +31,8 @@ pub(super) struct Runner<S> {
     /// What it shares with others here.
     pub(super) states: States,
     pub(super) counted: Counted,
+    /// How far the frames are that run branches side by side.
+    pub(super) forks: Sessions<Progress>,
 }
 
 /// The counters of a program on a core.
@@ -150,6 +153,10 @@ impl<S: 'static> Runner<S> {
                 Exit::MakePipe { line, pipe, next } => return self.make_pipe(frame, line, pipe, next),
                 Exit::Sleep { time, next } => return self.sleep(frame, time, next),
                 Exit::Sync { line, next } => return self.share(frame, line, next),
+                Exit::Fork { line, fork } => self.fork(frame, line, fork),
+                Exit::Join { .. } | Exit::InOrder { .. } | Exit::Pass { .. } => {
+                    unreachable!("only strands come to the ends of branches")
+                }
                 Exit::Arm { time, depth, next } => return self.arm(frame, time, depth, next),
                 Exit::Disarm { depth, next } => {
                     self.disarm(&frame, depth);

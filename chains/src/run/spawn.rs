@@ -51,8 +51,9 @@ impl<S: 'static> Spawner<S> {
         let layout = program.0.layout;
         let core = Handle::current();
         let (states, sessions) = (program.0.things.start(&core)?, Sessions::new());
-        let runner = Runner { program, lowered, sessions, states, counted: Counted::default() };
-        let frames = Frames::new(layout, plans, limit, runner).map_err(Refused::Frames)?;
+        let (counted, forks) = (Counted::default(), Sessions::new());
+        let runner = Runner { program, lowered, sessions, states, counted, forks };
+        let frames = Frames::with_strands(layout, plans, limit, runner).map_err(Refused::Frames)?;
         let (longest_list, skips) = (core.longest_list() as usize, core.capabilities().skip_success());
         Ok(Spawner(Rc::new(Started { frames, longest_list, skips })))
     }

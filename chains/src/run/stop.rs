@@ -15,29 +15,53 @@ use chainring_runtime::frame::{Frame, Stop};
 
 use super::place::Place;
 use super::runner::{Runner, count};
-use crate::compile::flow;
+use crate::compile::flow::{self, Pc};
 use crate::error::ErrorKind;
 use crate::tree::OnEnd;
 
 /// The kernel's own "restart the system call", which a cancelled operation may report.
 pub(super) const ERESTARTSYS: i32 = 512;
 
+/// What is to be done with a frame, or a strand of it.
+pub(super) enum Verdict {
+    /// It fails at a line.
+    Fail(Pc, ErrorKind),
+    /// It goes on with a member.
+    TakeUp { from: u8, done: u32, alone: bool },
+    /// It waits for a pooled buffer, and goes on with a member then.
+    AwaitPooled { number: u16, member: u8, done: u32 },
+    /// It ends with success.
+    Finish,
+}
+
 impl<S: 'static> Runner<S> {
     #[cold]
     pub(super) fn stop(&self, frame: Frame<'_>, stop: Stop) {
-        let Stop { segment, member, done, want, .. } = stop;
-        let pc = self.segment(segment).members[usize::from(member)];
-        if stop.cancelling {
-            return self.fail(frame, pc, ErrorKind::Cancelled { done });
-        }
-        let frame = if stop.interrupted {
+        let frame = if stop.interrupted && !stop.cancelling {
             let Some(frame) = self.late(frame, &stop) else { return };
             frame
         } else {
             frame
         };
+        match self.judge(&stop) {
+            Verdict::Fail(pc, kind) => self.fail(frame, pc, kind),
+            Verdict::TakeUp { from, done, alone } => self.take_up(frame, stop.segment, from, done, alone),
+            Verdict::AwaitPooled { number, member: from, done } => {
+                let place = Place::Member { segment: stop.segment, from, done, alone: false };
+                self.wait_for_pooled(frame, number, place);
+            }
+            Verdict::Finish => self.end(frame, Ok(())),
+        }
+    }
+
+    pub(super) fn judge(&self, stop: &Stop) -> Verdict {
+        let Stop { segment, member, done, want, .. } = *stop;
+        let pc = self.segment(segment).members[usize::from(member)];
+        if stop.cancelling {
+            return Verdict::Fail(pc, ErrorKind::Cancelled { done });
+        }
         if stop.succeeded {
-            return self.take_up(frame, segment, member + 1, 0, true);
+            return Verdict::TakeUp { from: member + 1, done: 0, alone: true };
         }
         let io = flow::io(&self.program.0.flow, pc).expect("members are operations");
         match stop.result {
@@ -45,22 +69,18 @@ impl<S: 'static> Runner<S> {
                 let errno = if -error == ERESTARTSYS { libc::ECANCELED } else { error.wrapping_neg() };
                 if errno == libc::ECANCELED && !stop.alone {
                     count(&self.counted.one_by_one);
-                    return self.take_up(frame, segment, member, done, true);
+                    return Verdict::TakeUp { from: member, done, alone: true };
                 }
                 if let Some(number) = io.selects().filter(|_| errno == libc::ENOBUFS) {
-                    return self.wait_for_pooled(
-                        frame,
-                        number,
-                        Place::Member { segment, from: member, done, alone: false },
-                    );
+                    return Verdict::AwaitPooled { number, member, done };
                 }
-                self.fail(frame, pc, ErrorKind::Errno(errno));
+                Verdict::Fail(pc, ErrorKind::Errno(errno))
             }
-            0 if done == 0 && io.on_end == OnEnd::Finish => self.end(frame, Ok(())),
-            0 => self.fail(frame, pc, ErrorKind::Short { done, want }),
+            0 if done == 0 && io.on_end == OnEnd::Finish => Verdict::Finish,
+            0 => Verdict::Fail(pc, ErrorKind::Short { done, want }),
             _ => {
                 count(&self.counted.short);
-                self.take_up(frame, segment, member, done, false);
+                Verdict::TakeUp { from: member, done, alone: false }
             }
         }
     }

@@ -6,6 +6,7 @@
 pub(crate) mod both;
 pub(crate) mod framed;
 pub(crate) mod one;
+pub(crate) mod several;
 
 use std::future::{Future, IntoFuture};
 use std::io;

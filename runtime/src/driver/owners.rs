@@ -38,11 +38,14 @@ pub(crate) trait Owner {
     /// Whether nothing of any frame is in flight, and none waits for its turn.
     fn is_idle(&self) -> bool;
 
-    /// The frames' region, which lives as long as the owner.
-    fn region(&self) -> &Region;
+    /// The region that handles successes by itself, if there is one. It lives as long as the owner.
+    fn region(&self) -> Option<&Region>;
 
     /// Does what the region could not do by itself for the frame that it has left.
     fn take_over(&self);
+
+    /// The last generation that any of its frames has had.
+    fn last_generation(&self) -> u32;
 }
 
 /// The table of a ring's owners.
@@ -92,7 +95,7 @@ impl Driver {
         }
         let generation = self.owners.generations.borrow().get(number).copied().unwrap_or(0);
         let owner = make(number as u32, generation);
-        self.set_region(number, Some(NonNull::from(owner.region())));
+        self.set_region(number, owner.region().map(NonNull::from));
         let inserted = self.owners.table.borrow_mut().insert(owner);
         assert_eq!(inserted, number, "an owner was registered by the making of another");
         Ok(())
@@ -105,7 +108,7 @@ impl Driver {
             let mut generations = self.owners.generations.borrow_mut();
             let len = generations.len().max(number as usize + 1);
             generations.resize(len, 0);
-            generations[number as usize] = owner.region().last_generation();
+            generations[number as usize] = owner.last_generation();
         }
         drop(removed);
     }

@@ -15,7 +15,7 @@ use std::ptr::NonNull;
 use super::code::{Outcome, Trap};
 use super::frames::Region;
 use super::memory::{PARTIAL, Record};
-use super::template::{Address, Member, NO_CODE, NONE, Template};
+use super::template::{Address, Member, NO_CODE, NO_OUTBOX, NONE, Template};
 use super::token::Frame;
 use super::verb::Moves;
 use super::wide::Part;
@@ -309,6 +309,9 @@ impl Region {
                 // SAFETY: a template's words were checked against the layout of this region.
                 unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
                 left = ahead;
+                if template.outbox != NO_OUTBOX {
+                    self.empty(index, template.outbox);
+                }
                 let buffer = self.memory.buffer(index);
                 // SAFETY: a template's code was checked to be an op; the one completion of the frame has come, and no
                 // token of it is out.
@@ -404,10 +407,10 @@ impl Region {
         }
     }
 
-    /// The bytes that a member of the current segment transfers, as the registers say now. An over-long register
+    /// The bytes that a member of a segment transfers, as the registers say now. An over-long register
     /// counts as the most that it may be: only a submission of it is an error.
-    pub(super) fn wanted(&self, record: Record, member: u8) -> u32 {
-        let template = &self.templates[usize::from(record.header().segment.get())];
+    pub(super) fn wanted(&self, record: Record, segment: u16, member: u8) -> u32 {
+        let template = &self.templates[usize::from(segment)];
         let (member, wide) = (&template.members[usize::from(member)], &template.wide[usize::from(member)]);
         if let Address::Outbox(outbox) = wide.address {
             let index = record.header().key.get().index() as usize;
@@ -501,7 +504,7 @@ impl<'f> Frame<'f> {
         header.from.set(from);
         header.to.set(to);
         header.segment.set(segment);
-        header.done.set(done.min(region.wanted(record, from)));
+        header.done.set(done.min(region.wanted(record, segment, from)));
         header.raise(PARTIAL);
         let reports = template.reports.clamp(from, to - 1);
         region.await_counted(record, segment, u16::from(to - reports));

@@ -13,6 +13,7 @@ use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED
 use super::outbox::Outboxes;
 use super::plan::{PlanError, Plans};
 use super::pooled::{self, Pooled};
+use super::strand::{self, Branches, ForkError};
 use super::template::{self, Bounds, Template};
 use super::token::{Frame, Stop};
 use crate::driver::key::MAX_INDEX;
@@ -52,6 +53,8 @@ pub enum FramesError {
     },
     /// Code that this layout does not allow.
     Code(PlanError),
+    /// Branches that cannot run side by side.
+    Fork(ForkError),
     /// More registers and descriptors than a template can name.
     Layout,
     /// No address space.
@@ -67,6 +70,7 @@ impl fmt::Display for FramesError {
         match self {
             FramesError::Plan { segment, error } => write!(f, "segment {segment}: {error}"),
             FramesError::Code(error) => write!(f, "the code: {error}"),
+            FramesError::Fork(error) => write!(f, "the forks: {error}"),
             FramesError::Layout => write!(f, "a frame has more registers and descriptors than can be named"),
             FramesError::Memory(error) => write!(f, "no address space for the frames: {error}"),
             FramesError::Pool(error) => write!(f, "no pool for the frames' buffers: {error}"),
@@ -96,6 +100,8 @@ pub(crate) struct Region {
     pub(super) constants: Arc<[u8]>,
     pub(super) outboxes: Outboxes,
     pub(super) pooled: Pooled,
+    /// What its strands run.
+    pub(super) branches: Branches,
     /// Segments that have succeeded as a whole.
     pub(super) advanced: Counter,
     free: Cell<u32>,
@@ -123,7 +129,13 @@ impl<R: Resume> Frames<R> {
         limit: u32,
         runner: R,
     ) -> Result<Rc<Self>, FramesError> {
-        let Plans { segments, code, constants, outboxes, pooled } = plans.into();
+        let plans = plans.into();
+        strand::none(&plans)?;
+        Frames::make(layout, plans, limit, runner)
+    }
+
+    pub(super) fn make(layout: Layout, plans: Plans, limit: u32, runner: R) -> Result<Rc<Self>, FramesError> {
+        let Plans { segments, code, constants, outboxes, pooled, forks } = plans;
         let core = Handle::current();
         let ring = &core.driver().ring;
         if !layout.is_nameable() || pooled.sizes.len() > pooled::MOST {
@@ -147,7 +159,10 @@ impl<R: Resume> Frames<R> {
         let templates = template::join(segments.iter().enumerate().map(template).collect::<Result<_, _>>()?);
         let code =
             code::check(code, &layout, constant_bytes, segments.len(), &pooled).map_err(FramesError::Code)?;
-        let memory = Memory::reserve(&layout, limit.clamp(1, MAX_INDEX)).map_err(FramesError::Memory)?;
+        let branches = strand::check(&forks, &templates, &code).map_err(FramesError::Fork)?;
+        let each = branches.each();
+        let limit = limit.clamp(1, MAX_INDEX / u32::from(each.max(1)));
+        let memory = Memory::reserve(&layout, each, limit).map_err(FramesError::Memory)?;
         let mut made = None;
         core.driver()
             .add_owner(|owner, generation| {
@@ -168,6 +183,7 @@ impl<R: Resume> Frames<R> {
                     constants,
                     outboxes: Outboxes::new(outboxes),
                     pooled,
+                    branches,
                     advanced,
                     free,
                     live,
@@ -270,15 +286,9 @@ impl Region {
             header.key.set(Key::frame(self.owner, index, self.generation));
             header.next.set(self.free.get());
             self.free.set(index);
+            self.make_strands(index);
         }
         true
-    }
-
-    /// The last generation that any of its frames has had.
-    pub(crate) fn last_generation(&self) -> u32 {
-        let frames = 0..self.memory.accessible();
-        let generations = frames.map(|index| self.memory.record(index).header().key.get().generation());
-        generations.max().unwrap_or(self.generation)
     }
 
     /// The record of the frame that `key` names, if it is still the same use of it.
@@ -296,7 +306,9 @@ impl Region {
     fn cancel(&self, record: Record) {
         let header = record.header();
         header.raise(CANCELLING);
-        if header.in_flight() {
+        if header.strands.get() > 0 {
+            self.cancel_strands(record);
+        } else if header.in_flight() {
             // No completion is plain from here on.
             if header.expect.replace(0) != 0 {
                 header.counted.set(1);
@@ -310,7 +322,11 @@ impl Region {
 
     /// Makes the driver ask the kernel, once for as long as the frame has something in flight.
     pub(super) fn ask(&self, record: Record) {
-        let header = record.header();
+        self.ask_for(record.header());
+    }
+
+    /// The same, for a frame or a strand.
+    pub(super) fn ask_for(&self, header: &Header) {
         if !header.has(ASKED) {
             header.raise(ASKED);
             self.core.driver().cancel(header.key.get());
@@ -333,6 +349,7 @@ impl Region {
         let header = record.header();
         debug_assert!(!header.in_flight());
         header.flags.set(FREE);
+        header.strands.set(0);
         header.expect.set(0);
         // The key is over: a late completion finds nothing.
         header.next.set(self.free.get());
@@ -345,14 +362,20 @@ impl Region {
     }
 
     /// Whether there is a frame in use of which this is true.
-    fn any(&self, is: impl Fn(&Header) -> bool) -> bool {
+    fn any(&self, is: impl Fn(Record) -> bool) -> bool {
         let mut records = (0..self.memory.accessible()).map(|index| self.memory.record(index));
-        self.live.get() > 0 && records.any(|record| !record.header().has(FREE) && is(record.header()))
+        self.live.get() > 0 && records.any(|record| !record.header().has(FREE) && is(record))
+    }
+
+    /// Whether this is true of a frame, or of a strand of it.
+    fn has(&self, record: Record, is: impl Fn(&Header) -> bool) -> bool {
+        is(record.header()) || self.strands(record).any(is)
     }
 
     fn forget_if_unused(&self) {
         if self.retired.get() && self.live.get() == 0 {
             self.core.driver().remove_owner(self.owner);
+            self.branches.owner().into_iter().for_each(|owner| self.core.driver().remove_owner(owner));
         }
     }
 }
@@ -365,8 +388,8 @@ impl<R: Resume> Owner for Frames<R> {
         }
     }
 
-    fn region(&self) -> &Region {
-        &self.region
+    fn region(&self) -> Option<&Region> {
+        Some(&self.region)
     }
 
     fn take_over(&self) {
@@ -414,7 +437,13 @@ impl<R: Resume> Owner for Frames<R> {
     }
 
     fn is_idle(&self) -> bool {
-        !self.region.any(|header| header.in_flight() || header.has(PARKED))
+        !self.region.any(|record| self.region.has(record, |header| header.in_flight() || header.has(PARKED)))
+    }
+
+    fn last_generation(&self) -> u32 {
+        let frames = 0..self.region.memory.accessible();
+        let key = |index| self.region.memory.record(index).header().key.get();
+        frames.map(|index| key(index).generation()).max().unwrap_or(self.region.generation)
     }
 }
 
@@ -422,7 +451,7 @@ impl<R> Drop for Frames<R> {
     fn drop(&mut self) {
         // The runtime holds the frames' owner until nothing of them is in flight; only a ring that failed lets
         // go earlier, and then nobody knows what the kernel still writes: keep the mappings.
-        if self.region.any(Header::in_flight) {
+        if self.region.any(|record| self.region.has(record, Header::in_flight)) {
             std::mem::forget(self.region.constants.clone());
             self.region.outboxes.leak();
             self.region.pooled.leak();

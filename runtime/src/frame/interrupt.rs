@@ -8,6 +8,7 @@
 //! ```text
 //! in flight   -> cancelled; its last completion tells the runner
 //! parked      -> its turn comes, and the runner asks `is_interrupted`
+//! strands     -> all are cancelled, and the runner asks when the last of them has given the frame back
 //! neither     -> whoever has its token can ask; what it submits without having taken the interrupt is cancelled
 //! ```
 //!
@@ -24,7 +25,9 @@ impl Region {
     pub(super) fn interrupt(&self, record: Record) {
         let header = record.header();
         header.raise(INTERRUPTED);
-        if header.in_flight() {
+        if header.strands.get() > 0 {
+            self.cancel_strands(record);
+        } else if header.in_flight() {
             // Still one completion with the length that it was submitted with, but none that the hot path knows.
             if header.expect.get() != 0 {
                 header.expect.set(Key::NOBODY);

@@ -22,6 +22,8 @@ pub(super) struct Header {
     pub(super) expect: Cell<u64>,
     /// The length that the member of the expected completion was submitted with.
     pub(super) want: Cell<u32>,
+    /// Strands of the frame that have not ended. While there are any, they have what is in flight.
+    pub(super) strands: Cell<u16>,
     /// This use of the frame; compared with every completion.
     pub(super) key: Cell<Key>,
     /// The segment that was submitted last.
@@ -41,7 +43,7 @@ pub(super) struct Header {
     pub(super) bad_result: Cell<i32>,
     /// The result of the last member, where every member reports.
     pub(super) last_result: Cell<i32>,
-    /// The next free frame.
+    /// The next free frame; of a strand, its branch.
     pub(super) next: Cell<u32>,
 }
 
@@ -78,7 +80,7 @@ pub(super) const ASKED: u8 = 1 << 5;
 /// A deadline has passed that the runner does not know of yet.
 pub(super) const INTERRUPTED: u8 = 1 << 6;
 
-/// The control record of an accessible frame: a header, then the words of its layout.
+/// The control record of an accessible frame: a header, then the words of its layout, then the headers of its strands.
 #[derive(Clone, Copy)]
 pub(super) struct Record(NonNull<u8>);
 
@@ -100,6 +102,17 @@ impl Record {
         // SAFETY: the words follow the header inside the record; the rest as in `header`.
         unsafe { self.0.add(size_of::<Header>()).cast::<Cell<u64>>().add(word).as_ref() }
     }
+
+    /// The header of a strand, behind the `words` of the layout.
+    ///
+    /// # Safety
+    /// The memory must have been reserved for a layout of that many words, and for more strands a frame than `strand`.
+    #[inline]
+    pub(super) unsafe fn strand<'a>(self, words: usize, strand: usize) -> &'a Header {
+        let behind = size_of::<Header>() + words * size_of::<u64>();
+        // SAFETY: inside the record by the caller's promise, and aligned as a word is; the rest as in `header`.
+        unsafe { self.0.add(behind).cast::<Header>().add(strand).as_ref() }
+    }
 }
 
 pub(super) struct Memory {
@@ -112,9 +125,10 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    /// Reserves address space for `limit` frames.
-    pub(super) fn reserve(layout: &Layout, limit: u32) -> io::Result<Memory> {
-        let record_size = (size_of::<Header>() + layout.words() * size_of::<u64>()).next_multiple_of(16);
+    /// Reserves address space for `limit` frames, each with the headers of so many strands.
+    pub(super) fn reserve(layout: &Layout, strands: u16, limit: u32) -> io::Result<Memory> {
+        let headers = (1 + usize::from(strands)) * size_of::<Header>();
+        let record_size = (headers + layout.words() * size_of::<u64>()).next_multiple_of(16);
         let stride = layout.stride();
         let total = |size: usize| size.checked_mul(limit as usize).ok_or(io::ErrorKind::OutOfMemory);
         Ok(Memory {

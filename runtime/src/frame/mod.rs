@@ -12,6 +12,8 @@
 //!   argument of [`Resume`].
 //! - A frame is its own slot: a segment's entries carry the frame's key, and no other memory is taken.
 //! - A frame is reused only when nothing of it is in flight, and then with a new generation.
+//! - A frame can go several ways at once ([`Frame::fork`]): there is a [`Strand`] for each, with a key of its own and what
+//!   it has in flight, and the frame's token comes back when the last of them has ended. See `strand/mod.rs`.
 //!
 //! What a frame looks like ([`Layout`]), what it can submit ([`Plan`]) and what is computed in between ([`Code`]) is
 //! checked once, when the `Frames` is made. After that `emit.rs`, `wide.rs` and `code/execute.rs` read registers and
@@ -35,6 +37,7 @@ mod outbox;
 mod plan;
 mod pooled;
 mod settle;
+mod strand;
 mod template;
 mod token;
 mod verb;
@@ -48,6 +51,7 @@ pub use frames::{Frames, FramesError, Resume};
 pub use layout::Layout;
 pub use outbox::{Blob, Outbox};
 pub use plan::{Directory, Extra, Len, Plan, PlanError, Plans, PooledPlan, Target, Then, Transfer};
+pub use strand::{Branch, Fork, ForkError, ResumeStrands, Strand};
 pub use token::{Frame, Registers, Stop};
 pub use verb::{Moves, Success, Verb};
 pub use views::Views;

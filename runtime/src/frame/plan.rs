@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::code::Code;
+use super::strand::Fork;
 use super::verb::{Moves, Verb};
 
 /// The length of a span.
@@ -164,6 +165,8 @@ pub struct Plans {
     pub outboxes: u16,
     /// Pooled buffers that each frame has while it uses them.
     pub pooled: PooledPlan,
+    /// Where a frame goes several ways at once: which segments and ops each of them has for itself.
+    pub forks: Vec<Fork>,
 }
 
 /// Buffers that a frame has only while it uses them: taken from a pool of the core when bytes come, and given back when

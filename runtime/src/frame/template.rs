@@ -21,6 +21,8 @@ use crate::ring::sqe::{BUFFER_SELECT, CQE_SKIP_SUCCESS, IO_HARDLINK, IO_LINK};
 pub(super) const NONE: u16 = u16::MAX;
 /// Stands for "no code".
 pub(super) const NO_CODE: u32 = u32::MAX;
+/// Stands for "no outbox".
+pub(super) const NO_OUTBOX: u16 = u16::MAX;
 /// The size of `struct open_how`.
 const OPEN_HOW: u32 = 24;
 
@@ -72,6 +74,8 @@ pub(super) struct Wide {
     pub(super) index: u64,
     /// The pooled buffers that the frame gives back when the member has succeeded.
     pub(super) gives_back: u64,
+    /// Whether there is nothing to it but that start: bytes of the frame are transferred, and words 1 and 5 are zero.
+    pub(super) only_starts: bool,
 }
 
 /// What word 2 is.
@@ -135,9 +139,11 @@ pub(super) struct Template {
     pub(super) successor: u16,
     /// The same, if it can be submitted where a completion is met, by the shortest way.
     pub(super) then: u16,
-    /// Whether its success needs no more than its count: no descriptor comes or goes, no outbox is emptied, and the last
-    /// member moves bytes.
+    /// Whether its success needs no more than its count: no descriptor comes or goes, at most one outbox is emptied, and
+    /// the last member moves bytes.
     simple: bool,
+    /// The outbox that its success empties, or `NO_OUTBOX`, if it is simple.
+    pub(super) outbox: u16,
     /// Simple, of plain members that transfer bytes only, and with one completion.
     hot: bool,
     /// The code that is run after it, or `NO_CODE`.
@@ -219,8 +225,10 @@ impl Template {
             _ => return Err(PlanError::NoSuchHandle),
         };
         let verb = members[last].verb;
-        let leaves_something = |verb: Verb| verb.opens() || verb.closes() || verb == Verb::SendOutbox;
-        let passes = plan.members.iter().any(|member| leaves_something(member.verb));
+        let mut outboxes = plan.members.iter().filter_map(|member| member.extra.outbox);
+        let outbox = outboxes.next().unwrap_or(NO_OUTBOX);
+        let passes = plan.members.iter().any(|member| member.verb.opens() || member.verb.closes());
+        let passes = passes || outboxes.next().is_some();
         let completions = (count - reports) as u16;
         let pools = |member: &Transfer| member.fills() || gives_back(member);
         let passes = passes || plan.members.iter().any(pools);
@@ -231,6 +239,7 @@ impl Template {
             last: last as u8,
             slack: if verb.success() == Success::Whole { 0 } else { u32::MAX },
             simple,
+            outbox,
             hot: simple
                 && !is_wide
                 && completions == 1
@@ -246,11 +255,12 @@ impl Template {
     }
 }
 
-/// Lets each template know whether its successor is submitted by the shortest way.
+/// Lets each template know whether its successor is submitted by the shortest way; not those that empty an outbox, which
+/// the shortest way does not look for.
 pub(super) fn join(mut templates: Box<[Template]>) -> Box<[Template]> {
     for i in 0..templates.len() {
-        let successor = templates[i].successor;
-        if templates.get(usize::from(successor)).is_some_and(|next| next.hot) {
+        let (successor, empties) = (templates[i].successor, templates[i].outbox != NO_OUTBOX);
+        if !empties && templates.get(usize::from(successor)).is_some_and(|next| next.hot) {
             templates[i].then = successor;
         }
     }
@@ -305,6 +315,7 @@ impl Bounds<'_> {
             off: Off::Fixed(0),
             index: 0,
             gives_back: 0,
+            only_starts: false,
         }
     }
 
@@ -512,6 +523,8 @@ impl Bounds<'_> {
         let is_plain =
             extra == Default::default() && wide.off == Off::Fixed(0) && wide.address == Address::Frame;
         let is_plain = is_plain && wide.index == 0;
+        let others = (wide.address, wide.off, wide.index) != (Address::Frame, Off::Fixed(0), 0);
+        wide.only_starts = verb.transfers() && !others;
         Ok((!is_plain).then_some(wide))
     }
 }

@@ -181,6 +181,12 @@ pub struct Registers<'f> {
     record: Record,
 }
 
+impl<'f> Registers<'f> {
+    pub(super) fn new(layout: &'f Layout, record: Record) -> Self {
+        Registers { layout, record }
+    }
+}
+
 impl Registers<'_> {
     /// The value of a register.
     ///

@@ -10,6 +10,7 @@ use super::memory::Record;
 use super::outbox::Message;
 use super::template::{Address, Member, Off, Template, Wide};
 use super::verb::Moves;
+use crate::driver::Key;
 use crate::op::sendmsg;
 use crate::ring::Sqe;
 use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_HARDLINK, IO_LINK};
@@ -50,10 +51,27 @@ impl Region {
         record: Record,
         index: usize,
         part: &Part<'_>,
+        place: NonNull<Sqe>,
+    ) -> Option<Written> {
+        // SAFETY: the caller's promise.
+        unsafe { self.write_part_for(record.header().key.get(), record, index, part, place) }
+    }
+
+    /// The same, with entries whose completions go to `key`: the frame's, or that of a strand of it.
+    ///
+    /// # Safety
+    /// As many places as there are members must be valid for writes.
+    #[inline(always)]
+    pub(super) unsafe fn write_part_for(
+        &self,
+        key: Key,
+        record: Record,
+        index: usize,
+        part: &Part<'_>,
         mut place: NonNull<Sqe>,
     ) -> Option<Written> {
         let (mut want, mut done) = (0, part.done);
-        let key = record.header().key.get().with_step(0);
+        let key = key.with_step(0);
         let mut user_data = key;
         for (member, wide) in part.members() {
             let (mut words, len) = match wide.address {
@@ -92,6 +110,15 @@ impl Region {
         let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
         let (added, start) = (word(member.length), word(wide.start));
         let end = start.saturating_add(added).saturating_add(member.plus().into());
+        // What is received behind what is there already: most of what is wide.
+        if wide.only_starts && done == 0 {
+            if added > member.room || end > u64::from(wide.room) {
+                return None;
+            }
+            let address = self.memory.buffer(index).as_ptr() as u64 + member.offset + start;
+            let (head, flags_len) = (member.head | word(member.descriptor), member.flags_len + added);
+            return Some(([head, 0, address, flags_len, 0, 0, 0, 0], flags_len as u32));
+        }
         if added > member.room || (member.verb.transfers() && end > u64::from(wide.room)) {
             return None;
         }

@@ -137,18 +137,24 @@ impl Machine {
                 store(*order, &mut self.bytes[range], value);
             }
             Bulk::GiveBack(_) => unreachable!("there are no pooled buffers here"),
-            Bulk::Compact { offset, room, from, len } => {
-                let (start, count) = (self.registers[usize::from(*from)], self.registers[usize::from(*len)]);
-                let end = start.saturating_add(count);
-                if end > u64::from(*room) || count == u64::from(*room) {
-                    return Err(outside(end.max(u64::from(*room) + 1), *room));
-                }
-                if count == 0 || end == u64::from(*room) {
-                    let (front, start) = (*offset as usize, *offset as usize + start as usize);
-                    let moved = self.bytes[start..start + count as usize].to_vec();
+            Bulk::Compact { offset, room, from, len, end, left } => {
+                let (mut start, count) =
+                    (self.registers[usize::from(*from)], self.registers[usize::from(*len)]);
+                let Ok(place) = inside(start, count, *room) else {
+                    self.registers[usize::from(*end)] = start;
+                    self.registers[usize::from(*left)] = u64::MAX;
+                    return Ok(());
+                };
+                if count == 0 || place as u64 + count == u64::from(*room) {
+                    let front = *offset as usize;
+                    let moved = self.bytes[front + place..][..count as usize].to_vec();
                     self.bytes[front..front + moved.len()].copy_from_slice(&moved);
-                    self.registers[usize::from(*from)] = 0;
+                    start = 0;
                 }
+                let room_left = u64::from(*room) - start - count;
+                self.registers[usize::from(*from)] = start;
+                self.registers[usize::from(*end)] = start + count;
+                self.registers[usize::from(*left)] = if room_left == 0 { 1 } else { room_left };
             }
         }
         Ok(())

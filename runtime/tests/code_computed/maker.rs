@@ -84,7 +84,8 @@ impl Maker {
             }
             _ => {
                 let (offset, room) = self.room(BYTES);
-                Bulk::Compact { offset, room, from: self.register(), len: self.register() }
+                let [from, len, end, left] = [(); 4].map(|()| self.register());
+                Bulk::Compact { offset, room, from, len, end, left }
             }
         }
     }

@@ -7,10 +7,11 @@
 
 mod echo;
 mod framed;
+mod http;
 
 use super::{Competitor, Part};
 use crate::job::{executor, log, lookup, random_reads, small_files};
-use crate::workload::{ECHO, FRAMED};
+use crate::workload::{ECHO, FRAMED, HTTP};
 
 pub(super) static COMPETITOR: Competitor = Competitor {
     name: "raw-linked",
@@ -18,6 +19,7 @@ pub(super) static COMPETITOR: Competitor = Competitor {
     parts: &[
         (&ECHO, Part::Serve(echo::serve)),
         (&FRAMED, Part::Serve(framed::serve)),
+        (&HTTP, Part::Serve(http::serve)),
         (&small_files::SMALL_FILES, Part::Work(small_files::raw::run)),
         (&log::LOG, Part::Work(log::raw::run)),
         (&random_reads::CACHED, Part::Work(random_reads::raw::cached)),

@@ -76,7 +76,7 @@ impl<S: 'static> Chain<S> {
         *self.last_step() = Step { number, name, kind: kind(block) };
     }
 
-    fn last_step(&mut self) -> &mut Step {
+    pub(super) fn last_step(&mut self) -> &mut Step {
         let block = self.blocks.last_mut().expect("the outermost block stays open");
         block.last_mut().expect("a step was pushed before")
     }

@@ -1,5 +1,6 @@
 //! The steps of a chain, by what they are about.
 
+mod branches;
 mod compute;
 mod control;
 mod file;
@@ -9,6 +10,8 @@ mod socket;
 mod splice;
 mod sync;
 
+pub use branches::Branches;
+pub(crate) use branches::MOST as MOST_BRANCHES;
 pub use control::{AttemptStep, WhenStep};
 pub use file::{OpenStep, StatxStep};
 pub use io::TransferStep;

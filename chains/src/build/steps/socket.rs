@@ -6,7 +6,6 @@ use chainring_runtime::frame::Verb;
 
 use super::super::Chain;
 use super::io::TransferStep;
-use crate::expr::Expr;
 use crate::handle::{Outbox, Socket, Span, StreamBuf};
 use crate::tree::{Compute, IoStep, Kind};
 
@@ -26,14 +25,14 @@ impl<S: 'static> Chain<S> {
 
     /// Receives what there is, at least one byte, behind the bytes of a stream buffer. If it is full, the frame fails
     /// with [`ErrorKind::Bounds`](crate::ErrorKind::Bounds).
+    ///
+    /// A loop that sends and then fills submits both together. It begins with what looks at the buffer, and the buffer is
+    /// filled once before it.
     pub fn fill(&mut self, socket: Socket, stream: StreamBuf) -> FillStep<'_> {
-        let StreamBuf { buf, len, room, .. } = stream;
+        let StreamBuf { buf, len, end, room, .. } = stream;
         self.push("fill", Kind::Compute(Compute::Compact(stream)));
         let number = self.steps;
-        self.push_part(number, "fill", Kind::Compute(Compute::Set(stream.end, stream.from + len)));
-        let left = Expr::from(u64::from(buf.len)) - stream.end;
-        self.push_part(number, "fill", Kind::Compute(Compute::Set(room, left)));
-        let io = IoStep { into: Some(room), ..IoStep::new(Verb::Recv, socket.0, buf.part(stream.end, room)) };
+        let io = IoStep { into: Some(room), ..IoStep::new(Verb::Recv, socket.0, buf.part(end, room)) };
         self.push_part(number, "fill", Kind::Io(io));
         self.push_part(number, "fill", Kind::Compute(Compute::Set(len, len + room)));
         // What is qualified is the receive.

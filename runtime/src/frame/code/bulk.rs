@@ -56,8 +56,9 @@ pub enum Bulk {
         area: Area,
     },
     /// Makes room behind the bytes of a stream, which lie in a buffer from where a register says: if there are none,
-    /// they start at its front; if they end where the buffer does, they are moved there. Traps if there is no room then,
-    /// or they do not lie inside the buffer.
+    /// they start at its front; if they end where the buffer does, they are moved there. It never traps, so that it may
+    /// be done before a transfer that it comes behind: what does not work out is a span that does not fit, when one is
+    /// submitted from `end` on of `left` bytes.
     Compact {
         /// Where the buffer starts.
         offset: u32,
@@ -67,6 +68,11 @@ pub enum Bulk {
         from: u16,
         /// The register that says how many there are.
         len: u16,
+        /// The register that is told where in the buffer they end now.
+        end: u16,
+        /// The register that is told how much room there is behind them: 1 if there is none, and the greatest number if
+        /// they do not lie inside the buffer.
+        left: u16,
     },
     /// `to` = the number in the area, whose length is the order's width.
     Load {

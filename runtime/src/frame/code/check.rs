@@ -91,9 +91,9 @@ impl Check<'_> {
                 self.area(area)?;
                 self.register(to)
             }
-            Bulk::Compact { offset, room, from, len } => {
+            Bulk::Compact { offset, room, from, len, end, left } => {
                 self.bytes(*offset, *room)?;
-                self.registers([from, len])
+                self.registers([from, len, end, left])
             }
             Bulk::Load { order, to: register, area } | Bulk::Store { order, from: register, area } => {
                 there(!area.constant)?;

@@ -17,7 +17,8 @@ impl Region {
     /// # Safety
     /// - `pc` must be the place of an op;
     /// - `record` must be the record of an accessible frame and `buffer` the first of its bytes, nothing of the frame in
-    ///   flight, and no view of it lent.
+    ///   flight, and no view of it lent. (For a strand: nothing in flight that touches what the ops of its branch change,
+    ///   or changes what they touch.)
     #[inline(always)]
     pub(in crate::frame) unsafe fn execute(&self, record: Record, buffer: NonNull<u8>, pc: u32) -> Outcome {
         let bytes = buffer.as_ptr();
@@ -212,20 +213,27 @@ impl Region {
                 register(*to).set(at as u64);
             }
             Bulk::Hash { to, area } => register(*to).set(hash(view(area)?)),
-            Bulk::Compact { offset, room, from, len } => {
+            Bulk::Compact { offset, room, from, len, end, left } => {
                 let (start, count, room) = (register(*from).get(), register(*len).get(), u64::from(*room));
-                let end = start.saturating_add(count);
-                if end > room || count == room {
-                    return Err(Trap::Bounds { end: end.max(room + 1), room: room as u32 });
+                let mut behind = start.saturating_add(count);
+                if behind > room {
+                    register(*end).set(start);
+                    register(*left).set(u64::MAX);
+                    return Ok(());
                 }
-                if count == 0 || end == room {
-                    // SAFETY: both lie inside the room, which was checked to lie inside the frame's bytes.
-                    unsafe {
-                        let front = bytes.add(*offset as usize);
-                        front.copy_from(front.add(start as usize), count as usize);
+                if count == 0 || behind == room {
+                    if count > 0 && start > 0 {
+                        // SAFETY: both lie inside the room, which was checked to lie inside the frame's bytes.
+                        unsafe {
+                            let front = bytes.add(*offset as usize);
+                            front.copy_from(front.add(start as usize), count as usize);
+                        }
                     }
                     register(*from).set(0);
+                    behind = count;
                 }
+                register(*end).set(behind);
+                register(*left).set((room - behind).max(1));
             }
         }
         Ok(())

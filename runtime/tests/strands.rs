@@ -1,0 +1,521 @@
+//! Frames that go several ways at once, used rightly and wrongly by safe code: what may not run side by side is refused,
+//! tokens are dropped, leaked and used for what is not theirs, and the frame comes back with the last of its strands.
+
+// Ranges of ops are what a branch has, mostly one.
+#![allow(clippy::single_range_in_vec_init)]
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use chainring_runtime::frame::{
+    Area, Branch, Bulk, Code, Directory, Extra, Fork, ForkError, Frame, Frames, FramesError, Interrupt,
+    Layout, Len, Op, Operator, Order, Plan, Plans, PooledPlan, Resume, ResumeStrands, Stop, Strand, Target,
+    Then, Transfer, Verb,
+};
+use chainring_runtime::time::sleep;
+use chainring_runtime::{Key, Runtime};
+use common::{alone, descriptors};
+
+/// What a strand does with its token where it starts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Start {
+    /// Receives.
+    Submits,
+    Ends,
+    Drops,
+    Leaks,
+    /// Runs the op of another branch, and ends if that is refused.
+    Strays,
+    /// Waits until it is called or cancelled.
+    Waits,
+}
+
+/// Forks every frame, and writes down what its strands come to.
+struct Forks {
+    starts: [Start; 2],
+    log: RefCell<Vec<(u16, &'static str, i32)>>,
+    /// Frames that came back, and whether they were cancelled.
+    back: RefCell<Vec<bool>>,
+    keys: RefCell<Vec<Key>>,
+}
+
+impl Forks {
+    fn note(&self, strand: &Strand<'_>, what: &'static str, result: i32) {
+        self.log.borrow_mut().push((strand.number(), what, result));
+    }
+
+    fn end(&self, strand: Strand<'_>) {
+        if let Some(frame) = strand.end() {
+            self.back.borrow_mut().push(frame.is_cancelled());
+            frame.free();
+        }
+    }
+}
+
+impl Resume for Forks {
+    fn advanced(&self, _: Frame<'_>, _: u16) {
+        unreachable!("the frame itself submits nothing");
+    }
+
+    fn interrupted(&self, _: Frame<'_>, _: Interrupt) {
+        unreachable!("the frame itself runs nothing");
+    }
+
+    fn stopped(&self, _: Frame<'_>, _: Stop) {
+        unreachable!("the frame itself submits nothing");
+    }
+
+    fn unparked(&self, frame: Frame<'_>) {
+        frame.fork(0);
+    }
+}
+
+impl ResumeStrands for Forks {
+    fn strand_interrupted(&self, strand: Strand<'_>, interrupt: Interrupt) {
+        let Interrupt::Left(number) = interrupt else { panic!("{interrupt:?}") };
+        self.note(&strand, "left", number as i32);
+        self.end(strand);
+    }
+
+    fn strand_stopped(&self, strand: Strand<'_>, stop: Stop) {
+        self.note(&strand, if stop.cancelling { "cancelled" } else { "stopped" }, stop.result);
+        self.end(strand);
+    }
+
+    fn strand_unparked(&self, strand: Strand<'_>) {
+        self.keys.borrow_mut().push(strand.key());
+        let number = strand.number();
+        if strand.is_cancelled() {
+            self.note(&strand, "cancelled", 0);
+            return self.end(strand);
+        }
+        match self.starts[usize::from(number)] {
+            Start::Submits => strand.submit(number).expect("there is room"),
+            Start::Ends => self.end(strand),
+            Start::Drops => drop(strand),
+            Start::Leaks => std::mem::forget(strand),
+            Start::Waits => strand.wait(),
+            Start::Strays => {
+                let other = 1 - number;
+                let ran = catch_unwind(AssertUnwindSafe(|| {
+                    let refused = if number == 0 {
+                        strand.run(u32::from(other)).is_ok()
+                    } else {
+                        strand.submit(other).is_ok()
+                    };
+                    panic!("not refused: {refused}");
+                }));
+                let text = ran.expect_err("refused");
+                assert!(text.downcast_ref::<String>().expect("a text").contains("is not of this branch"));
+            }
+        }
+    }
+}
+
+const LAYOUT: Layout = Layout { registers: 4, descriptors: 2, bytes: 64 };
+
+/// Branch 0 receives eight bytes on socket 0, branch 1 on socket 1; each then leaves with its first byte in its register.
+fn plans() -> Plans {
+    let recv = |i: u16| Transfer::new(Verb::RecvExact, i, 8 * u32::from(i), Len::Fixed(8));
+    let segment = |i: u16| Plan { members: vec![recv(i)], into: Some(2 + i), then: Then::Code(u32::from(i)) };
+    let ops = vec![Op::Leave(10), Op::Leave(11)];
+    let branch = |i: u16| Branch { ops: vec![u32::from(i)..u32::from(i) + 1], segments: vec![i] };
+    Plans {
+        segments: vec![segment(0), segment(1)],
+        code: Code { ops, bulk: Vec::new() },
+        forks: vec![Fork { branches: vec![branch(0), branch(1)] }],
+        ..Plans::default()
+    }
+}
+
+fn forks(starts: [Start; 2]) -> Rc<Frames<Forks>> {
+    let (log, back, keys) = Default::default();
+    Frames::with_strands(LAYOUT, plans(), 2, Forks { starts, log, back, keys }).expect("frames")
+}
+
+fn pair() -> (OwnedFd, TcpStream) {
+    let (socket, peer) = common::tcp();
+    peer.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+    (socket.try_into_owned().expect("nothing is in flight"), peer)
+}
+
+async fn until(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(10), "waited in vain until {what}");
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Starts a frame with two sockets. Gives the other ends.
+fn start(frames: &Frames<Forks>) -> (Key, [TcpStream; 2]) {
+    let mut frame = frames.allocate().expect("there is room");
+    let ends = [0, 1].map(|i| {
+        let (near, far) = pair();
+        frame.put_descriptor(i, near);
+        far
+    });
+    let key = frame.key();
+    frame.park();
+    (key, ends)
+}
+
+#[test]
+fn the_last_strand_to_end_gives_the_frame_back() {
+    let _alone = alone();
+    let runtime = Runtime::new().expect("a ring");
+    runtime.block_on(async {
+        let frames = forks([Start::Submits, Start::Submits]);
+        let (_, [mut one, mut other]) = start(&frames);
+        other.write_all(b"other...").expect("send");
+        until("the second strand has ended", || frames.runner().log.borrow().len() == 1).await;
+        assert_eq!((frames.live(), frames.runner().back.borrow().len()), (1, 0));
+        one.write_all(b"first...").expect("send");
+        until("the frame has ended", || frames.live() == 0).await;
+        assert_eq!(*frames.runner().log.borrow(), [(1, "left", 11), (0, "left", 10)]);
+        assert_eq!(*frames.runner().back.borrow(), [false]);
+        assert_eq!(frames.advanced(), 2);
+    });
+}
+
+#[test]
+fn a_cancelled_frame_cancels_its_strands_wherever_they_are() {
+    let _alone = alone();
+    let runtime = Runtime::new().expect("a ring");
+    for starts in
+        [[Start::Submits, Start::Submits], [Start::Waits, Start::Submits], [Start::Waits, Start::Ends]]
+    {
+        runtime.block_on(async {
+            let frames = forks(starts);
+            // Before they have started, and when they have.
+            for started in [false, true] {
+                let (key, far) = start(&frames);
+                if started {
+                    until("the strands have started", || frames.runner().keys.borrow().len() >= 2).await;
+                }
+                frames.cancel(key);
+                frames.cancel(key);
+                until("the frame has ended", || frames.live() == 0).await;
+                assert_eq!(frames.runner().back.borrow_mut().pop(), Some(true));
+                let log = frames.runner().log.take();
+                assert!(log.iter().all(|(_, what, _)| *what == "cancelled") && !log.is_empty(), "{log:?}");
+                frames.runner().keys.borrow_mut().clear();
+                drop(far);
+            }
+            frames.retire();
+        });
+    }
+    assert_eq!(runtime.metrics().strays, 0);
+}
+
+#[test]
+fn strands_whose_tokens_are_dropped_end_with_their_frame() {
+    let _alone = alone();
+    drop(Runtime::new().expect("a ring"));
+    let before = descriptors();
+    let runtime = Runtime::new().expect("a ring");
+    runtime.block_on(async {
+        let frames = forks([Start::Drops, Start::Drops]);
+        let (_, far) = start(&frames);
+        until("the frame has ended", || frames.live() == 0).await;
+        for mut far in far {
+            assert_eq!(far.read(&mut [0]).expect("its socket is closed"), 0);
+        }
+        // One is dropped while the other is in flight: that one is the last.
+        let frames = forks([Start::Drops, Start::Submits]);
+        let (_, [_, mut other]) = start(&frames);
+        until("the strands have started", || frames.runner().keys.borrow().len() == 2).await;
+        assert_eq!(frames.live(), 1);
+        other.write_all(b"other...").expect("send");
+        until("the frame has ended", || frames.live() == 0).await;
+        assert_eq!(*frames.runner().back.borrow(), [false]);
+    });
+    drop(runtime);
+    assert_eq!(descriptors(), before, "open descriptors");
+}
+
+#[test]
+fn a_strand_that_is_leaked_keeps_no_runtime_from_ending() {
+    let _alone = alone();
+    drop(Runtime::new().expect("a ring"));
+    let before = descriptors();
+    for starts in
+        [[Start::Leaks, Start::Leaks], [Start::Leaks, Start::Submits], [Start::Submits, Start::Waits]]
+    {
+        let runtime = Runtime::new().expect("a ring");
+        let far = runtime.block_on(async {
+            let frames = forks(starts);
+            let (key, far) = start(&frames);
+            until("the strands have started", || frames.runner().keys.borrow().len() == 2).await;
+            if starts == [Start::Leaks, Start::Leaks] {
+                frames.cancel(key);
+            }
+            far
+        });
+        drop(runtime);
+        for mut far in far {
+            assert_eq!(far.read(&mut [0]).expect("its socket is closed"), 0);
+        }
+    }
+    assert_eq!(descriptors(), before, "open descriptors");
+}
+
+#[test]
+fn a_strand_runs_and_submits_what_is_its_branchs_and_nothing_else() {
+    let _alone = alone();
+    let runtime = Runtime::new().expect("a ring");
+    runtime.block_on(async {
+        let frames = forks([Start::Strays, Start::Strays]);
+        let (_, _far) = start(&frames);
+        // The tokens are gone with the panics.
+        until("the frame has ended", || frames.live() == 0).await;
+    });
+}
+
+#[test]
+fn a_frame_that_forks_again_has_strands_of_new_names() {
+    let _alone = alone();
+    let runtime = Runtime::new().expect("a ring");
+    runtime.block_on(async {
+        let mut seen = Vec::new();
+        // The number of an owner that is gone is another's, and its generations go on.
+        for _ in 0..3 {
+            let frames = forks([Start::Ends, Start::Ends]);
+            for _ in 0..5 {
+                let _ends = start(&frames);
+                until("the frame has ended", || frames.live() == 0).await;
+            }
+            seen.extend(frames.runner().keys.take());
+            frames.retire();
+        }
+        assert_eq!(seen.len(), 30);
+        assert!((0..30).all(|i| !seen[..i].contains(&seen[i])), "{seen:?}");
+    });
+}
+
+/// Two branches of one segment each, and of an op, if there is one, in front of the one that leaves.
+fn beside(members: [Transfer; 2], ops: [Option<Op>; 2], bulk: Vec<Bulk>) -> Result<(), ForkError> {
+    let (mut code, mut branches, mut segments) = (Code { bulk, ..Code::default() }, Vec::new(), Vec::new());
+    for (i, (member, op)) in (0..).zip(members.into_iter().zip(ops)) {
+        let start = code.ops.len() as u32;
+        code.ops.extend(op);
+        code.ops.push(Op::Leave(0));
+        segments.push(Plan { members: vec![member], into: None, then: Then::Code(start) });
+        branches.push(Branch { ops: vec![start..code.ops.len() as u32], segments: vec![i] });
+    }
+    let constants = vec![0; 64].into();
+    let pooled = PooledPlan { sizes: vec![64], ..PooledPlan::default() };
+    made(Plans { segments, code, constants, outboxes: 2, pooled, forks: vec![Fork { branches }] })
+}
+
+fn made(plans: Plans) -> Result<(), ForkError> {
+    let (log, back, keys) = Default::default();
+    let runner = Forks { starts: [Start::Ends; 2], log, back, keys };
+    match Frames::with_strands(LAYOUT, plans, 1, runner) {
+        Ok(frames) => {
+            frames.retire();
+            Ok(())
+        }
+        Err(FramesError::Fork(error)) => Err(error),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn branches_that_share_what_one_of_them_changes_are_refused() {
+    let _alone = alone();
+    let runtime = Runtime::new().expect("a ring");
+    let shared = Err(ForkError::Shared { fork: 0, branches: [0, 1] });
+    let on = |verb, place, offset, len| Transfer::new(verb, place, offset, Len::Fixed(len));
+    let nop = on(Verb::Nop, 0, 0, 0);
+    let recv = |offset, len| on(Verb::RecvExact, 0, offset, len);
+    runtime.block_on(async {
+        let apart = |a, b| beside([a, b], [None, None], Vec::new());
+        // Bytes of the kernel's.
+        assert_eq!(apart(recv(0, 8), recv(8, 8)), Ok(()));
+        assert_eq!(apart(recv(0, 9), recv(8, 8)), shared);
+        assert_eq!(apart(recv(0, 9), on(Verb::SendAll, 1, 8, 8)), shared);
+        assert_eq!(apart(on(Verb::SendAll, 1, 0, 64), on(Verb::Send, 0, 8, 8)), Ok(()));
+        let by_register = Len::Register { index: 0, plus: 4, max: 9 };
+        assert_eq!(apart(Transfer { len: by_register, ..recv(0, 0) }, recv(8, 8)), shared);
+        let started = Extra { start: Some(1), room: 9, ..Extra::default() };
+        assert_eq!(apart(Transfer { extra: started, ..recv(0, 1) }, recv(8, 8)), shared);
+        let constant = Extra { constant: true, ..Extra::default() };
+        assert_eq!(apart(Transfer { extra: constant, ..on(Verb::SendAll, 1, 0, 64) }, recv(8, 8)), Ok(()));
+        // Descriptors.
+        let close = |place| on(Verb::Close, place, 0, 0);
+        assert_eq!(apart(close(0), recv(0, 8)), shared);
+        assert_eq!(apart(close(1), recv(0, 8)), Ok(()));
+        assert_eq!(apart(close(1), close(1)), shared);
+        assert_eq!(apart(on(Verb::Socket(libc::AF_INET), 0, 0, 0), recv(0, 8)), shared);
+        // Outboxes: sending one lays out what the kernel reads.
+        let outbox = |place, number| {
+            let extra = Extra { outbox: Some(number), ..Extra::default() };
+            Transfer { extra, ..on(Verb::SendOutbox, place, 0, 0) }
+        };
+        assert_eq!(apart(outbox(0, 0), outbox(1, 1)), Ok(()));
+        assert_eq!(apart(outbox(0, 1), outbox(1, 1)), shared);
+        // Bytes of the code's.
+        let with = |member, op| beside([member, nop], [None, Some(op)], Vec::new());
+        let order = Order::Be32;
+        assert_eq!(with(recv(0, 8), Op::Load { order, to: 0, at: 8 }), Ok(()));
+        assert_eq!(with(recv(0, 8), Op::Load { order, to: 0, at: 7 }), shared);
+        assert_eq!(with(recv(0, 8), Op::LoadAt { order, to: 0, index: 1, start: 7, room: 8 }), shared);
+        assert_eq!(with(on(Verb::SendAll, 0, 0, 8), Op::Load { order, to: 0, at: 4 }), Ok(()));
+        assert_eq!(with(on(Verb::SendAll, 0, 0, 8), Op::Store { order, from: 0, at: 4 }), shared);
+        assert_eq!(
+            with(on(Verb::SendAll, 0, 0, 8), Op::StoreAt { order, from: 0, index: 1, start: 0, room: 64 }),
+            shared
+        );
+        let area = |offset, room| Area {
+            offset,
+            start: None,
+            room,
+            len: Len::Fixed(room),
+            constant: false,
+            pooled: None,
+        };
+        let bulk = |bulk| beside([recv(0, 8), nop], [None, Some(Op::Bulk(0))], vec![bulk]);
+        assert_eq!(bulk(Bulk::Hash { to: 0, area: area(8, 8) }), Ok(()));
+        assert_eq!(bulk(Bulk::Hash { to: 0, area: area(7, 8) }), shared);
+        assert_eq!(bulk(Bulk::Find { to: 0, area: area(7, 8), byte: 1 }), shared);
+        assert_eq!(bulk(Bulk::Equal { to: 0, a: area(8, 8), b: area(4, 8) }), shared);
+        assert_eq!(bulk(Bulk::Copy { to: area(16, 8), from: area(0, 8) }), shared);
+        assert_eq!(bulk(Bulk::Copy { to: area(0, 8), from: area(16, 8) }), shared);
+        assert_eq!(bulk(Bulk::Compact { offset: 0, room: 8, from: 0, len: 1, end: 2, left: 3 }), shared);
+        assert_eq!(bulk(Bulk::Compact { offset: 8, room: 8, from: 0, len: 1, end: 2, left: 3 }), Ok(()));
+        // Second descriptors and paths.
+        let accept = |second| Transfer {
+            extra: Extra { second: Some(second), ..Extra::default() },
+            ..on(Verb::Accept, 0, 0, 0)
+        };
+        assert_eq!(apart(accept(1), close(1)), shared);
+        assert_eq!(apart(accept(1), nop), Ok(()));
+        let working = Directory::Working;
+        let target = Target { directory: working, offset: 8, len: 8, constant: false };
+        let names = Extra { directory: Some(working), target: Some(target), ..Extra::default() };
+        let rename = Transfer { extra: names, ..on(Verb::Rename, 0, 16, 8) };
+        assert_eq!(apart(rename, recv(0, 8)), Ok(()));
+        assert_eq!(apart(rename, recv(8, 8)), shared);
+        assert_eq!(apart(rename, recv(16, 8)), shared);
+        // Pooled buffers are the whole frame's.
+        let pooled = Err(ForkError::Pooled { fork: 0, branch: 1 });
+        let comes = |verb| {
+            let extra = Extra { pooled: Some(0), ..Extra::default() };
+            Transfer { extra, ..on(verb, 1, 0, 8) }
+        };
+        assert_eq!(apart(nop, comes(Verb::Recv)), pooled);
+        assert_eq!(apart(nop, comes(Verb::SendAll)), pooled);
+        let gives_back = Extra { gives_back: 1, ..Extra::default() };
+        assert_eq!(apart(nop, Transfer { extra: gives_back, ..recv(0, 8) }), pooled);
+        let held = Area { pooled: Some(0), ..area(0, 4) };
+        assert_eq!(bulk(Bulk::Load { order, to: 0, area: held }), pooled);
+        assert_eq!(bulk(Bulk::Copy { to: held, from: area(16, 4) }), pooled);
+        assert_eq!(bulk(Bulk::Hash { to: 0, area: held }), pooled);
+        assert_eq!(bulk(Bulk::GiveBack(1)), pooled);
+        assert_eq!(bulk(Bulk::Store { order, from: 0, area: area(4, 4) }), shared);
+        // Registers are nobody's but this core's.
+        let add = Op::BinaryBy { operator: Operator::Add, to: 0, a: 0, value: 1 };
+        assert_eq!(beside([nop, nop], [Some(add), Some(add)], Vec::new()), Ok(()));
+    });
+}
+
+#[test]
+fn branches_that_lead_elsewhere_are_refused() {
+    let _alone = alone();
+    let runtime = Runtime::new().expect("a ring");
+    runtime.block_on(async {
+        let nop = || vec![Transfer::new(Verb::Nop, 0, 0, Len::Fixed(0))];
+        // Segment 0 and ops 0 to 2 are branch 0's, segment 1 and op 3 branch 1's, and op 4 nobody's.
+        let with = |first: Op, then: Then| {
+            let segments = [then, Then::Code(3)].map(|then| Plan { members: nop(), into: None, then });
+            let ops = vec![first, Op::Submit(0), Op::Leave(0), Op::Leave(0), Op::Leave(0)];
+            let branches = vec![
+                Branch { ops: vec![0..1, 1..3], segments: vec![0] },
+                Branch { ops: vec![3..4], segments: vec![1] },
+            ];
+            let code = Code { ops, bulk: Vec::new() };
+            made(Plans {
+                segments: segments.into(),
+                code,
+                forks: vec![Fork { branches }],
+                ..Plans::default()
+            })
+        };
+        let (set, stays) = (Op::Set { to: 0, value: 1 }, Then::Code(2));
+        let leaves = Err(ForkError::Leaves { fork: 0, branch: 0 });
+        assert_eq!(with(set, stays), Ok(()));
+        assert_eq!(with(set, Then::Segment(0)), Ok(()));
+        assert_eq!(with(set, Then::Segment(1)), leaves);
+        assert_eq!(with(set, Then::Code(4)), leaves);
+        assert_eq!(with(set, Then::Resume), leaves);
+        assert_eq!(with(Op::Jump { to: 2 }, stays), Ok(()));
+        assert_eq!(with(Op::Jump { to: 3 }, stays), leaves);
+        assert_eq!(with(Op::Unless { condition: 0, to: 4 }, stays), leaves);
+        assert_eq!(with(Op::UnlessWithin { a: 0, low: 0, span: 1, to: 3 }, stays), leaves);
+        assert_eq!(with(Op::IfWithin { a: 0, low: 0, span: 1, to: 3 }, stays), leaves);
+        assert_eq!(with(Op::Submit(1), stays), leaves);
+        let load = |or| Op::LoadAtMost { order: Order::Be32, to: 0, at: 0, most: 1, or };
+        assert_eq!(with(load(1), stays), Ok(()));
+        assert_eq!(with(load(3), stays), leaves);
+        assert_eq!(with(Op::Submit(0), stays), Ok(()));
+        assert_eq!(with(Op::Leave(7), stays), Ok(()));
+
+        let fork = |branches: Vec<Branch>| {
+            let segments = vec![Plan { members: nop(), into: None, then: Then::Code(0) }];
+            let code = Code { ops: vec![Op::Leave(0)], bulk: Vec::new() };
+            made(Plans { segments, code, forks: vec![Fork { branches }], ..Plans::default() })
+        };
+        let whole = || Branch { ops: vec![0..1], segments: vec![0] };
+        assert_eq!(fork(vec![whole()]), Ok(()));
+        assert_eq!(fork(vec![]), Err(ForkError::Count));
+        assert_eq!(fork(vec![Branch::default(); 1025]), Err(ForkError::Count));
+        assert_eq!(fork(vec![whole(), whole()]), Err(ForkError::NoSuchHandle));
+        assert_eq!(fork(vec![Branch { segments: vec![1], ..whole() }]), Err(ForkError::NoSuchHandle));
+        assert_eq!(fork(vec![Branch { ops: vec![0..u32::MAX], ..whole() }]), Err(ForkError::NoSuchHandle));
+        // The op behind the last one of a branch is not its own.
+        let runs_on = Code { ops: vec![set, Op::Leave(0)], bulk: Vec::new() };
+        let branches = vec![Branch { ops: vec![0..1], segments: Vec::new() }];
+        let plans = Plans { code: runs_on, forks: vec![Fork { branches }], ..Plans::default() };
+        assert_eq!(made(plans), leaves);
+    });
+}
+
+/// Resumes frames, and no strands.
+struct Alone(Cell<bool>);
+
+impl Resume for Alone {
+    fn advanced(&self, _: Frame<'_>, _: u16) {}
+
+    fn interrupted(&self, _: Frame<'_>, _: Interrupt) {}
+
+    fn stopped(&self, _: Frame<'_>, _: Stop) {}
+
+    fn unparked(&self, frame: Frame<'_>) {
+        let forked = catch_unwind(AssertUnwindSafe(|| frame.fork(0)));
+        self.0.set(forked.is_err());
+    }
+}
+
+#[test]
+fn forks_that_nobody_resumes_are_refused() {
+    let _alone = alone();
+    let runtime = Runtime::new().expect("a ring");
+    runtime.block_on(async {
+        let made = Frames::new(LAYOUT, plans(), 1, Alone(Cell::new(false)));
+        assert!(matches!(made.map(drop), Err(FramesError::Fork(ForkError::NoStrands))));
+        // And one that is not there is a panic, which costs the frame.
+        let none = Plans { forks: Vec::new(), ..plans() };
+        let frames = Frames::new(LAYOUT, none, 1, Alone(Cell::new(false))).expect("frames");
+        frames.allocate().expect("there is room").park();
+        until("the frame has ended", || frames.live() == 0).await;
+        assert!(frames.runner().0.get());
+    });
+}
