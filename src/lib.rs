@@ -6,10 +6,10 @@ pub use chainring_macros::{main, test};
 pub use chainring_net as net;
 pub use chainring_runtime::{
     AbortHandle, Builder, CancelOnDrop, CancellationToken, Cancelled, Capabilities, Capability, CoreHandle,
-    Cores, Handle, JoinError, JoinHandle, Metrics, OutOfScope, Runtime, SetupError, TaskLocal,
+    Cores, Descriptor, Handle, JoinError, JoinHandle, Metrics, OutOfScope, Runtime, SetupError, TaskLocal,
     TaskLocalFuture, consume_budget, cores, spawn, spawn_blocking, task_local, yield_now,
 };
-pub use chainring_runtime::{buf, signal, time};
+pub use chainring_runtime::{buf, op, signal, time};
 
 #[cfg(feature = "macros")]
 mod outcome;

@@ -1,6 +1,8 @@
 //! What the documentation shows of compiled programs is what `explain()` prints.
 
-use chainring::chains::{Chain, Flow, Program, write};
+use std::time::Duration;
+
+use chainring::chains::{Chain, Flow, Program, outbox, read, write};
 
 fn echo() -> Program<()> {
     let mut c = Chain::new("echo");
@@ -37,6 +39,34 @@ fn shout() -> Program<u64> {
             Flow::Next
         });
         c.send_all(sock, line.to(len));
+    });
+    c.build().unwrap()
+}
+
+fn patient() -> Program<Vec<u8>> {
+    let mut c = Chain::<Vec<u8>>::new("patient");
+    let (sock, len, errno) = (c.accepted(), c.reg(), c.reg());
+    let (head, body, reply) = (c.buffer(4), c.buffer(1024), c.outbox());
+    let sorry = c.constant(b"too slow\n");
+    c.attempt(|c| {
+        c.repeat(|c| {
+            c.recv_exact(sock, head.all()).or_finish();
+            c.within(Duration::from_secs(5), |c| {
+                c.set(len, head.be32(0));
+                c.recv_exact(sock, body.to(len));
+            });
+            c.call((read(body.to(len)), outbox(reply)), |seen: &mut Vec<u8>, (bytes, reply)| {
+                seen.extend_from_slice(bytes);
+                reply.copy(&(seen.len() as u32).to_be_bytes());
+                Flow::Next
+            });
+            c.send_outbox(sock, reply);
+        });
+    })
+    .on_error(errno, |c| {
+        c.when(errno.eq(110), |c| {
+            c.send_all(sock, sorry.all());
+        });
     });
     c.build().unwrap()
 }
@@ -85,10 +115,12 @@ fn replicated() -> Program<()> {
 fn the_documentation_shows_what_explain_prints() {
     let readme = include_str!("../README.md");
     let page = include_str!("../docs/explain.md");
-    let (echo, framed, shout, log, replicated) = (echo(), framed(), shout(), log(), replicated());
+    let (echo, framed, shout, log, patient, replicated) =
+        (echo(), framed(), shout(), log(), patient(), replicated());
     assert!(readme.contains(framed.explain().to_string().trim_end()), "{}", framed.explain());
-    let explained = [echo.explain(), framed.explain(), shout.explain(), log.explain(), replicated.explain()];
-    for text in explained.map(|explain| explain.to_string()) {
+    let explained = [echo.explain(), framed.explain(), shout.explain(), log.explain()];
+    for explain in explained.into_iter().chain([patient.explain(), replicated.explain()]) {
+        let text = explain.to_string();
         assert!(page.contains(text.trim_end()), "docs/explain.md lacks:\n{text}");
     }
 }

@@ -139,6 +139,8 @@ fn a_signal_ends_a_session_that_waits_for_a_question() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        // Waiting for its end would close it, and so end the session.
+        let _questions = child.stdin.take();
         let mut ready = String::new();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut ready)
             .unwrap();

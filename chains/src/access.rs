@@ -37,7 +37,27 @@ pub fn stream(stream: StreamBuf) -> StreamMut {
     StreamMut(stream)
 }
 
-/// Lends an outbox, to put in what is to be sent.
+/// Lends an outbox, to put in what is to be sent: copies of what is small or does not last, shared blobs of what is not.
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// use chainring_chains::{Chain, Flow, outbox, read};
+///
+/// let mut c = Chain::<Rc<[u8]>>::new("answers");
+/// let (sock, question, reply) = (c.accepted(), c.buffer(4), c.outbox());
+/// c.repeat(|c| {
+///     c.recv_exact(sock, question.all()).or_finish();
+///     c.call((read(question.all()), outbox(reply)), |answer, (question, reply)| {
+///         reply.copy(question);
+///         reply.push(answer.clone());
+///         Flow::Next
+///     });
+///     c.send_outbox(sock, reply);
+/// });
+/// # c.build()?;
+/// # Ok::<(), chainring_chains::BuildError>(())
+/// ```
 pub fn outbox(outbox: Outbox) -> OutboxMut {
     OutboxMut(outbox)
 }

@@ -157,6 +157,8 @@ pub(crate) enum Reason {
     NoLoop,
     GroupInside,
     PeerInside,
+    NoWord(u16),
+    NoFutex(u16),
     RecordTooLong {
         len: u64,
         longest: u32,
@@ -238,6 +240,12 @@ impl fmt::Display for BuildError {
             Reason::PeerInside => {
                 write!(f, "it may wait for others, and everybody who waits for the group with it")
             }
+            Reason::NoWord(word) => {
+                write!(f, "word w{word} is behind the last of those that it was to be one of")
+            }
+            Reason::NoFutex(word) => {
+                write!(f, "word w{word} cannot be waited for: only an atomic one of 32 bits can")
+            }
             Reason::RecordTooLong { len, longest } => {
                 write!(f, "a record of {len} bytes, and the log takes {longest} at most")
             }
@@ -265,6 +273,8 @@ pub(crate) enum Refused {
     Frames(FramesError),
     /// The log of this name is not open here.
     NoLog(Box<str>),
+    /// The kernel cannot wait for futexes by the ring.
+    NoFutex,
 }
 
 impl From<Refused> for StartError {
@@ -279,6 +289,7 @@ impl fmt::Display for StartError {
         match &self.0 {
             Refused::Frames(error) => write!(f, "{error}"),
             Refused::NoLog(name) => write!(f, "the log {name} is not open on this core"),
+            Refused::NoFutex => write!(f, "it waits for a futex, which takes Linux 6.7"),
         }
     }
 }
@@ -287,7 +298,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
             Refused::Frames(error) => Some(error),
-            Refused::NoLog(_) => None,
+            Refused::NoLog(_) | Refused::NoFutex => None,
         }
     }
 }

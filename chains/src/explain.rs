@@ -1,5 +1,7 @@
 //! How a program was compiled, for people.
 
+mod errors;
+
 use std::fmt;
 
 use chainring_runtime::frame::{Layout, Moves, Success};
@@ -9,14 +11,15 @@ use crate::compile::flow::{Flow, Inst, Io, Line, Pc, io};
 use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
 use crate::expr::{Expr, Node, name};
-use crate::handle::{Buf, SpanLen};
+use crate::handle::{Buf, Reg, SpanLen};
 use crate::sync::Things;
 use crate::tree::{Compute, OnEnd};
 
-/// A report that prints as text: each segment with its members, its submissions and completions, why it ends
-/// where it does, and what runs before the next one.
+/// A report that prints as text: where errors lead; each segment with its members, its submissions and completions, why
+/// it ends where it does, and what runs before the next one.
 ///
-/// `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `p1` a pooled one, `k0` a constant, `#1` the number of a step.
+/// `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `p1` a pooled one, `v2` an owned one, `k0` a constant, `w0` a
+/// word that others see too, `#1` the number of a step.
 pub struct Explain<'p> {
     pub(crate) name: &'p str,
     pub(crate) flow: &'p Flow,
@@ -236,10 +239,7 @@ impl<'p> Explain<'p> {
 
     /// Whether it is a segment of a turn that is like the first one.
     fn is_copy(&self, segment: &Segment) -> bool {
-        let branch = self.flow.lines[segment.members[0]].branch;
-        branch.is_some_and(|BranchId { fork, branch }| {
-            branch > 0 && self.flow.forks[usize::from(fork)].is_pipelined()
-        })
+        self.is_of_copy(self.flow.lines[segment.members[0]].branch)
     }
 
     /// Where the two blocks of the `when` at `pc` meet, whose condition leads to `otherwise` if it does not hold.
@@ -288,9 +288,18 @@ pub(crate) fn arguments(member: &Io) -> String {
     text.trim_start().to_owned()
 }
 
+fn was(into: &Option<Reg>) -> String {
+    into.map(|reg| format!(", was -> {reg}")).unwrap_or_default()
+}
+
 fn computed(compute: &Compute) -> String {
     match compute {
         Compute::Set(reg, value) => format!("{reg} = {value}"),
+        Compute::SetWord(word, value) => format!("{word} = {value}"),
+        Compute::Add(word, by, into) => format!("{word} += {by}{}", was(into)),
+        Compute::Exchange { word, current, new, into } => {
+            format!("{word} = {new} if it is {current}{}", was(into))
+        }
         Compute::Store { buf, at, order, value } => format!("{buf}.{}({at}) = {value}", name(*order)),
         Compute::Copy { to, from } => format!("{to} = {from}"),
         Compute::Compact(stream) => format!("make room in {}", stream.buf),
@@ -327,6 +336,7 @@ impl fmt::Display for Explain<'_> {
             "  (s0: socket 0, r0: register 0, b0: buffer 0, #2: step 2; `skip` is silent unless it fails)"
         )?;
         writeln!(f, "  starts with {}", self.code(0))?;
+        self.errors(f)?;
         let mut segments = self.segments.all.iter().enumerate();
         let mut segments = segments.by_ref().filter(|(_, segment)| !self.is_copy(segment));
         segments.try_for_each(|(number, segment)| self.segment(f, number, segment))

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chainring_runtime::frame::{Operator, Order};
 
-use crate::handle::{Buf, Reg, Span};
+use crate::handle::{Buf, Reg, Span, Word};
 
 /// A number computed from registers, bytes and constants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,7 @@ pub type Cond = Expr;
 pub(crate) enum Node {
     Const(u64),
     Reg(Reg),
+    Word(Word),
     Load { buf: Buf, offset: u32, order: Order },
     LoadAt { buf: Buf, index: Box<Node>, order: Order },
     Binary(Operator, Box<[Node; 2]>),
@@ -75,7 +76,8 @@ impl Node {
         match self {
             Node::Binary(_, operands) => operands.iter().for_each(|node| node.visit(visit)),
             Node::LoadAt { index: node, .. } | Node::Find { byte: node, .. } => node.visit(visit),
-            Node::Const(_) | Node::Reg(_) | Node::Load { .. } | Node::Equal(..) | Node::Hash(_) => {}
+            Node::Const(_) | Node::Reg(_) | Node::Word(_) => {}
+            Node::Load { .. } | Node::Equal(..) | Node::Hash(_) => {}
         }
     }
 
@@ -94,7 +96,7 @@ impl Node {
                 Node::Binary(operator, _) => operator.can_trap(),
                 Node::Find { span, .. } | Node::Hash(span) => !fixed(span),
                 Node::Equal(a, b) => !fixed(a) || !fixed(b),
-                Node::Const(_) | Node::Reg(_) => false,
+                Node::Const(_) | Node::Reg(_) | Node::Word(_) => false,
             };
         });
         can
@@ -121,6 +123,12 @@ impl From<i32> for Expr {
     }
 }
 
+impl From<Word> for Expr {
+    fn from(word: Word) -> Self {
+        Expr(Node::Word(word))
+    }
+}
+
 impl From<Reg> for Expr {
     fn from(reg: Reg) -> Self {
         Expr(Node::Reg(reg))
@@ -137,6 +145,12 @@ macro_rules! comparisons {
             })+
         }
         impl Reg {
+            $(#[doc = concat!("1 if this is ", $text, " `other`, else 0.")]
+            pub fn $name(self, other: impl Into<Expr>) -> Cond {
+                Expr::from(self).$name(other)
+            })+
+        }
+        impl Word {
             $(#[doc = concat!("1 if this is ", $text, " `other`, else 0.")]
             pub fn $name(self, other: impl Into<Expr>) -> Cond {
                 Expr::from(self).$name(other)
@@ -164,6 +178,12 @@ macro_rules! arithmetic {
             }
         }
         impl<T: Into<Expr>> ops::$trait<T> for Reg {
+            type Output = Expr;
+            fn $name(self, other: T) -> Expr {
+                Expr::from(self).binary(Operator::$operator, other)
+            }
+        }
+        impl<T: Into<Expr>> ops::$trait<T> for Word {
             type Output = Expr;
             fn $name(self, other: T) -> Expr {
                 Expr::from(self).binary(Operator::$operator, other)
@@ -198,6 +218,7 @@ impl fmt::Display for Node {
             Node::Const(value) if *value > i64::MAX as u64 => write!(f, "{}", *value as i64),
             Node::Const(value) => write!(f, "{value}"),
             Node::Reg(reg) => write!(f, "{reg}"),
+            Node::Word(word) => write!(f, "{word}"),
             Node::Load { buf, offset, order } => write!(f, "{buf}.{}({offset})", name(*order)),
             Node::LoadAt { buf, index, order } => write!(f, "{buf}.{}({index})", name(*order)),
             Node::Binary(operator, operands) => {

@@ -72,6 +72,46 @@ pub struct Reg {
     pub(crate) index: u16,
 }
 
+/// A number that others see too: a word of this core, see [`shared`](crate::Chain::shared), or of all threads, see
+/// [`atomic`](crate::Chain::atomic). In an expression it is read when that is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    pub(crate) builder: BuilderId,
+    pub(crate) index: u16,
+    pub(crate) kind: WordKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WordKind {
+    /// There are not as many.
+    Missing,
+    /// It cannot be waited for.
+    Plain,
+    /// It can.
+    Futex,
+}
+
+/// What [`set`](crate::Chain::set) can set: a register, or a word that others see too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A register of the frame.
+    Reg(Reg),
+    /// A word that others see too.
+    Word(Word),
+}
+
+impl From<Reg> for Target {
+    fn from(reg: Reg) -> Self {
+        Target::Reg(reg)
+    }
+}
+
+impl From<Word> for Target {
+    fn from(word: Word) -> Self {
+        Target::Word(word)
+    }
+}
+
 /// A buffer of fixed size that each frame has; or bytes of the program that all frames share and can only read, see
 /// [`constant`](crate::Chain::constant).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

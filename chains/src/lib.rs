@@ -90,7 +90,7 @@
 //! | `program`, `explain`, `dot` | the result, how it reads, and its graph |
 //! | `future` | what a `call_async` waits for |
 //! | `run` | frames at work: the runner, deadlines, exits, `spawn`, `serve` and its end |
-//! | `sync` | what frames, tasks and cores share: groups, logs, events |
+//! | `sync` | what frames, tasks and cores share: groups, logs, events, words |
 //!
 //! # To share without locks
 //!
@@ -100,6 +100,7 @@
 //! - [`Group`] with [`serial`](Chain::serial): one frame at a time is inside of a block, in the order in which they came;
 //! - [`Event`] with [`wait`](Chain::wait) and [`notify`](Chain::notify): frames, tasks and cores tell each other that something
 //!   has happened, and each such word is taken once;
+//! - [`Shared`] words of a core and [`Atomic`] words of all threads, in expressions and [`set`](Chain::set);
 //! - [`Log`] with [`commit`](Chain::commit): the records of many frames and tasks reach the disk by one write and one sync.
 //!
 //! # To add a step
@@ -137,15 +138,15 @@ pub use access::{
 };
 pub use build::{
     AttemptStep, Branches, Chain, CommitStep, FillStep, Lowering, OpenStep, RenameStep, SpliceStep,
-    StatxStep, TransferStep, UnlinkStep, WhenStep,
+    StatxStep, TransferStep, UnlinkStep, WhenStep, WordStep,
 };
 pub use chainring_runtime::frame::{Blob, Order, Outbox as OutboxView};
 pub use chainring_runtime::op::openat2::OpenHow;
 pub use error::{BuildError, ChainError, ErrorKind, StartError};
 pub use explain::Explain;
 pub use expr::{Cond, Expr};
-pub use handle::{Buf, End, File, Outbox, Owned, Pipe, Reg, Socket, Span, SpanLen, StreamBuf};
+pub use handle::{Buf, End, File, Outbox, Owned, Pipe, Reg, Socket, Span, SpanLen, StreamBuf, Target, Word};
 pub use native::Flow;
 pub use program::Program;
 pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, ServeControl, Sockets, Spawner};
-pub use sync::{Commit, Event, Group, Log, OpenLog, Waiting};
+pub use sync::{Atomic, Commit, Event, Group, Log, OpenLog, Shared, Waiting};

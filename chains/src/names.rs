@@ -1,13 +1,19 @@
 //! How handles read in errors and in `explain()`: `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `p1` a
-//! pooled one, `v2` an owned one, `k0` a constant.
+//! pooled one, `v2` an owned one, `k0` a constant, `w0` a word that others see too.
 
 use std::fmt;
 
-use crate::handle::{Buf, Place, Reg, Span, SpanLen};
+use crate::handle::{Buf, Place, Reg, Span, SpanLen, Word};
 
 impl fmt::Display for Reg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "r{}", self.index)
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "w{}", self.index)
     }
 }
 

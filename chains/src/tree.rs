@@ -4,7 +4,7 @@ use chainring_runtime::frame::{Order, Verb};
 
 use crate::access::Touch;
 use crate::expr::{Cond, Expr};
-use crate::handle::{Buf, Outbox, Pipe, Place, Reg, Span, SpanLen, StreamBuf};
+use crate::handle::{Buf, Outbox, Pipe, Place, Reg, Span, SpanLen, StreamBuf, Word};
 use crate::sync::Sync;
 
 /// Steps in the order in which they were written.
@@ -118,6 +118,16 @@ pub(crate) enum OnEnd {
 #[derive(Clone, Debug)]
 pub(crate) enum Compute {
     Set(Reg, Expr),
+    SetWord(Word, Expr),
+    /// Adds to a word; the register takes what it was.
+    Add(Word, Expr, Option<Reg>),
+    /// Sets a word that is as expected to something new; the register takes what it was.
+    Exchange {
+        word: Word,
+        current: Expr,
+        new: Expr,
+        into: Option<Reg>,
+    },
     Store {
         buf: Buf,
         at: Expr,

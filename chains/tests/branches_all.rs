@@ -554,7 +554,8 @@ fn a_group_is_left_when_the_branches_inside_of_it_fail_or_are_cancelled() {
         let (errnos, last) = runtime.block_on(async {
             let spawner = program.start(8).expect("it starts");
             let start = |bytes: &[u8]| {
-                let files = (dir.file("whole", b"whole"), dir.file("other", bytes));
+                let other_name = if bytes.len() == 1 { "short" } else { "other" };
+                let files = (dir.file("whole", b"whole"), dir.file(other_name, bytes));
                 let spawned = spawner.spawn(Notes::new(), |frame| {
                     frame.file(file, files.0).file(other, files.1);
                 });

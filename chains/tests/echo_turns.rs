@@ -2,9 +2,9 @@
 //! core's counters and with an allocator that counts what the core's thread asks for.
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::TcpStream as Client;
 use std::pin::pin;
@@ -15,45 +15,8 @@ use std::time::Duration;
 use chainring_chains::{Chain, Program};
 use chainring_runtime::{Metrics, Runtime};
 use common::{beside, connect, listener};
+use counting::{ALLOCATIONS, COUNTING};
 use futures::channel::oneshot;
-
-thread_local! {
-    static COUNTING: Cell<bool> = const { Cell::new(false) };
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts the allocations of threads that want theirs counted.
-struct Counting;
-
-fn note() {
-    if COUNTING.try_with(Cell::get).unwrap_or(false) {
-        ALLOCATIONS.with(|allocations| allocations.set(allocations.get() + 1));
-    }
-}
-
-// SAFETY: every request is passed on to the system's allocator as it is. Counting does not allocate: the
-// thread-locals are constants without a destructor.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn realloc(&self, old: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note();
-        // SAFETY: the caller's promise.
-        unsafe { System.realloc(old, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, old: *mut u8, layout: Layout) {
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(old, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const CONNECTIONS: usize = 16;
 

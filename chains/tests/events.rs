@@ -213,7 +213,8 @@ fn a_million_messages_between_two_cores_are_taken_once_each() {
 #[test]
 fn no_wake_up_is_lost_between_two_cores_that_sleep_and_wake_each_other() {
     let rounds = scaled(10_000, 1_000_000) as u64;
-    let _watchdog = watchdog(Duration::from_secs(600));
+    // A round is two wake-ups: on a machine with other things to do a million of them take their time.
+    let _watchdog = watchdog(Duration::from_secs(scaled(60, 7200) as u64));
     let events = [Event::new("ping"), Event::new("pong")];
     let programs: Vec<(Program<()>, Reg)> = (0..2)
         .map(|own: usize| {

@@ -133,7 +133,7 @@ fn a_server_that_is_dropped_accepts_no_more_and_its_connections_go_on() {
 }
 
 #[test]
-#[should_panic(expected = "a chain that is served uses `accepted()`")]
+#[should_panic(expected = "chain no socket is served, and has no `accepted()` socket")]
 fn a_chain_without_an_accepted_socket_is_not_served() {
     let mut c = Chain::<()>::new("no socket");
     c.finish();

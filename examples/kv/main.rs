@@ -3,28 +3,31 @@
 //!     cargo run --release --example kv -- --listen 127.0.0.1:6390 --cores 1
 //!     redis-cli -p 6390
 //!
+//! With `--dir DIR` nothing is acknowledged that is not on the disk.
+//!
 //! | folder | what it is |
 //! |---|---|
 //! | `protocol` | requests out of bytes, replies into bytes |
 //! | `engine` | keys, values, and the commands on them; no I/O |
+//! | `log` | what `--dir` keeps: changes as checksummed records, read when the server starts |
 //! | `serve` | connections, as chains or as tasks; commands that travel between cores |
 
 #[path = "../common/mod.rs"]
 mod common;
 mod engine;
+mod log;
 mod protocol;
 mod serve;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use chainring::time::sleep;
 use clap::{Parser, ValueEnum};
 
 use engine::Memory;
-use serve::core::{Core, Counters, Shared, now};
+use serve::core::{Core, Counters, Shared};
 
 /// How connections are served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -45,52 +48,52 @@ struct Options {
     /// Memory that keys, values and requests may take, in MiB
     #[arg(long, value_name = "MIB", default_value = "4096")]
     maxmemory: usize,
+    /// Folder of an append-only log: every change is on the disk before it is acknowledged
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// A core's log is compacted when it has doubled, from this length on, in KiB
+    #[arg(long, value_name = "KIB", default_value = "65536")]
+    compact_from: u64,
     /// Connections at a time
     #[arg(long, value_name = "N", default_value = "10000")]
     maxclients: usize,
 }
 
-/// How often keys that are over are looked for, if nobody asks for them.
-const EXPIRY: Duration = Duration::from_millis(100);
-/// Keys that are taken out without looking at connections in between.
-const AT_ONCE: usize = 500;
-
 fn main() -> ExitCode {
-    let args = Options::parse();
+    let options = Options::parse();
+    let cores = options.common.cores.get();
+    let folder = match options.dir.as_deref().map(|dir| log::Folder::open(dir, cores)).transpose() {
+        Ok(folder) => folder,
+        Err(error) => {
+            eprintln!("error: cannot open the log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let shared = Arc::new(Shared {
-        memory: Memory::new(args.maxmemory << 20),
+        memory: Memory::new(options.maxmemory << 20),
         limits: protocol::Limits::default(),
         started: Instant::now(),
-        port: args.common.listen.port(),
-        connections: args.maxclients,
-        durable: false,
+        port: options.common.listen.port(),
+        connections: options.maxclients,
+        folder,
+        compact_from: options.compact_from << 10,
         next_client: Default::default(),
-        cores: (0..args.common.cores.get()).map(|_| Counters::default()).collect(),
+        cores: (0..cores).map(|_| Counters::default()).collect(),
     });
-    common::serve_on(&args.common, |core, listener| {
-        let core = Core::enter(shared.clone(), core);
+    common::serve_on(&options.common, |core, listener| {
+        // The others cannot serve the keys of one that is missing.
+        let core = Core::enter(shared.clone(), core).unwrap_or_else(|error| {
+            eprintln!("error: {error}");
+            std::process::exit(1)
+        });
         async move {
-            drop(chainring::spawn(expire(core.clone())));
-            let served = serve::awaited::serve(listener, core).await;
+            drop(chainring::spawn(core.clone().keep_house()));
+            let served = match options.mode {
+                Mode::Chain => serve::chained::serve(listener, core).await,
+                Mode::Await => serve::awaited::serve(listener, core).await,
+            };
             Core::leave();
             served
         }
     })
-}
-
-/// Takes out keys that are over.
-async fn expire(core: Rc<Core>) {
-    loop {
-        let more = {
-            let mut store = core.store.borrow_mut();
-            store.tell(now());
-            store.expire(AT_ONCE)
-        };
-        core.publish_counts(&core.store.borrow());
-        if more {
-            chainring::yield_now().await;
-        } else {
-            sleep(EXPIRY).await;
-        }
-    }
 }

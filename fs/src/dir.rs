@@ -253,6 +253,12 @@ impl From<OwnedFd> for Dir {
     }
 }
 
+impl From<Dir> for Descriptor {
+    fn from(dir: Dir) -> Self {
+        dir.0
+    }
+}
+
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

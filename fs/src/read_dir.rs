@@ -29,6 +29,26 @@ const BATCH: usize = 256;
 /// Lists a directory (opendir(3) and readdir(3), on the blocking pool: io_uring has no opcode for it). Without `.` and
 /// `..`, in the file system's order. Entries that come or go meanwhile may or may not be among them.
 ///
+/// A [`ReadDir`] is a stream; what is done with its entries can be in flight together:
+///
+/// ```
+/// use chainring_fs as fs;
+/// use futures::TryStreamExt;
+///
+/// # chainring_runtime::Runtime::new().unwrap().block_on(async {
+/// # let dir = std::env::temp_dir().join(format!("chainring-read-dir-{}", std::process::id()));
+/// # fs::create_dir_all(&dir).await?;
+/// # fs::write(dir.join("one"), "1").await.0?;
+/// # fs::write(dir.join("two"), "22").await.0?;
+/// let contents = fs::read_dir(&dir).await?.map_ok(|entry| fs::read(entry.path()));
+/// let contents: Vec<Vec<u8>> = contents.try_buffer_unordered(64).try_collect().await?;
+/// assert_eq!(contents.concat().len(), 3);
+///
+/// fs::write_atomic(dir.join("summary"), format!("{} files\n", contents.len())).await.0?;
+/// # fs::remove_dir_all(&dir).await
+/// # }).unwrap();
+/// ```
+///
 /// # Errors
 /// Those of open(2).
 pub async fn read_dir(path: impl AsRef<Path>) -> io::Result<ReadDir> {

@@ -34,6 +34,8 @@ mod addresses;
 #[macro_use]
 mod options;
 #[macro_use]
+mod readiness;
+#[macro_use]
 mod socket;
 #[macro_use]
 mod stream;

@@ -51,6 +51,12 @@ macro_rules! socket {
             }
         }
 
+        impl From<$socket> for chainring_runtime::Descriptor {
+            fn from(socket: $socket) -> Self {
+                socket.into_descriptor()
+            }
+        }
+
         impl std::os::fd::AsFd for $socket {
             fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
                 std::os::fd::AsFd::as_fd(&self.0)

@@ -169,3 +169,16 @@ fn a_silent_socket_can_be_given_up() {
         assert_eq!(here.recv_from(vec![0; 8]).await.0.unwrap().0, 3);
     });
 }
+
+#[test]
+fn waiting_for_a_datagram_can_be_given_up_without_losing_one() {
+    run(async || {
+        let (here, there) = pair();
+        assert!(timeout(Duration::from_millis(1), here.readable()).await.is_err());
+        there.writable().await.unwrap();
+        there.send_to("late", here.local_addr().unwrap()).await.0.unwrap();
+        here.readable().await.unwrap();
+        let (received, bytes) = here.recv(vec![0; 16]).await;
+        assert_eq!((received.unwrap(), &bytes[..4]), (4, &b"late"[..]));
+    });
+}

@@ -102,6 +102,12 @@ impl Descriptor {
     }
 }
 
+impl From<OwnedFd> for Descriptor {
+    fn from(fd: OwnedFd) -> Self {
+        Descriptor::new(fd)
+    }
+}
+
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.fd.as_fd()

@@ -3,10 +3,13 @@
 
 mod common;
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use chainring_runtime::Runtime;
 use chainring_runtime::frame::{
-    Area, Bulk, Code, Directory, Extra, Frame, Frames, FramesError, Interrupt, Layout, Len, Op, Operator,
-    Order, Plan, PlanError, Plans, Resume, Stop, Then, Transfer, Verb,
+    Area, Bulk, Code, Directory, Extra, Frame, Frames, FramesError, Interrupt, Layout, Len, OnWord, Op,
+    Operator, Order, Plan, PlanError, Plans, Resume, Stop, Then, Transfer, Verb, Word,
 };
 use common::alone;
 
@@ -365,6 +368,38 @@ fn members_that_do_not_sever_have_no_successor() {
                 }
                 Err(error) => panic!("{first:?}: {error}"),
             }
+        }
+    });
+}
+
+#[test]
+fn words_that_are_not_there() {
+    let word = |on_word, words| {
+        let code = Code { ops: vec![Op::Bulk(0), Op::Leave(0)], bulk: vec![Bulk::Word(on_word)] };
+        let plans = Plans { code, words, ..Plans::default() };
+        match Frames::new(LAYOUT, plans, 1, Nobody).map(|frames| frames.retire()) {
+            Ok(()) => Ok(()),
+            Err(FramesError::Code(error)) => Err(error),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let core = |i| Word::Core(Rc::from([Cell::new(0), Cell::new(0)]), i);
+    in_runtime(|| {
+        let load = |word| OnWord::Load { to: 0, word };
+        assert_eq!(word(load(0), vec![]), NO_SUCH);
+        assert_eq!(word(load(1), vec![core(0), core(1)]), Ok(()));
+        assert_eq!(word(load(2), vec![core(0), core(1)]), NO_SUCH);
+        assert_eq!(word(load(0), vec![core(2)]), NO_SUCH, "of two");
+        assert_eq!(word(OnWord::Load { to: 2, word: 0 }, vec![core(0)]), NO_SUCH);
+        assert_eq!(word(OnWord::Store { from: 2, word: 0 }, vec![core(0)]), NO_SUCH);
+        for (to, a, b, expected) in
+            [(0, 1, 1, Ok(())), (2, 0, 0, NO_SUCH), (0, 2, 0, NO_SUCH), (0, 0, 2, NO_SUCH)]
+        {
+            let exchange = OnWord::Exchange { to, word: 0, current: a, new: b };
+            assert_eq!(word(exchange, vec![core(0)]), expected);
+        }
+        for (to, by, expected) in [(1, 1, Ok(())), (2, 0, NO_SUCH), (0, 2, NO_SUCH)] {
+            assert_eq!(word(OnWord::Add { to, word: 0, by }, vec![core(0)]), expected);
         }
     });
 }

@@ -312,7 +312,8 @@ fn beside(members: [Transfer; 2], ops: [Option<Op>; 2], bulk: Vec<Bulk>) -> Resu
     }
     let constants = vec![0; 64].into();
     let pooled = PooledPlan { sizes: vec![64], ..PooledPlan::default() };
-    made(Plans { segments, code, constants, outboxes: 2, pooled, forks: vec![Fork { branches }] })
+    let forks = vec![Fork { branches }];
+    made(Plans { segments, code, constants, outboxes: 2, pooled, forks, ..Plans::default() })
 }
 
 fn made(plans: Plans) -> Result<(), ForkError> {

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod resp;
+pub(crate) mod site;
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,7 +22,19 @@ pub(crate) struct Server {
 impl Server {
     /// Starts an example on a port that it chooses, and waits until it listens.
     pub(crate) fn start(example: &str, arguments: &[&str]) -> Server {
-        let mut child = Command::new(program(example))
+        Server::start_by(Command::new(program(example)), example, arguments)
+    }
+
+    /// The same with all files limited to as many blocks of 512 bytes: writing beyond that fails.
+    pub(crate) fn start_limited(example: &str, arguments: &[&str], blocks: u32) -> Server {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"")).arg("sh");
+        shell.arg(program(example));
+        Server::start_by(shell, example, arguments)
+    }
+
+    fn start_by(mut command: Command, example: &str, arguments: &[&str]) -> Server {
+        let mut child = command
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
             .stdout(Stdio::piped())
@@ -55,6 +70,17 @@ impl Server {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
         line.trim().split(' ').next().unwrap().parse().unwrap()
+    }
+
+    /// Ends it at once, as SIGKILL does.
+    pub(crate) fn kill(&self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-KILL", &id]).status().unwrap().success());
+        // A child that nobody has waited for is there until then, and its number with it.
+        let stat = format!("/proc/{id}/stat");
+        while !std::fs::read_to_string(&stat).unwrap().contains(") Z") {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
     }
 
     /// The descriptors that it has open.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) use steps::MOST_BRANCHES;
 pub use steps::{
     AttemptStep, Branches, CommitStep, FillStep, OpenStep, RenameStep, SpliceStep, StatxStep, TransferStep,
-    UnlinkStep, WhenStep,
+    UnlinkStep, WhenStep, WordStep,
 };
 
 use crate::compile;

@@ -14,7 +14,7 @@ use super::effects::may_overlap;
 use crate::access::Touch;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Expr, Node};
-use crate::handle::{Buf, BuilderId, Reg, Span, SpanLen};
+use crate::handle::{Buf, BuilderId, Reg, Span, SpanLen, Word, WordKind};
 use crate::sync::Sync;
 use crate::tree::{Block, Compute, IoStep, Kind, Step};
 
@@ -86,6 +86,16 @@ impl Own {
         self.id(reg.builder)
     }
 
+    fn word(&self, word: &Word) -> Result<(), Reason> {
+        self.id(word.builder)?;
+        if word.kind == WordKind::Missing { Err(Reason::NoWord(word.index)) } else { Ok(()) }
+    }
+
+    fn futex(&self, word: &Word) -> Result<(), Reason> {
+        self.word(word)?;
+        if word.kind == WordKind::Futex { Ok(()) } else { Err(Reason::NoFutex(word.index)) }
+    }
+
     fn io(&self, io: &IoStep) -> Result<(), Reason> {
         self.id(io.place.builder)?;
         io.into.iter().try_for_each(|reg| self.reg(reg))?;
@@ -132,6 +142,21 @@ impl Own {
                 self.reg(reg)?;
                 self.expr(value)
             }
+            Compute::SetWord(word, value) => {
+                self.word(word)?;
+                self.expr(value)
+            }
+            Compute::Add(word, by, into) => {
+                self.word(word)?;
+                into.iter().try_for_each(|reg| self.reg(reg))?;
+                self.expr(by)
+            }
+            Compute::Exchange { word, current, new, into } => {
+                self.word(word)?;
+                into.iter().try_for_each(|reg| self.reg(reg))?;
+                self.expr(current)?;
+                self.expr(new)
+            }
             Compute::Store { buf, at, order, value } => {
                 self.id(buf.builder)?;
                 writable(buf)?;
@@ -154,6 +179,11 @@ impl Own {
         sync.numbers().try_for_each(|number| self.expr(number))?;
         match sync {
             Sync::Enter(_) | Sync::Leave(_) | Sync::Wait(_) | Sync::Notify { .. } => Ok(()),
+            Sync::FutexWait { word, .. } => self.futex(word),
+            Sync::FutexWake { word, into, .. } => {
+                into.iter().try_for_each(|reg| self.reg(reg))?;
+                self.futex(word)
+            }
             Sync::Commit { longest, spans, into, .. } => {
                 into.iter().try_for_each(|reg| self.reg(reg))?;
                 spans.iter().try_for_each(|span| self.span(span))?;
@@ -206,6 +236,7 @@ impl Own {
     fn node(&self, node: &Node) -> Result<(), Reason> {
         match node {
             Node::Reg(reg) => self.reg(reg),
+            Node::Word(word) => self.word(word),
             Node::Load { buf, offset, order } => {
                 self.id(buf.builder)?;
                 writable(buf)?;

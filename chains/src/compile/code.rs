@@ -14,7 +14,7 @@
 //! What the region cannot do by itself leaves for the runner with the number of an [`Exit`]: native calls, futures,
 //! sleeps, deadlines, the end, and failed conditions, whose exits lie behind all other code.
 
-use chainring_runtime::frame::{Area, Bulk, Code, Len, Op, Operator, Order, Then};
+use chainring_runtime::frame::{Area, Bulk, Code, Len, OnWord, Op, Operator, Order, Then};
 
 use super::flow::{Flow, Inst, Pc};
 use super::segment::Segments;
@@ -231,6 +231,21 @@ impl Generator<'_> {
     fn compute(&mut self, compute: &Compute) {
         match compute {
             Compute::Set(reg, value) => self.into(&value.0, reg.index, 0),
+            Compute::SetWord(word, value) => {
+                let from = self.operand(&value.0, 0);
+                self.bulk(Bulk::Word(OnWord::Store { word: word.index, from }));
+            }
+            Compute::Add(word, by, into) => {
+                let by = self.operand(&by.0, 0);
+                let to = into.map_or_else(|| self.scratch(1), |reg| reg.index);
+                self.bulk(Bulk::Word(OnWord::Add { to, word: word.index, by }));
+            }
+            Compute::Exchange { word, current, new, into } => {
+                let current = self.operand(&current.0, 0);
+                let new = self.operand(&new.0, 1);
+                let to = into.map_or_else(|| self.scratch(2), |reg| reg.index);
+                self.bulk(Bulk::Word(OnWord::Exchange { to, word: word.index, current, new }));
+            }
             Compute::Store { buf, at, order, value } => {
                 let from = self.operand(&value.0, 0);
                 if buf.pooled.is_some() {
@@ -293,10 +308,16 @@ impl Generator<'_> {
         if let Node::Reg(reg) = node {
             return reg.index;
         }
-        let to = self.first.saturating_add(depth);
-        self.made.registers = self.made.registers.max(to.saturating_add(1));
+        let to = self.scratch(depth);
         self.into(node, to, depth);
         to
+    }
+
+    /// Number `depth` of the registers behind the chain's.
+    fn scratch(&mut self, depth: u16) -> u16 {
+        let register = self.first.saturating_add(depth);
+        self.made.registers = self.made.registers.max(register.saturating_add(1));
+        register
     }
 
     /// Computes a node into the register `to`. What is computed on the way goes into the registers from number
@@ -313,6 +334,7 @@ impl Generator<'_> {
                 let area = self.pooled_number(buf, index, *order, depth);
                 self.bulk(Bulk::Load { order: *order, to, area });
             }
+            Node::Word(word) => self.bulk(Bulk::Word(OnWord::Load { to, word: word.index })),
             Node::Load { buf, offset, order } if !buf.constant => {
                 self.op(Op::Load { order: *order, to, at: buf.start + offset });
             }

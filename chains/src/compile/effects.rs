@@ -29,9 +29,11 @@ pub(crate) enum Effect {
     Sends(Place),
     /// Ends it.
     ShutsDown(Place),
+    /// Reads or writes a word that others may see and change whenever the frame gives way to them.
+    Shares,
 }
 
-use Effect::{Closes, Lends, Opens, Reads, ReadsBytes, Sends, ShutsDown, Uses, Writes, WritesBytes};
+use Effect::{Closes, Lends, Opens, Reads, ReadsBytes, Sends, Shares, ShutsDown, Uses, Writes, WritesBytes};
 
 /// Calls `visit` for everything that a line does, what it reads first.
 pub(crate) fn effects(inst: &Inst, visit: &mut impl FnMut(Effect)) {
@@ -100,6 +102,21 @@ fn of_compute(compute: &Compute, visit: &mut impl FnMut(Effect)) {
             expr(value, visit);
             visit(Writes(*reg));
         }
+        Compute::SetWord(_, value) => {
+            expr(value, visit);
+            visit(Shares);
+        }
+        Compute::Add(_, by, into) => {
+            expr(by, visit);
+            visit(Shares);
+            into.iter().for_each(|into| visit(Writes(*into)));
+        }
+        Compute::Exchange { current, new, into, .. } => {
+            expr(current, visit);
+            expr(new, visit);
+            visit(Shares);
+            into.iter().for_each(|into| visit(Writes(*into)));
+        }
         Compute::Store { buf, at, order, value } => {
             expr(at, visit);
             expr(value, visit);
@@ -129,6 +146,8 @@ fn of_sync(sync: &Sync<Reg>, visit: &mut impl FnMut(Effect)) {
     sync.numbers().for_each(|reg| visit(Reads(*reg)));
     match sync {
         Sync::Enter(_) | Sync::Leave(_) | Sync::Wait(_) | Sync::Notify { .. } => {}
+        Sync::FutexWait { .. } => {}
+        Sync::FutexWake { into, .. } => into.iter().for_each(|into| visit(Writes(*into))),
         Sync::Commit { spans, into, .. } => {
             spans.iter().for_each(|span| registers(span, visit));
             spans.iter().for_each(|span| visit(ReadsBytes(*span)));
@@ -187,6 +206,7 @@ fn registers(span: &Span, visit: &mut impl FnMut(Effect)) {
 pub(crate) fn expr(expr: &Expr, visit: &mut impl FnMut(Effect)) {
     expr.0.visit(&mut |node| match node {
         Node::Reg(reg) => visit(Reads(*reg)),
+        Node::Word(_) => visit(Shares),
         Node::Load { buf, offset, order } => {
             visit(ReadsBytes(Span { from: *offset, len: SpanLen::Fixed(order.width()), ..buf.all() }));
         }

@@ -115,7 +115,7 @@ pub(crate) struct Io {
 
 impl Io {
     /// Whether a peer may keep it waiting, or whoever holds the last buffer of a pool.
-    fn waits_for_others(&self) -> bool {
+    pub(super) fn waits_for_others(&self) -> bool {
         let is_peer = |place: Place| !place.file;
         let peer = self.verb.has_place() && is_peer(self.place) || self.second.is_some_and(is_peer);
         peer || self.selects().is_some()
@@ -380,28 +380,6 @@ impl<'c> Flattener<'c> {
         }
         self.block(handler)?;
         self.patch(skip, self.lines.len());
-        Ok(())
-    }
-
-    fn serial(&mut self, step: &Step, group: u16, body: &Block) -> Result<(), BuildError> {
-        if self.group.is_some() {
-            return Err(self.refuse(step, Reason::GroupInside));
-        }
-        // It waits outside: a frame that ends there holds nothing.
-        self.push(step, Inst::Sync(Sync::Enter(group)), true);
-        self.group = Some(group);
-        let start = self.lines.len();
-        self.block(body)?;
-        for line in &self.lines[start..] {
-            let waits_for_peer = matches!(&line.inst, Inst::Io(io) if io.waits_for_others());
-            let waits = matches!(&line.inst, Inst::Sync(sync) if sync.waits_for_others());
-            if waits_for_peer || waits {
-                let step = Some((line.step, line.name));
-                return Err(BuildError { chain: self.chain.clone(), step, reason: Reason::PeerInside });
-            }
-        }
-        self.push(step, Inst::Sync(Sync::Leave(group)), false);
-        self.group = None;
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 //!     it cannot trap
 //!     it reads no register that the operation writes, and writes none that the operation reads (a transfer that is
 //!         taken up again evaluates its arguments again) or writes
+//!     it reads and writes no word that others may change while the operation is under way
 //!     it reads no bytes that the operation writes, and writes none that it reads or writes
 //!     it writes no register that is live on one of the operation's error edges, and if there is one no bytes at all
 //! ```
@@ -88,7 +89,8 @@ fn targets(flow: &Flow) -> Vec<bool> {
 
 fn can_trap(compute: &Compute) -> bool {
     match compute {
-        Compute::Set(_, value) => value.0.can_trap(),
+        Compute::Set(_, value) | Compute::SetWord(_, value) | Compute::Add(_, value, _) => value.0.can_trap(),
+        Compute::Exchange { current, new, .. } => current.0.can_trap() || new.0.can_trap(),
         Compute::Store { buf, at, value, .. } => {
             let fixed = matches!(at.0, crate::expr::Node::Const(_)) && buf.pooled.is_none();
             !fixed || value.0.can_trap()
@@ -111,7 +113,7 @@ fn crosses(flow: &Flow, live: &Live, pc: Pc, over: Pc) -> bool {
     let known = io(flow, over).is_some_and(|io| io.verb.success() != Success::Descriptor);
     known
         && computed.iter().all(|mine| {
-            let apart = operated.iter().all(|other| are_apart(mine, other));
+            let apart = *mine != Effect::Shares && operated.iter().all(|other| are_apart(mine, other));
             let lost = flow.handlers(over).any(|handler| match mine {
                 Effect::Writes(reg) => live.is_before(handler.to, *reg) && handler.errno != Some(*reg),
                 Effect::WritesBytes(_) => true,

@@ -30,6 +30,7 @@ pub(crate) mod paths;
 mod pooled;
 mod scope;
 pub(crate) mod segment;
+mod serial;
 
 use std::sync::Arc;
 
@@ -85,6 +86,7 @@ impl Lowered {
             constants: constants.clone(),
             outboxes,
             pooled: pooled.clone(),
+            words: Vec::new(),
             forks: self.forks(flow),
         }
     }

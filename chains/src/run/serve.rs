@@ -36,6 +36,41 @@ impl<S: 'static> Program<S> {
     /// once (ENOMEM). Dropping it stops accepting; frames
     /// go on to their end.
     ///
+    /// A connection that fails ends alone. Nobody is told of it but [`on_exit`](Serve::on_exit):
+    ///
+    /// ```
+    /// use chainring_chains::Chain;
+    /// use chainring_net::{TcpListener, TcpStream};
+    ///
+    /// let mut c = Chain::<String>::new("one word");
+    /// let (sock, word) = (c.accepted(), c.buffer(5));
+    /// c.recv_exact(sock, word.all());
+    /// c.send_all(sock, word.all());
+    /// let program = c.build()?;
+    ///
+    /// chainring_runtime::Runtime::new()?.block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap())?;
+    ///     let address = listener.local_addr()?;
+    ///     let server = program
+    ///         .serve(listener, |peer| peer.addr().map_or_else(|_| "?".into(), |address| address.to_string()))
+    ///         .on_exit(|session, result| {
+    ///             if let Err(error) = result {
+    ///                 eprintln!("{session}: {error}");
+    ///             }
+    ///         });
+    ///     let control = server.control();
+    ///     let serving = chainring_runtime::spawn(server.into_future());
+    ///
+    ///     let client = TcpStream::connect(address).await?;
+    ///     client.write_all("hello").await.0?;
+    ///     let (received, bytes) = client.read_exact(vec![0; 5]).await;
+    ///     assert_eq!((received?, &bytes[..]), ((), &b"hello"[..]));
+    ///     control.stop_accepting();
+    ///     serving.await.expect("no session panics")
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     /// When awaited, if the chain does not use [`accepted()`](crate::Chain::accepted).
     pub fn serve(&self, listener: TcpListener, session: impl Fn(Peer<'_>) -> S + 'static) -> Serve<S> {
@@ -73,7 +108,8 @@ pub struct Serve<S: 'static> {
 }
 
 impl<S: 'static> Serve<S> {
-    /// Is told of every connection's end. Runs in submission context and must not block.
+    /// Is told of every connection's end: its session, and success or the step that failed. Without it a connection's
+    /// error is dropped unseen. Runs in submission context and must not block.
     pub fn on_exit(mut self, on_exit: impl Fn(S, Result<(), ChainError>) + 'static) -> Self {
         self.on_exit = Some(Box::new(on_exit));
         self
@@ -106,7 +142,9 @@ impl<S: 'static> Serve<S> {
 
     async fn run(self) -> io::Result<()> {
         let gatekeeper = self.gatekeeper;
-        let socket = self.program.0.accepted.expect("a chain that is served uses `accepted()`");
+        let Some(socket) = self.program.0.accepted else {
+            panic!("chain {} is served, and has no `accepted()` socket to serve", self.program.name());
+        };
         let spawner = self.program.start(self.connections)?;
         // Later there is always one that will be free again.
         if !spawner.has_room() {

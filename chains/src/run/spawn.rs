@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use chainring_net::{TcpListener, TcpStream};
-use chainring_runtime::frame::{Frame, Frames};
+use chainring_runtime::frame::{Frame, Frames, Plans};
 use chainring_runtime::{Handle, Key};
 
 use super::exit::{Awaited, Entry, Exit, GoesTo};
@@ -24,6 +24,28 @@ use crate::program::Program;
 
 /// A program started on one core. Clones share its frames; once the last clone is gone, the frames that still run
 /// do so to their end.
+///
+/// ```
+/// use chainring_chains::Chain;
+///
+/// let mut c = Chain::<()>::new("read ahead");
+/// let (file, from, len, data) = (c.file(), c.param(), c.reg(), c.buffer(16));
+/// c.read_at(file, data.all(), from).into(len);
+/// let program = c.build()?;
+///
+/// chainring_runtime::Runtime::new()?.block_on(async {
+///     let spawner = program.start(64)?;
+///     let open = std::fs::File::open("/proc/self/stat")?;
+///     let handle = spawner.spawn((), |frame| {
+///         frame.file(file, open).set(from, 3);
+///     });
+///     let mut exit = handle.expect("one of 64 frames is free").await;
+///     exit.result?;
+///     assert!(exit.sockets.take_file(file).is_some());
+///     Ok::<(), Box<dyn std::error::Error>>(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Spawner<S: 'static>(Rc<Started<S>>);
 
 struct Started<S: 'static> {
@@ -50,6 +72,7 @@ impl<S: 'static> Spawner<S> {
             lowered.plans(&program.0.flow, &program.0.constants, program.0.outboxes, &program.0.pooled);
         let layout = program.0.layout;
         let core = Handle::current();
+        let plans = Plans { words: program.0.things.words(&core), ..plans };
         let (states, sessions) = (program.0.things.start(&core)?, Sessions::new());
         let (counted, forks) = (Counted::default(), Sessions::new());
         let runner = Runner { program, lowered, sessions, states, counted, forks };
@@ -59,7 +82,7 @@ impl<S: 'static> Spawner<S> {
     }
 
     /// Spawns a frame. `init` moves sockets into it and sets its parameters; it starts with the next turn of the
-    /// loop.
+    /// loop. A socket or file that it is not given is vacant: a step on it fails with EBADF.
     ///
     /// # Errors
     /// Gives the session back if all frames are in use, no memory can be had for more, or the runtime is ending.
@@ -159,7 +182,8 @@ impl Init<'_, '_> {
         self.put(socket.0, listener.into())
     }
 
-    /// Moves a file into the frame, which closes it at its end, or gives it back with its [`Exit`].
+    /// Moves a file into the frame, which closes it at its end, or gives it back with its [`Exit`]: a
+    /// [`std::fs::File`], or any descriptor (`into_owned` of chainring's own files).
     ///
     /// # Panics
     /// If the handle is another program's, or the frame has a file there already.

@@ -6,16 +6,16 @@
 
 use std::task::Poll;
 
-use chainring_runtime::Handle;
 use chainring_runtime::frame::Frame;
+use chainring_runtime::{Handle, Key};
 
 use super::place::Place;
 use super::runner::Runner;
 use crate::access::{OutOfBounds, slice};
 use crate::compile::flow::{Inst, Pc};
 use crate::error::ErrorKind;
-use crate::handle::{Reg, Span};
-use crate::sync::{Event, NotCommitted, Sync, Ticket, Waiter};
+use crate::handle::{Reg, Span, Word};
+use crate::sync::{Event, Futex, NotCommitted, Sync, Ticket, Waiter};
 
 /// What a step of this kind has come to.
 enum Went {
@@ -79,6 +79,18 @@ impl<S: 'static> Runner<S> {
                 let nobody = ErrorKind::Errno(libc::ENXIO);
                 (0, if posted { Ok(Went::Done) } else { Err(nobody) })
             }
+            Sync::FutexWait { word, expected } => {
+                let expected = frame.registers().get(expected.index);
+                // No such word holds what has more bits.
+                let Ok(expected) = u32::try_from(expected) else { return (0, Ok(Went::Done)) };
+                self.futex(key, *word, Futex::Wait(expected), ticket, |_| {})
+            }
+            Sync::FutexWake { word, count, into } => {
+                let count = frame.registers().get(count.index).min(i32::MAX as u64) as u32;
+                self.futex(key, *word, Futex::Wake(count), ticket, |woken| {
+                    into.iter().for_each(|into| frame.registers().set(into.index, woken));
+                })
+            }
             Sync::Commit { log, spans, into, .. } => {
                 let mut ticket = Ticket::from_bits(ticket);
                 match self.commit(frame, *log, spans, &mut ticket) {
@@ -104,6 +116,34 @@ impl<S: 'static> Runner<S> {
         let group = own.in_group();
         let other = group.as_ref().zip(usize::try_from(number).ok());
         other.is_some_and(|(group, number)| number < group.count() && event.notify_on(&group.core(number)))
+    }
+
+    fn futex(
+        &self,
+        frame: Key,
+        word: Word,
+        what: Futex,
+        ticket: u64,
+        done: impl FnOnce(u64),
+    ) -> (u64, Result<Went, ErrorKind>) {
+        let futexes = &self.states.futexes;
+        // The number of the step, and one.
+        let number = ticket.checked_sub(1).map_or_else(
+            || {
+                let word = self.program.0.things.words[usize::from(word.index)].futex();
+                let word = word.expect("`build` looks that it is one").clone();
+                futexes.begin(&Handle::current(), frame, word, what)
+            },
+            |number| number as usize,
+        );
+        match futexes.poll(number) {
+            Poll::Pending => (number as u64 + 1, Ok(Went::Waits)),
+            Poll::Ready(Ok(result)) => {
+                done(result);
+                (0, Ok(Went::Done))
+            }
+            Poll::Ready(Err(errno)) => (0, Err(ErrorKind::Errno(errno))),
+        }
     }
 
     fn commit(
@@ -134,6 +174,9 @@ impl<S: 'static> Runner<S> {
             Inst::Sync(_) if ticket == 0 => false,
             Inst::Sync(Sync::Enter(group)) => self.states.groups[usize::from(*group)].is_held_by(frame.key()),
             Inst::Sync(Sync::Wait(event)) => self.states.events[usize::from(*event)].has_come(ticket - 1),
+            Inst::Sync(Sync::FutexWait { .. } | Sync::FutexWake { .. }) => {
+                self.states.futexes.is_done((ticket - 1) as usize)
+            }
             Inst::Sync(Sync::Commit { log, .. }) => {
                 let log = &self.states.logs[usize::from(*log)];
                 Ticket::from_bits(ticket).is_some_and(|ticket| log.is_decided(ticket))
@@ -155,6 +198,9 @@ impl<S: 'static> Runner<S> {
                 self.states.groups[usize::from(*group)].give_up(&Handle::current(), frame.key());
             }
             Sync::Leave(_) | Sync::Notify { .. } => {}
+            Sync::FutexWait { .. } | Sync::FutexWake { .. } => {
+                self.states.futexes.forget((ticket - 1) as usize);
+            }
             Sync::Wait(event) => {
                 self.states.events[usize::from(*event)].give_up(&Handle::current(), ticket - 1);
             }

@@ -13,26 +13,32 @@
 //! waiting frame is in flight.
 
 mod event;
+mod futex;
 mod group;
 mod log;
 mod queue;
 mod step;
+mod words;
 
 use std::fmt;
 use std::rc::Rc;
 
 use chainring_runtime::Handle;
+use chainring_runtime::frame::Word;
 
 use crate::error::{Refused, StartError};
 use crate::handle::Reg;
 pub(crate) use event::Posts;
 pub use event::{Event, Waiting};
+pub(crate) use futex::{Futex, Futexes};
 pub use group::Group;
 pub(crate) use group::Turns;
 pub use log::{Commit, Log, OpenLog};
 pub(crate) use log::{NotCommitted, Ticket};
 pub(crate) use queue::Waiter;
 pub(crate) use step::Sync;
+pub(crate) use words::WordOf;
+pub use words::{Atomic, Shared};
 
 /// The things that a chain uses, by the numbers that its steps give them.
 #[derive(Clone, Debug, Default)]
@@ -40,6 +46,9 @@ pub(crate) struct Things {
     pub(crate) groups: Vec<Group>,
     pub(crate) logs: Vec<Log>,
     pub(crate) events: Vec<Event>,
+    pub(crate) words: Vec<WordOf>,
+    /// Whether it waits for futexes, or wakes them.
+    pub(crate) futexes: bool,
 }
 
 /// Their states on a core.
@@ -48,17 +57,27 @@ pub(crate) struct States {
     pub(crate) groups: Box<[Rc<Turns>]>,
     pub(crate) logs: Box<[OpenLog]>,
     pub(crate) events: Box<[Rc<Posts>]>,
+    pub(crate) futexes: Futexes,
 }
 
 impl Things {
     /// Their states on the core that runs the caller.
     pub(crate) fn start(&self, core: &Handle) -> Result<States, StartError> {
+        if self.futexes && !core.capabilities().futex() {
+            return Err(Refused::NoFutex.into());
+        }
         let open = |log: &Log| log.on(core).ok_or_else(|| Refused::NoLog(log.name().into()));
         Ok(States {
             groups: self.groups.iter().map(|group| group.on(core)).collect(),
             logs: self.logs.iter().map(open).collect::<Result<_, _>>()?,
             events: self.events.iter().map(|event| event.on(core)).collect(),
+            futexes: Futexes::default(),
         })
+    }
+
+    /// The words, as frames of this core see them.
+    pub(crate) fn words(&self, core: &Handle) -> Vec<Word> {
+        self.words.iter().map(|word| word.on(core)).collect()
     }
 }
 
@@ -71,6 +90,11 @@ impl Things {
             Sync::Notify { event: number, core: None } => format!("notify {}", event(*number)),
             Sync::Notify { event: number, core: Some(core) } => {
                 format!("notify {} on core {core}", event(*number))
+            }
+            Sync::FutexWait { word, expected } => format!("wait for {word} as long as it is {expected}"),
+            Sync::FutexWake { word, count, into } => {
+                let into = into.map(|reg| format!(", count -> {reg}")).unwrap_or_default();
+                format!("wake {count} of {word}{into}")
             }
             Sync::Enter(group) => format!("enter {}", self.groups[usize::from(*group)].name()),
             Sync::Leave(group) => format!("leave {}", self.groups[usize::from(*group)].name()),

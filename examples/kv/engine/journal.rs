@@ -1,22 +1,15 @@
 //! What has changed, for a log: each change as the command that would make it again, whatever the clock says then.
 
 /// The commands since it was last taken, as a client would send them; nothing is kept unless somebody wants to know.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Journal {
     wanted: bool,
     bytes: Vec<u8>,
-    /// Where each command ends.
-    ends: Vec<usize>,
 }
 
-#[allow(dead_code, reason = "the log takes what is noted")]
 impl Journal {
     pub(crate) fn wanted() -> Self {
         Journal { wanted: true, ..Journal::default() }
-    }
-
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.wanted
     }
 
     /// One change.
@@ -24,7 +17,6 @@ impl Journal {
         if self.wanted {
             self.begin(command.len());
             command.iter().for_each(|arg| self.arg(arg));
-            self.end();
         }
     }
 
@@ -34,17 +26,17 @@ impl Journal {
             self.begin(args.len() + 1);
             self.arg(name);
             args.for_each(|arg| self.arg(arg));
-            self.end();
         }
     }
 
-    /// Takes what was noted: the bytes of the commands, and where each ends.
-    pub(crate) fn take(&mut self) -> (Vec<u8>, Vec<usize>) {
-        (std::mem::take(&mut self.bytes), std::mem::take(&mut self.ends))
+    /// Takes what was noted.
+    pub(crate) fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+    /// The bytes of what was noted.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     fn begin(&mut self, args: usize) {
@@ -55,10 +47,6 @@ impl Journal {
         self.line(b'$', arg.len());
         self.bytes.extend_from_slice(arg);
         self.bytes.extend_from_slice(b"\r\n");
-    }
-
-    fn end(&mut self) {
-        self.ends.push(self.bytes.len());
     }
 
     fn line(&mut self, kind: u8, number: usize) {

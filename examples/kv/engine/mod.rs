@@ -4,6 +4,7 @@
 //! store, says [`table`]. What concerns the connection or the whole server is in `serve`.
 
 mod commands;
+mod describe;
 mod expiry;
 mod glob;
 mod journal;
@@ -19,4 +20,4 @@ pub(crate) use glob::matches;
 pub(crate) use journal::Journal;
 pub(crate) use number::parse as number;
 pub(crate) use refusal::Refusal;
-pub(crate) use store::{Memory, Place, Store};
+pub(crate) use store::{Memory, Place, Store, core_of};

@@ -88,6 +88,13 @@ pub(crate) struct Place {
     pub(crate) count: usize,
 }
 
+/// Which of `count` cores has a key.
+#[inline]
+pub(crate) fn core_of(key: &[u8], count: usize) -> usize {
+    // Not the hash of the tables: keys of one core would lie close together in them.
+    if count == 1 { 0 } else { crc32fast::hash(key) as usize % count }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -102,12 +109,24 @@ pub(crate) struct Store {
     /// Why it cannot be changed any more.
     pub(crate) read_only: Option<String>,
     pub(super) expired: u64,
+    /// It is being made as a log says: nothing is refused.
+    pub(crate) is_loading: bool,
 }
 
 impl Store {
     pub(crate) fn new(place: Place, memory: Memory, journal: Journal) -> Self {
         let (map, expiring) = Default::default();
-        Store { map, expiring, memory, journal, now: 0, place, read_only: None, expired: 0 }
+        Store {
+            map,
+            expiring,
+            memory,
+            journal,
+            now: 0,
+            place,
+            read_only: None,
+            expired: 0,
+            is_loading: false,
+        }
     }
 
     /// Keys that are there; some of them may be over.

@@ -2,6 +2,7 @@
 
 use super::sink::{Shared, Sink};
 use chainring::buf::IoVecBuf;
+use chainring::chains::OutboxView;
 
 /// Parts of a message, at most (`UIO_MAXIOV` of the kernel).
 const PARTS: usize = 1024;
@@ -20,6 +21,8 @@ pub(crate) struct Replies {
     shared: usize,
     /// Bytes that are sent.
     sent: usize,
+    /// Of the copied bytes, those that were moved into an outbox.
+    taken: usize,
 }
 
 impl Replies {
@@ -38,7 +41,7 @@ impl Replies {
         self.copied.shrink_to(KEPT);
         self.blobs.clear();
         self.blobs.shrink_to(KEPT / size_of::<(usize, Shared)>());
-        (self.shared, self.sent) = (0, 0);
+        (self.shared, self.sent, self.taken) = (0, 0, 0);
     }
 
     /// So many bytes more are sent.
@@ -74,6 +77,25 @@ impl Replies {
         sink.copy(&self.copied[at..to.copied]);
     }
 
+    /// Moves replies, of as many shared parts at most, into an outbox.
+    pub(crate) fn take_front(&mut self, parts: usize, outbox: &mut OutboxView) {
+        let taken = self.blobs.drain(..parts.min(self.blobs.len()));
+        let mut at = self.taken;
+        for (before, blob) in taken {
+            outbox.copy(&self.copied[at..before]);
+            self.shared -= blob.len();
+            outbox.push(blob);
+            at = before;
+        }
+        let end = self.blobs.first().map_or(self.copied.len(), |(before, _)| *before);
+        outbox.copy(&self.copied[at..end]);
+        self.sent += end - self.taken;
+        self.taken = end;
+        if self.is_empty() {
+            self.clear();
+        }
+    }
+
     /// The copied bytes of a part.
     pub(crate) fn text(&self, from: End, to: End) -> &[u8] {
         &self.copied[from.copied..to.copied]
@@ -103,6 +125,10 @@ impl Sink for Replies {
     fn push(&mut self, blob: Shared) {
         self.shared += blob.len();
         self.blobs.push((self.copied.len(), blob));
+    }
+
+    fn forget(&mut self) {
+        self.clear();
     }
 
     fn is_full(&self) -> bool {

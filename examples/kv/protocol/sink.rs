@@ -11,6 +11,8 @@ pub(crate) trait Sink {
     fn copy(&mut self, bytes: &[u8]);
     /// Appends shared bytes without copying them.
     fn push(&mut self, blob: Shared);
+    /// Drops everything that was not sent.
+    fn forget(&mut self);
     /// Whether it is time to send what there is.
     fn is_full(&self) -> bool;
 }

@@ -3,8 +3,11 @@
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use chainring::net::{TcpListener, TcpStream};
+use chainring::time::sleep;
 use futures::StreamExt;
 use futures::future::{Either, select};
 
@@ -14,18 +17,38 @@ use crate::protocol::Replies;
 
 /// What is received at a time.
 const PIECE: usize = 64 << 10;
+/// How long accepting pauses when there are no descriptors left.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves every connection of a listener. Ends only with an error.
 pub(crate) async fn serve(listener: TcpListener, core: Rc<Core>) -> io::Result<()> {
-    let clients = || core.shared.cores[core.place.index].clients.load(std::sync::atomic::Ordering::Relaxed);
-    loop {
-        let stream = listener.accept().await?;
-        if clients() >= core.shared.connections as u64 / core.place.count as u64 {
+    let limit = core.shared.connections.div_ceil(core.place.count) as u64;
+    let mut incoming = listener.incoming();
+    while let Some(stream) = incoming.next().await {
+        let Some(stream) = accepted(stream).await? else { continue };
+        if core.shared.cores[core.place.index].clients.load(Ordering::Relaxed) >= limit {
             drop(chainring::spawn(refuse(stream)));
             continue;
         }
         let session = Session::new(core.clone());
         drop(chainring::spawn(async move { drop(connection(stream, session, Vec::new()).await) }));
+    }
+    Ok(())
+}
+
+/// A connection, or none if it was gone again, or there is no descriptor for it now.
+pub(super) async fn accepted(result: io::Result<TcpStream>) -> io::Result<Option<TcpStream>> {
+    let error = match result {
+        Ok(stream) => return Ok(Some(stream)),
+        Err(error) => error,
+    };
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+            sleep(PAUSE).await;
+            Ok(None)
+        }
+        Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK) => Err(error),
+        _ => Ok(None),
     }
 }
 
@@ -75,9 +98,9 @@ async fn consume(
     loop {
         let turn = session.run(&mut rest, replies, false);
         let idle = matches!(turn, Turn::Idle);
-        let ended = session.client.quits;
-        if let Turn::Wait(errand) = turn {
-            errand.run().await.write(replies);
+        let mut ended = session.client.quits;
+        if let Turn::Wait(wait) = turn {
+            ended |= !wait.done().await.write(replies);
         }
         send(stream, replies).await?;
         if ended {

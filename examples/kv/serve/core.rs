@@ -1,16 +1,24 @@
 //! What one core has: its keys, its subscribers, and what it knows of the others.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use chainring::CoreHandle;
+use chainring::time::sleep;
 
 use super::hub::Hub;
-use crate::engine::{Journal, Memory, Place, Store};
+use crate::engine::{Journal, Memory, Place, Store, core_of};
+use crate::log::{Disk, Folder, Persist};
 use crate::protocol::Limits;
+
+/// How often keys that are over are looked for, if nobody asks for them.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Keys that are taken out without looking at connections in between.
+const AT_ONCE: usize = 500;
 
 /// What all cores share.
 #[derive(Debug)]
@@ -20,7 +28,9 @@ pub(crate) struct Shared {
     pub(crate) started: Instant,
     pub(crate) port: u16,
     pub(crate) connections: usize,
-    pub(crate) durable: bool,
+    pub(crate) folder: Option<Folder>,
+    /// Bytes of a core's log from which on it is compacted.
+    pub(crate) compact_from: u64,
     pub(crate) next_client: AtomicU64,
     pub(crate) cores: Box<[Counters]>,
 }
@@ -51,6 +61,8 @@ pub(crate) struct Core {
     pub(crate) hub: RefCell<Hub>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) handle: CoreHandle,
+    /// Where changes are kept.
+    disk: Option<Disk>,
 }
 
 thread_local! {
@@ -58,14 +70,19 @@ thread_local! {
 }
 
 impl Core {
-    /// Makes the core of this thread.
-    pub(crate) fn enter(shared: Arc<Shared>, handle: CoreHandle) -> Rc<Core> {
+    /// Makes the core of this thread; with the keys of its log, if there is one.
+    pub(crate) fn enter(shared: Arc<Shared>, handle: CoreHandle) -> io::Result<Rc<Core>> {
         let place = Place { index: handle.index(), count: handle.count() };
-        let journal = if shared.durable { Journal::wanted() } else { Journal::default() };
-        let store = RefCell::new(Store::new(place, shared.memory.clone(), journal));
-        let core = Rc::new(Core { place, store, hub: RefCell::default(), shared, handle });
+        let journal = if shared.folder.is_some() { Journal::wanted() } else { Journal::default() };
+        let mut store = Store::new(place, shared.memory.clone(), journal);
+        let disk = match &shared.folder {
+            Some(folder) => Some(Disk::open(folder, place.index, &mut store)?),
+            None => None,
+        };
+        let (store, hub) = (RefCell::new(store), RefCell::default());
+        let core = Rc::new(Core { place, store, hub, shared, handle, disk });
         CURRENT.set(Some(core.clone()));
-        core
+        Ok(core)
     }
 
     /// The core of this thread, for messages from the others. None before it is made, or when it has ended.
@@ -77,11 +94,51 @@ impl Core {
         drop(CURRENT.take());
     }
 
+    /// What has to happen before anybody is told of the commands that were just done. None if nothing.
+    #[inline]
+    pub(crate) fn persist(&self) -> Option<Persist> {
+        self.disk.as_ref()?.persist(&mut self.store.borrow_mut())
+    }
+
+    /// Changes could not be written: there will be no more.
+    pub(crate) fn fail(&self, error: &io::Error) {
+        self.store.borrow_mut().read_only.get_or_insert_with(|| {
+            eprintln!("core {}: the log cannot be written: {error}; no more changes", self.place.index);
+            error.to_string()
+        });
+    }
+
+    /// Takes out keys that are over, and keeps the log short. Never ends.
+    pub(crate) async fn keep_house(self: Rc<Self>) {
+        loop {
+            let more = {
+                let mut store = self.store.borrow_mut();
+                store.tell(now());
+                store.expire(AT_ONCE)
+            };
+            self.publish_counts(&self.store.borrow());
+            // Nobody waits for it, but what is read next may be what has ended.
+            if let Some(persist) = self.persist()
+                && let Err(error) = persist.wait().await
+            {
+                self.fail(&error);
+            }
+            match &self.disk {
+                Some(disk) if disk.is_long(self.shared.compact_from) => {
+                    if let Err(error) = disk.compact(&self).await {
+                        eprintln!("core {}: the log is not compacted: {error}", self.place.index);
+                    }
+                }
+                _ if more => chainring::yield_now().await,
+                _ => sleep(PAUSE).await,
+            }
+        }
+    }
+
     /// Which core has a key.
     #[inline]
     pub(crate) fn of_key(&self, key: &[u8]) -> usize {
-        // Not the hash of the tables: keys of one core would lie close together in them.
-        if self.place.count == 1 { 0 } else { crc32fast::hash(key) as usize % self.place.count }
+        core_of(key, self.place.count)
     }
 
     /// Counts something of this core.

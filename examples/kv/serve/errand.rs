@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use super::core::{Core, now};
 use crate::engine::table::{Keys, Name, Spec, find};
-use crate::engine::{Call, run, store_of};
+use crate::engine::{Call, Refusal, run, store_of};
 use crate::protocol::{Batch, Command, End, Proto, Replies, Reply, Sink};
 
 /// How the replies of several cores become one.
@@ -31,7 +31,7 @@ enum Merge {
 
 /// The replies of one core, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Answers {
+pub(super) struct Answers {
     replies: Replies,
     ends: VecDeque<End>,
     at: End,
@@ -46,11 +46,21 @@ impl Answers {
     fn done(&mut self) {
         self.ends.push_back(self.replies.end());
     }
+
+    /// The same refusal in place of each.
+    fn refused(&self, refusal: &Refusal) -> Answers {
+        let mut refused = Answers::default();
+        for _ in &self.ends {
+            refused.replies.error(&refusal.to_string());
+            refused.done();
+        }
+        refused
+    }
 }
 
 /// Commands on their way, and what is to be made of the answers.
 #[derive(Debug)]
-pub(crate) struct Errand {
+pub(super) struct Errand {
     core: Rc<Core>,
     batches: Vec<Batch>,
     own: Answers,
@@ -174,7 +184,7 @@ impl Errand {
     }
 
     /// Has the other cores do their parts, and waits for their answers.
-    pub(crate) async fn run(mut self) -> Answered {
+    pub(super) async fn run(mut self) -> Answered {
         let mut waiting = Vec::new();
         for (to, batch) in self.batches.iter_mut().enumerate() {
             let batch = std::mem::take(batch);
@@ -205,12 +215,18 @@ async fn answers(mut batch: Batch) -> Answers {
         answers.done();
     });
     core.publish_counts(&core.store.borrow());
+    if let Some(persist) = core.persist()
+        && let Err(error) = persist.wait().await
+    {
+        core.fail(&error);
+        return answers.refused(&Refusal::ReadOnly(error.to_string()));
+    }
     answers
 }
 
 /// All answers of an errand.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(super) struct Answered {
     all: Vec<Answers>,
     pieces: Vec<(Merge, usize)>,
     from: Vec<usize>,
@@ -218,7 +234,7 @@ pub(crate) struct Answered {
 
 impl Answered {
     /// Writes the replies in the order of the requests.
-    pub(crate) fn write(mut self, out: &mut impl Sink) {
+    pub(super) fn write(mut self, out: &mut impl Sink) {
         let mut from = std::mem::take(&mut self.from).into_iter();
         for (merge, count) in std::mem::take(&mut self.pieces) {
             let parts: Vec<_> = from.by_ref().take(count).map(|core| (core, self.all[core].next())).collect();

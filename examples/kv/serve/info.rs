@@ -64,7 +64,7 @@ pub(super) fn text(core: &Core, command: &Command<'_>) -> String {
         "persistence",
         &[
             ("loading", "0".to_owned()),
-            ("aof_enabled", u8::from(shared.durable).to_string()),
+            ("aof_enabled", u8::from(shared.folder.is_some()).to_string()),
             ("aof_last_write_status", if failed { "err" } else { "ok" }.to_owned()),
         ],
     );
@@ -93,7 +93,7 @@ pub(super) fn config(
     match (command.arg(1).to_ascii_uppercase().as_slice(), command.len()) {
         (b"GET", 3..) => {
             let parameters = [
-                ("appendonly", if shared.durable { "yes" } else { "no" }.to_owned()),
+                ("appendonly", if shared.folder.is_some() { "yes" } else { "no" }.to_owned()),
                 ("appendfsync", "always".to_owned()),
                 ("databases", "1".to_owned()),
                 ("maxclients", shared.connections.to_string()),

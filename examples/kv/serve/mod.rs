@@ -1,6 +1,7 @@
 //! Connections: as chains, or as tasks.
 
 pub(crate) mod awaited;
+pub(crate) mod chained;
 mod client;
 pub(crate) mod core;
 mod errand;

@@ -1,13 +1,17 @@
 //! A connection's requests, from bytes to replies. The same for both ways to serve: it is given what came, and writes into
 //! whatever sends.
 
+use std::io;
 use std::rc::Rc;
+
+use futures::future::join;
 
 use super::client::Client;
 use super::core::{Core, now};
-use super::errand::{Errand, answer, owner};
+use super::errand::{Answered, Errand, answer, owner};
 use crate::engine::Refusal;
 use crate::engine::table::{Keys, Spec, find};
+use crate::log::Persist;
 use crate::protocol::{Command, Parser, Reply, Sink};
 
 /// Bytes of a name that an error repeats.
@@ -30,8 +34,8 @@ pub(crate) enum Turn {
     Idle,
     /// The replies are to be sent first.
     Full,
-    /// The rest of the replies come from other cores.
-    Wait(Errand),
+    /// Others have to do something first.
+    Wait(Box<Wait>),
     /// The replies are to be sent, and then the connection is over.
     End,
 }
@@ -99,10 +103,62 @@ impl Session {
         self.weigh();
         self.core.count(|counters| &counters.commands, count);
         self.core.publish_counts(&self.core.store.borrow());
-        match errand {
-            Some(errand) => Turn::Wait(errand),
-            None => turn,
+        match (errand, self.core.persist()) {
+            (None, None) => turn,
+            (errand, persist) => Turn::Wait(Box::new(Wait { core: self.core.clone(), errand, persist })),
         }
+    }
+}
+
+/// What has to be waited for before replies are sent.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    core: Rc<Core>,
+    errand: Option<Errand>,
+    persist: Option<Persist>,
+}
+
+impl Wait {
+    /// Waits for other cores, and for the disk.
+    pub(crate) async fn done(self) -> Waited {
+        let persist = async {
+            match self.persist {
+                Some(persist) => persist.wait().await,
+                None => Ok(()),
+            }
+        };
+        let errand = async {
+            match self.errand {
+                Some(errand) => Some(errand.run().await),
+                None => None,
+            }
+        };
+        let (persisted, answered) = join(persist, errand).await;
+        Waited { core: self.core, persisted, answered }
+    }
+}
+
+/// What has become of it.
+#[derive(Debug)]
+pub(crate) struct Waited {
+    core: Rc<Core>,
+    persisted: io::Result<()>,
+    answered: Option<Answered>,
+}
+
+impl Waited {
+    /// Writes the rest of the replies. If what was done is not on the disk, it is an error instead of all replies, and false.
+    pub(crate) fn write<S: Sink>(self, out: &mut S) -> bool {
+        if let Err(error) = self.persisted {
+            self.core.fail(&error);
+            out.forget();
+            out.error(&Refusal::ReadOnly(error.to_string()).to_string());
+            return false;
+        }
+        if let Some(answered) = self.answered {
+            answered.write(out);
+        }
+        true
     }
 }
 

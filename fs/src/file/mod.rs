@@ -37,6 +37,29 @@ pub use writer::Writer;
 
 /// An open file. Dropping it closes it, through the ring and without waiting, once its operations in flight have
 /// completed; [`close`](File::close) also tells how that went.
+///
+/// Reads and writes that name a position (`_at`) take `&self` and may be in flight together; those that do not keep to
+/// the file's own position and take `&mut self`.
+///
+/// ```
+/// use chainring_fs::File;
+///
+/// # chainring_runtime::Runtime::new().unwrap().block_on(async {
+/// # let path = std::env::temp_dir().join(format!("chainring-file-{}", std::process::id()));
+/// let file = File::options().read(true).write(true).create(true).truncate(true).open(&path).await?;
+/// file.write_all_at("the first, the second", 0).await.0?;
+/// file.sync_data().await?;
+///
+/// // Of a `Vec` all the capacity is filled.
+/// let one = file.read_exact_at(Vec::with_capacity(9), 0);
+/// let other = file.read_exact_at(Vec::with_capacity(10), 11);
+/// let ((first, one), (second, other)) = futures::join!(one, other);
+/// first.and(second)?;
+/// assert_eq!((&one[..], &other[..]), (&b"the first"[..], &b"the second"[..]));
+/// file.close().await?;
+/// # std::fs::remove_file(&path)
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct File(Descriptor);
 
@@ -70,7 +93,9 @@ impl File {
         OpenOptions::new()
     }
 
-    pub(crate) fn descriptor(&self) -> &Descriptor {
+    /// The descriptor, for operations of [`chainring_runtime::op`] that have no method here. A clone of it keeps the file
+    /// open.
+    pub fn descriptor(&self) -> &Descriptor {
         &self.0
     }
 
@@ -179,6 +204,12 @@ impl File {
         }
     }
 
+    /// The bare descriptor. Gives the file back if operations on it are still in flight, which those of dropped futures
+    /// are until the kernel has finished with them.
+    pub fn into_owned(self) -> Result<OwnedFd, File> {
+        self.0.try_into_owned().map_err(File)
+    }
+
     /// The same descriptor once more.
     #[cfg(any(feature = "futures-io", feature = "tokio-io"))]
     pub(crate) fn share(&self) -> File {
@@ -194,6 +225,12 @@ impl File {
 impl From<OwnedFd> for File {
     fn from(fd: OwnedFd) -> Self {
         File(Descriptor::new(fd))
+    }
+}
+
+impl From<File> for Descriptor {
+    fn from(file: File) -> Self {
+        file.0
     }
 }
 

@@ -97,16 +97,7 @@ macro_rules! reads {
             {
                 chainring_runtime::op::recv_multi::recv_bundles(&self.0, pool, 0)
             }
-
-            /// Waits until a read would not wait: bytes, the end of the stream, or an error. Receives nothing.
-            ///
-            /// Dropping the future is harmless.
-            ///
-            /// # Errors
-            /// Those of poll(2). That of the socket is left for whoever reads.
-            pub async fn readable(&self) -> std::io::Result<()> {
-                chainring_runtime::op::poll::poll(&self.0, libc::POLLIN as u32).await.map(drop)
-            }
         }
+        readable!($socket);
     };
 }

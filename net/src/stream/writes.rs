@@ -60,17 +60,8 @@ macro_rules! writes {
             ) -> chainring_runtime::buf::BufResult<(), B> {
                 crate::stream::write_all_vectored(&self.0, buffers).await
             }
-
-            /// Waits until the socket has room to send into, or an error.
-            ///
-            /// Dropping the future is harmless.
-            ///
-            /// # Errors
-            /// Those of poll(2). That of the socket is left for whoever writes.
-            pub async fn writable(&self) -> std::io::Result<()> {
-                chainring_runtime::op::poll::poll(&self.0, libc::POLLOUT as u32).await.map(drop)
-            }
         }
+        writable!($socket);
     };
 }
 

@@ -10,7 +10,39 @@ use super::{DirectTcpStream, IncomingDirect, TcpListenerBuilder, TcpStream};
 use crate::accept::{self, Acceptor};
 use crate::socket::adopt;
 
-/// A listening TCP socket.
+/// A listening TCP socket. Dropping it closes it, once an accept in flight has completed; who waits in its backlog is
+/// turned away, and connections that were accepted go on.
+///
+/// A loop that accepts until it is told to stop:
+///
+/// ```
+/// use chainring_net::{TcpListener, TcpStream};
+/// use chainring_runtime::{CancellationToken, spawn};
+///
+/// # chainring_runtime::Runtime::new().unwrap().block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap())?;
+/// let end = CancellationToken::new();
+/// # drop(spawn({
+/// #     let (address, end) = (listener.local_addr()?, end.clone());
+/// #     async move {
+/// #         let greeting = TcpStream::connect(address).await.unwrap().read(vec![0; 5]).await;
+/// #         assert_eq!(greeting.1, b"hello");
+/// #         end.cancel();
+/// #     }
+/// # }));
+/// let mut connections = Vec::new();
+/// while let Some(accepted) = end.run_until_cancelled(listener.accept()).await {
+///     let stream = accepted?;
+///     connections.push(spawn(async move { stream.write_all("hello").await.0 }));
+/// }
+/// drop(listener);
+/// for connection in connections {
+///     connection.await.unwrap()?;
+/// }
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
+///
+/// One connection:
 ///
 /// ```
 /// use chainring_net::{TcpListener, TcpStream};
@@ -117,6 +149,12 @@ ip_options!(TcpListener);
 tcp_options!(TcpListener);
 
 /// Takes over a descriptor, which should be that of a listening TCP socket in blocking mode.
+impl From<TcpListener> for Descriptor {
+    fn from(listener: TcpListener) -> Self {
+        listener.0.descriptor
+    }
+}
+
 impl From<OwnedFd> for TcpListener {
     fn from(fd: OwnedFd) -> Self {
         TcpListener(Acceptor::new(Descriptor::new(fd)))

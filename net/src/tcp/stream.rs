@@ -14,6 +14,34 @@ use chainring_runtime::time::{now, timeout};
 use crate::addresses::{ToSocketAddrs, resolve};
 
 /// A TCP connection. Dropping it closes it, once its operations in flight have completed.
+///
+/// Methods take `&self` and buffers by value. To read in one task and write in another, share it in an `Rc` or
+/// [split](TcpStream::into_split) it. The room of a buffer is the capacity of a `Vec`, so one that is reused needs no
+/// clearing:
+///
+/// ```
+/// use chainring_net::{TcpListener, TcpStream};
+///
+/// # chainring_runtime::Runtime::new().unwrap().block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap())?;
+/// let client = TcpStream::connect(listener.local_addr()?).await?;
+/// let (server, _) = (listener.accept().await?, client.write_all("to be continued").await.0?);
+///
+/// let mut buffer = Vec::with_capacity(8);
+/// let mut all = Vec::new();
+/// client.shutdown(std::net::Shutdown::Write).await?;
+/// loop {
+///     // The result, and the buffer, which comes back in any case.
+///     let (received, bytes) = server.read(buffer).await;
+///     if received? == 0 {
+///         break;
+///     }
+///     all.extend_from_slice(&bytes);
+///     buffer = bytes;
+/// }
+/// assert_eq!(all, b"to be continued");
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct TcpStream(pub(super) Descriptor);
 

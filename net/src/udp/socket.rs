@@ -21,13 +21,19 @@ use crate::addresses::{ToSocketAddrs, resolve};
 
 /// A UDP socket. Dropping it closes it, once its operations in flight have completed.
 ///
+/// To give up waiting without losing the buffer or a datagram, bound [`readable`](UdpSocket::readable), not the receive.
+///
 /// ```
+/// use std::time::Duration;
+///
 /// use chainring_net::UdpSocket;
+/// use chainring_runtime::time::timeout;
 ///
 /// # chainring_runtime::Runtime::new().unwrap().block_on(async {
 /// let server = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
 /// let client = UdpSocket::bind("127.0.0.1:0".parse().unwrap())?;
 /// client.send_to("ping", server.local_addr()?).await.0?;
+/// timeout(Duration::from_secs(1), server.readable()).await??;
 /// let (received, bytes) = server.recv_from(vec![0; 16]).await;
 /// let (len, from) = received?;
 /// assert_eq!((&bytes[..len], from), (&b"ping"[..], client.local_addr()?));
@@ -186,6 +192,8 @@ pub(super) fn sender(from: Option<SockAddr>) -> io::Result<SocketAddr> {
 socket!(UdpSocket, std::net::UdpSocket, "UDP socket");
 into_std!(UdpSocket, std::net::UdpSocket);
 internet_addresses!(UdpSocket);
+readable!(UdpSocket);
+writable!(UdpSocket);
 general_options!(UdpSocket);
 ip_options!(UdpSocket);
 udp_options!(UdpSocket);

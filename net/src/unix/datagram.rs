@@ -168,4 +168,6 @@ socket!(UnixDatagram, std::os::unix::net::UnixDatagram, "Unix socket of datagram
 into_std!(UnixDatagram, std::os::unix::net::UnixDatagram);
 unix_addresses!(UnixDatagram);
 rights!(UnixDatagram);
+readable!(UnixDatagram);
+writable!(UnixDatagram);
 general_options!(UnixDatagram);

@@ -93,6 +93,12 @@ impl UnixListener {
 general_options!(UnixListener);
 
 /// Takes over a descriptor, which should be that of a listening Unix socket in blocking mode.
+impl From<UnixListener> for Descriptor {
+    fn from(listener: UnixListener) -> Self {
+        listener.0.descriptor
+    }
+}
+
 impl From<OwnedFd> for UnixListener {
     fn from(fd: OwnedFd) -> Self {
         UnixListener(Acceptor::new(Descriptor::new(fd)))

@@ -21,8 +21,9 @@ fn room(descriptors: usize) -> usize {
 pub(super) fn send<B: IoBuf>(
     socket: &Descriptor,
     bytes: B,
-    descriptors: impl IntoIterator<Item = Descriptor>,
+    descriptors: impl IntoIterator<Item = impl Into<Descriptor>>,
 ) -> Op<SendMsg<[B; 1]>> {
+    let descriptors = descriptors.into_iter().map(Into::into);
     sendmsg(socket, [bytes], None, Control::new().rights(descriptors), 0)
 }
 
@@ -54,9 +55,31 @@ pub(super) async fn recv<B: IoBufMut>(
 macro_rules! rights {
     ($socket:ident) => {
         impl $socket {
-            /// Sends bytes and descriptors with them (sendmsg(2), SCM_RIGHTS; at most 253). The peer gets descriptors
-            /// of its own for the same files; these are kept open until the message is sent. On a stream there
-            /// must be at least one byte.
+            /// Sends bytes and descriptors with them (sendmsg(2), SCM_RIGHTS; at most 253): files, sockets, or bare ones
+            /// ([`OwnedFd`](std::os::fd::OwnedFd)). The peer gets descriptors of its own for the same files; these are
+            /// kept open until the message is sent. Give a clone of
+            /// [`descriptor()`](crate::UnixStream::descriptor) to go on using what you send. On a stream there must be
+            /// at least one byte.
+            ///
+            /// ```
+            /// use std::io::{Read, Write};
+            /// use std::os::fd::OwnedFd;
+            ///
+            /// # chainring_runtime::Runtime::new().unwrap().block_on(async {
+            #[doc = concat!("use chainring_net::", stringify!($socket), ";")]
+            ///
+            #[doc = concat!("let (one, other) = ", stringify!($socket), "::pair()?;")]
+            /// let (mut read, write) = std::io::pipe()?;
+            /// one.send_with_descriptors("a pipe", [OwnedFd::from(write)]).await.0?;
+            ///
+            /// let (received, _bytes) = other.recv_with_descriptors(vec![0; 16], 1).await;
+            /// let (_len, mut descriptors) = received?;
+            /// std::fs::File::from(descriptors.remove(0)).write_all(b"hello")?;
+            /// let mut text = String::new();
+            /// read.read_to_string(&mut text)?;
+            /// assert_eq!(text, "hello");
+            /// # std::io::Result::Ok(()) }).unwrap();
+            /// ```
             ///
             /// Dropping the future cancels; it is not known whether the message was sent.
             ///
@@ -65,7 +88,7 @@ macro_rules! rights {
             pub fn send_with_descriptors<B: chainring_runtime::buf::IoBuf>(
                 &self,
                 bytes: B,
-                descriptors: impl IntoIterator<Item = chainring_runtime::Descriptor>,
+                descriptors: impl IntoIterator<Item = impl Into<chainring_runtime::Descriptor>>,
             ) -> chainring_runtime::op::Op<chainring_runtime::op::sendmsg::SendMsg<[B; 1]>> {
                 crate::unix::rights::send(&self.0, bytes, descriptors)
             }

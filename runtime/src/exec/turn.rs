@@ -193,8 +193,8 @@ impl Core {
                 self.driver.run_ready();
             });
             let next_cancel = self.driver.ask_cancels();
-            // What has just run may have been the last: then nothing will come.
             let wait = match next_cancel {
+                // A frame that has just ended may have been the last, with nothing in flight.
                 _ if !whole || self.driver.has_ready() || self.driver.is_drained() => Wait::No,
                 Some(limit) => Wait::AtMost(limit),
                 None => Wait::Forever,

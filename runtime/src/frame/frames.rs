@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::code::{self, Code, Trap};
+use super::code::{self, Code, Trap, Word};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED, Record, VACANT};
@@ -100,6 +100,8 @@ pub(crate) struct Region {
     pub(super) constants: Arc<[u8]>,
     pub(super) outboxes: Outboxes,
     pub(super) pooled: Pooled,
+    /// What code sees that is none of a frame's.
+    pub(super) words: Box<[Word]>,
     /// What its strands run.
     pub(super) branches: Branches,
     /// Segments that have succeeded as a whole.
@@ -135,7 +137,7 @@ impl<R: Resume> Frames<R> {
     }
 
     pub(super) fn make(layout: Layout, plans: Plans, limit: u32, runner: R) -> Result<Rc<Self>, FramesError> {
-        let Plans { segments, code, constants, outboxes, pooled, forks } = plans;
+        let Plans { segments, code, constants, outboxes, pooled, words, forks } = plans;
         let core = Handle::current();
         let ring = &core.driver().ring;
         if !layout.is_nameable() || pooled.sizes.len() > pooled::MOST {
@@ -157,8 +159,11 @@ impl<R: Resume> Frames<R> {
             Template::check(plan, &bounds).map_err(|error| FramesError::Plan { segment, error })
         };
         let templates = template::join(segments.iter().enumerate().map(template).collect::<Result<_, _>>()?);
-        let code =
-            code::check(code, &layout, constant_bytes, segments.len(), &pooled).map_err(FramesError::Code)?;
+        let code = code::check(code, &layout, constant_bytes, segments.len(), words.len(), &pooled);
+        let code = code.map_err(FramesError::Code)?;
+        if !words.iter().all(Word::is_there) {
+            return Err(FramesError::Code(PlanError::NoSuchHandle));
+        }
         let branches = strand::check(&forks, &templates, &code).map_err(FramesError::Fork)?;
         let each = branches.each();
         let limit = limit.clamp(1, MAX_INDEX / u32::from(each.max(1)));
@@ -183,6 +188,7 @@ impl<R: Resume> Frames<R> {
                     constants,
                     outboxes: Outboxes::new(outboxes),
                     pooled,
+                    words: words.into(),
                     branches,
                     advanced,
                     free,

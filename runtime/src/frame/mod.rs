@@ -44,7 +44,7 @@ mod verb;
 mod views;
 mod wide;
 
-pub use code::{Area, Bulk, Code, Op, Operator, Order, Trap};
+pub use code::{Area, Bulk, Code, OnWord, Op, Operator, Order, Trap, Word};
 pub use emit::{Interrupt, NotSubmitted};
 pub(crate) use frames::Region;
 pub use frames::{Frames, FramesError, Resume};

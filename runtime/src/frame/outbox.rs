@@ -271,6 +271,7 @@ impl Outboxes {
 mod tests {
     use super::{KEPT, KEPT_PARTS, Message, Outbox, PARTS};
     use std::rc::Rc;
+    use std::sync::Arc;
 
     /// What the kernel would read.
     fn read(outbox: &mut Outbox, done: usize) -> Vec<u8> {
@@ -293,7 +294,7 @@ mod tests {
         let mut outbox = Outbox::default();
         outbox.copy(b"one ");
         outbox.copy(b"two ");
-        outbox.push(Rc::<[u8]>::from(*b"three "));
+        outbox.push(Arc::new(b"three ".to_vec()));
         outbox.push("");
         outbox.copy(b"four");
         assert_eq!((outbox.len(), outbox.parts.len()), (18, 3));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::code::Code;
+use super::code::{Code, Word};
 use super::strand::Fork;
 use super::verb::{Moves, Verb};
 
@@ -165,6 +165,8 @@ pub struct Plans {
     pub outboxes: u16,
     /// Pooled buffers that each frame has while it uses them.
     pub pooled: PooledPlan,
+    /// Words that code sees and that others see too.
+    pub words: Vec<Word>,
     /// Where a frame goes several ways at once: which segments and ops each of them has for itself.
     pub forks: Vec<Fork>,
 }

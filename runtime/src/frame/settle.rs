@@ -208,8 +208,8 @@ impl Region {
 
     /// Empties an outbox of a frame of which nothing is in flight.
     pub(super) fn empty(&self, index: usize, outbox: u16) {
-        // SAFETY: nothing of the frame is in flight, and no token of it is out that could have lent the outbox. What
-        // is dropped runs no foreign code.
+        // SAFETY: nothing of the frame is in flight, or nothing of the strand whose outbox it alone is, and no token of the
+        // frame is out that could have lent it. What is dropped runs no foreign code.
         unsafe { &mut *self.outboxes.get(index, outbox) }.clear();
     }
 

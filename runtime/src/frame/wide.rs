@@ -183,7 +183,8 @@ impl Region {
     ) -> Option<([u64; 8], u32)> {
         // SAFETY: a template's words were checked against the layout of this region.
         let fd = unsafe { record.word(usize::from(member.descriptor)) }.get();
-        // SAFETY: whoever submits holds the frame's token, and has lent no view of it.
+        // SAFETY: whoever submits holds the frame's token, and has lent no view of it; or that of the strand whose outbox
+        // it alone is.
         let outbox = unsafe { &mut *self.outboxes.get(index, outbox) };
         if outbox.len() > i32::MAX as usize {
             return None;
@@ -253,7 +254,8 @@ impl Region {
             return self.constants[last] == 0;
         }
         assert!(last < self.layout.bytes as usize);
-        // SAFETY: just checked to lie inside the frame's bytes, of which nothing is in flight.
+        // SAFETY: just checked to lie inside the frame's bytes, and nothing is in flight that changes it: of the frame, or
+        // of the strands beside the one that reads it.
         unsafe { self.memory.buffer(index).add(last).read() == 0 }
     }
 }

@@ -1,6 +1,6 @@
 //! The interpreter: each op as its documentation says it, with nothing clever.
 
-use chainring_runtime::frame::{Area, Bulk, Code, Len, Op, Operator, Order, Trap};
+use chainring_runtime::frame::{Area, Bulk, Code, Len, OnWord, Op, Operator, Order, Trap};
 
 /// Jumps back that it follows.
 pub(crate) const BACK: u32 = 30_000;
@@ -11,6 +11,8 @@ pub(crate) struct Machine {
     pub(crate) registers: Vec<u64>,
     pub(crate) bytes: Vec<u8>,
     pub(crate) constants: Vec<u8>,
+    /// The word of the core, the small one, the large one.
+    pub(crate) words: [u64; 3],
 }
 
 /// How code has ended.
@@ -156,8 +158,31 @@ impl Machine {
                 self.registers[usize::from(*end)] = start + count;
                 self.registers[usize::from(*left)] = if room_left == 0 { 1 } else { room_left };
             }
+            Bulk::Word(on_word) => self.on_word(*on_word),
         }
         Ok(())
+    }
+
+    fn on_word(&mut self, on_word: OnWord) {
+        let value = |register: u16| self.registers[usize::from(register)];
+        let (to, word, new) = match on_word {
+            OnWord::Load { to, word } => (Some(to), word, None),
+            OnWord::Store { word, from } => (None, word, Some(value(from))),
+            OnWord::Add { to, word, by } => {
+                let sum = u128::from(self.words[usize::from(word)]) + u128::from(value(by));
+                (Some(to), word, Some((sum % (1 << 64)) as u64))
+            }
+            OnWord::Exchange { to, word, current, new } => {
+                let is_current = self.words[usize::from(word)] == value(current);
+                (Some(to), word, is_current.then(|| value(new)))
+            }
+        };
+        let held = &mut self.words[usize::from(word)];
+        let before = *held;
+        *held = new.map_or(before, |new| if word == 1 { new % (1 << 32) } else { new });
+        if let Some(to) = to {
+            self.registers[usize::from(to)] = before;
+        }
     }
 }
 

@@ -8,11 +8,15 @@ mod common;
 mod interpreter;
 mod maker;
 
+use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use chainring_runtime::Runtime;
 use chainring_runtime::frame::{
-    Code, Frame, Frames, Interrupt, Layout, Op, Operator, Plans, Resume, Stop, Trap,
+    Code, Frame, Frames, Interrupt, Layout, Op, Operator, Plans, Resume, Stop, Trap, Word,
 };
 use common::alone;
 use interpreter::{BACK, End, Machine};
@@ -43,7 +47,11 @@ impl Resume for Nobody {
 fn in_frame(code: &Code, mut machine: Machine, most: u32) -> (End, Machine) {
     let layout = Layout { registers: REGISTERS, descriptors: 1, bytes: BYTES };
     let constants = machine.constants.clone().into();
-    let plans = Plans { code: code.clone(), constants, ..Plans::default() };
+    let core = Rc::from([Cell::new(0), Cell::new(machine.words[0])]);
+    let small = Arc::new(AtomicU32::new(machine.words[1] as u32));
+    let large = Arc::new(AtomicU64::new(machine.words[2]));
+    let words = vec![Word::Core(Rc::clone(&core), 1), Word::Small(small.clone()), Word::Large(large.clone())];
+    let plans = Plans { code: code.clone(), constants, words, ..Plans::default() };
     let frames: Rc<Frames<Nobody>> = Frames::new(layout, plans, 1, Nobody).expect("the code is right");
     let mut frame = frames.allocate().expect("there is room");
     {
@@ -64,6 +72,8 @@ fn in_frame(code: &Code, mut machine: Machine, most: u32) -> (End, Machine) {
         }
     };
     machine.bytes = frame.bytes().to_vec();
+    machine.words = [core[1].get(), small.load(Relaxed).into(), large.load(Relaxed)];
+    assert_eq!(core[0].get(), 0, "the word beside it");
     machine.registers = (0..REGISTERS).map(|i| frame.registers().get(i)).collect();
     frame.free();
     frames.retire();
@@ -106,6 +116,7 @@ fn going_back_is_paid_for_and_going_on_is_not() {
             registers: vec![0; REGISTERS.into()],
             bytes: vec![0; BYTES as usize],
             constants: vec![0; CONSTANTS as usize],
+            words: [0; 3],
         };
         // A loop through a jump back; and one of ten thousand ops in a row, which has none.
         let back = Code {

@@ -1,6 +1,6 @@
 //! Random programs, and what they start with: small numbers more often than not, so that they hit what is there.
 
-use chainring_runtime::frame::{Area, Bulk, Code, Len, Op, Operator, Order};
+use chainring_runtime::frame::{Area, Bulk, Code, Len, OnWord, Op, Operator, Order};
 
 use super::interpreter::Machine;
 use super::{BYTES, CONSTANTS, REGISTERS};
@@ -51,7 +51,7 @@ impl Maker {
 
     fn bulk(&mut self) -> Bulk {
         let to = self.register();
-        match self.0.u8(..7) {
+        match self.0.u8(..9) {
             5 | 6 => {
                 let (order, area) = (self.order(), self.area(false));
                 let room = area.room.max(order.width());
@@ -82,11 +82,22 @@ impl Maker {
                 let constant = self.0.bool();
                 Bulk::Hash { to, area: self.area(constant) }
             }
+            4 => Bulk::Word(self.on_word(to)),
             _ => {
                 let (offset, room) = self.room(BYTES);
                 let [from, len, end, left] = [(); 4].map(|()| self.register());
                 Bulk::Compact { offset, room, from, len, end, left }
             }
+        }
+    }
+
+    fn on_word(&mut self, to: u16) -> OnWord {
+        let (word, a, b) = (self.0.u16(..3), self.register(), self.register());
+        match self.0.u8(..4) {
+            0 => OnWord::Load { to, word },
+            1 => OnWord::Store { word, from: a },
+            2 => OnWord::Add { to, word, by: a },
+            _ => OnWord::Exchange { to, word, current: a, new: b },
         }
     }
 
@@ -142,6 +153,7 @@ impl Maker {
             registers: (0..REGISTERS).map(|_| self.value()).collect(),
             bytes: (0..BYTES).map(|_| self.0.u8(..4) * 85).collect(),
             constants: (0..CONSTANTS).map(|_| self.0.u8(..4) * 85).collect(),
+            words: [self.value(), self.value() % (1 << 32), self.value()],
         }
     }
 }

@@ -6,14 +6,21 @@ use super::super::Chain;
 use crate::access::Access;
 use crate::expr::{Cond, Expr, Node};
 use crate::future::CallAsync;
-use crate::handle::{Buf, Reg, Span, StreamBuf};
+use crate::handle::{Buf, Span, StreamBuf, Target};
 use crate::native::{Flow, Native};
 use crate::tree::{Compute, Kind};
 
 impl<S: 'static> Chain<S> {
-    /// Sets a register.
-    pub fn set(&mut self, reg: Reg, value: impl Into<Expr>) {
-        self.push("set", Kind::Compute(Compute::Set(reg, value.into())));
+    /// Sets a register, or a word that others see too.
+    pub fn set(&mut self, target: impl Into<Target>, value: impl Into<Expr>) {
+        let value = value.into();
+        self.push(
+            "set",
+            Kind::Compute(match target.into() {
+                Target::Reg(reg) => Compute::Set(reg, value),
+                Target::Word(word) => Compute::SetWord(word, value),
+            }),
+        );
     }
 
     /// Stores a number into a buffer at an offset, a number or expression, in the width and byte order given. What does

@@ -105,7 +105,8 @@ pub struct AttemptStep<'c, S> {
 }
 
 impl<S: 'static> AttemptStep<'_, S> {
-    /// Runs the block if a step of the attempt has failed, and goes on behind it. `errno` says why: what the kernel or
+    /// Runs the block if a step of the attempt has failed, and goes on behind it: whatever the error was, it is dealt with
+    /// then. To let the frame fail all the same, let the handler do so, with an [`ensure`](Chain::ensure). `errno` says why: what the kernel or
     /// the `ensure` said; ENODATA for a stream that ended early; EMSGSIZE for a span that does not fit; EDOM for a
     /// division by zero; EIO for a call that failed; ETIMEDOUT for a deadline.
     pub fn on_error(self, errno: Reg, body: impl FnOnce(&mut Chain<S>)) {

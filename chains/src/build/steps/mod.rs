@@ -9,6 +9,7 @@ mod name;
 mod socket;
 mod splice;
 mod sync;
+mod words;
 
 pub use branches::Branches;
 pub(crate) use branches::MOST as MOST_BRANCHES;
@@ -19,3 +20,4 @@ pub use name::{RenameStep, UnlinkStep};
 pub use socket::FillStep;
 pub use splice::SpliceStep;
 pub use sync::CommitStep;
+pub use words::WordStep;

@@ -39,6 +39,8 @@ impl OpenLog {
     /// Appends a record, and gives its position in the file once it is on the disk. The bytes are copied when the future is
     /// first polled, or as soon as there is room for them; records of one task are in the order of its commits.
     ///
+    /// An empty record waits for everything that was committed before it.
+    ///
     /// Dropping the future before that withdraws the record; afterwards it is written all the same. Nothing is ever in
     /// flight for the future itself.
     ///

@@ -258,8 +258,8 @@ impl Shared {
         self.failed.set(errno);
         self.call_all(&self.flying_waiters);
         self.call_all(&self.filling_waiters);
-        // Each of them leaves the line, and calls the next.
-        self.call_first();
+        let line: Vec<Waiter> = self.line.borrow().iter().map(|(_, waiter)| waiter.again()).collect();
+        line.into_iter().for_each(|waiter| waiter.call(&self.core));
     }
 
     fn call_all(&self, waiters: &RefCell<Vec<Waiter>>) {

@@ -22,6 +22,20 @@ use super::blocking::Pool;
 use super::{Builder, Remote};
 
 /// `n` threads with a runtime each, every one pinned to a CPU of its own as long as there are enough.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+///
+/// let two = NonZeroUsize::new(2).unwrap();
+/// let sums = chainring_runtime::cores(two).run(async |core| {
+///     // Another core makes the future, and only its result comes back.
+///     let next = core.core((core.index() + 1) % core.count());
+///     let answer = next.spawn(|| async { chainring_runtime::Handle::current().in_group().unwrap().index() });
+///     core.index() + answer.await.unwrap_or(0)
+/// })?;
+/// assert_eq!(sums.len(), 2);
+/// # std::io::Result::Ok(())
+/// ```
 pub fn cores(n: NonZeroUsize) -> Cores {
     Cores { n, builder: Builder::new(), pinned: true }
 }

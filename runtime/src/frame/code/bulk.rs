@@ -1,6 +1,6 @@
 //! What moves or looks at many bytes.
 
-use super::{Order, Trap};
+use super::{OnWord, Order, Trap};
 use crate::frame::plan::Len;
 
 /// Bytes of a frame, or of a program's constants, whose place or length may come from registers.
@@ -94,6 +94,8 @@ pub enum Bulk {
     },
     /// Gives back those of the frame's pooled buffers that have a bit here.
     GiveBack(u64),
+    /// Works on a word that is not the frame's own; no bytes, but as rare.
+    Word(OnWord),
 }
 
 /// FNV-1a, 64 bits (<http://www.isthe.com/chongo/tech/comp/fnv/>): chosen because it is defined byte by byte.

@@ -5,16 +5,18 @@ use crate::frame::layout::Layout;
 use crate::frame::plan::{Len, PlanError};
 use crate::frame::pooled::Pooled;
 
-/// Checks code against the layout, `constants` bytes and the number of segments, and puts words of the control record
+/// Checks code against the layout, `constants` bytes and the numbers of segments and words, and puts words of the control record
 /// in the places of register numbers.
 pub(in crate::frame) fn check(
     mut code: Code,
     layout: &Layout,
     constants: u32,
     segments: usize,
+    words: usize,
     pooled: &Pooled,
 ) -> Result<Code, PlanError> {
-    let check = Check { layout, constants, segments, pooled, ops: code.ops.len(), bulk: code.bulk.len() };
+    let (ops, bulk) = (code.ops.len(), code.bulk.len());
+    let check = Check { layout, constants, segments, words, pooled, ops, bulk };
     code.ops.iter_mut().enumerate().try_for_each(|(pc, op)| check.op(pc, op))?;
     code.bulk.iter_mut().try_for_each(|bulk| check.bulk(bulk))?;
     // What jumps, submits or leaves never goes on with the op behind it.
@@ -28,6 +30,7 @@ struct Check<'c> {
     layout: &'c Layout,
     constants: u32,
     segments: usize,
+    words: usize,
     pooled: &'c Pooled,
     ops: usize,
     bulk: usize,
@@ -90,6 +93,10 @@ impl Check<'_> {
             Bulk::Hash { to, area } => {
                 self.area(area)?;
                 self.register(to)
+            }
+            Bulk::Word(on_word) => {
+                there(usize::from(on_word.word()) < self.words)?;
+                on_word.registers().try_for_each(|register| self.register(register))
             }
             Bulk::Compact { offset, room, from, len, end, left } => {
                 self.bytes(*offset, *room)?;

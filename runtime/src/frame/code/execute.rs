@@ -213,6 +213,7 @@ impl Region {
                 register(*to).set(at as u64);
             }
             Bulk::Hash { to, area } => register(*to).set(hash(view(area)?)),
+            Bulk::Word(on_word) => on_word.apply(&self.words, register),
             Bulk::Compact { offset, room, from, len, end, left } => {
                 let (start, count, room) = (register(*from).get(), register(*len).get(), u64::from(*room));
                 let mut behind = start.saturating_add(count);

@@ -12,10 +12,12 @@ mod bulk;
 mod check;
 mod execute;
 mod number;
+mod word;
 
 pub use bulk::{Area, Bulk};
 pub(super) use check::check;
 pub use number::{Operator, Order};
+pub use word::{OnWord, Word};
 
 /// What a program computes.
 #[derive(Clone, Debug, Default)]

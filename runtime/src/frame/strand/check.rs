@@ -149,6 +149,8 @@ impl Uses {
             Bulk::Store { area, .. } => self.written.push(bytes(area)),
             Bulk::GiveBack(_) => {}
             Bulk::Compact { offset, room, .. } => self.written.push(*offset..*offset + *room),
+            // No bytes of the frame.
+            Bulk::Word(_) => {}
         }
     }
 
@@ -190,7 +192,7 @@ fn touches_pooled(bulk: &Bulk) -> bool {
         Bulk::Find { area, .. } | Bulk::Hash { area, .. } => is(area),
         Bulk::Load { area, .. } | Bulk::Store { area, .. } => is(area),
         Bulk::GiveBack(which) => *which != 0,
-        Bulk::Compact { .. } => false,
+        Bulk::Compact { .. } | Bulk::Word(_) => false,
     }
 }
 
