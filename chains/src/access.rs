@@ -7,7 +7,7 @@ use std::fmt;
 
 use chainring_runtime::frame::{self, Frame, Registers, Views};
 
-use crate::handle::{Outbox, Reg, Span, SpanLen, StreamBuf};
+use crate::handle::{Outbox, Owned, Reg, Span, SpanLen, StreamBuf};
 
 /// How many registers one call can borrow: eight views, of which each takes two at the most.
 const REGISTERS: usize = 16;
@@ -61,6 +61,16 @@ pub fn stream(stream: StreamBuf) -> StreamMut {
 pub fn outbox(outbox: Outbox) -> OutboxMut {
     OutboxMut(outbox)
 }
+
+/// Takes what has come into an owned buffer out of the frame, as a `Vec<u8>`, without a copy; nothing if nothing has come.
+/// Pushed to an outbox it is sent as it is. The buffer is empty then.
+pub fn take(owned: Owned) -> TakeOwned {
+    TakeOwned(owned)
+}
+
+/// See [`take`].
+#[derive(Clone, Copy, Debug)]
+pub struct TakeOwned(Owned);
 
 /// See [`outbox`].
 #[derive(Clone, Copy, Debug)]
@@ -173,13 +183,18 @@ fn range(span: &Span, registers: &Registers<'_>) -> Result<std::ops::Range<u32>,
     if end > u64::from(max) {
         return Err(OutOfBounds { len: end, max });
     }
-    let start = span.buf.start + span.from + skipped as u32;
+    let start = span.buf.base() + span.from + skipped as u32;
     Ok(start..start + len as u32)
 }
 
 /// The bytes of a span as it is now.
 pub(crate) fn slice<'a>(frame: &'a Frame<'_>, span: &Span) -> Result<&'a [u8], OutOfBounds> {
     let range = range(span, &frame.registers())?;
+    if let Some(number) = span.buf.pooled {
+        let (end, bytes) = (range.end, frame.pooled(number));
+        let outside = OutOfBounds { len: end.into(), max: bytes.len() as u32 };
+        return bytes.get(range.start as usize..end as usize).ok_or(outside);
+    }
     let bytes = if span.buf.constant { frame.constants() } else { frame.bytes() };
     let part = bytes.get(range.start as usize..range.end as usize);
     Ok(part.expect("a span that fits its buffer lies inside the frame"))
@@ -213,6 +228,10 @@ impl Item for Read {
             let constants = parts.constants.get(range.start as usize..range.end as usize);
             return Ok(constants.expect("a constant's span lies among the constants"));
         }
+        if let Some(number) = self.0.buf.pooled {
+            let outside = |max| OutOfBounds { len: range.end.into(), max };
+            return parts.views.read_pooled(number, range.clone()).map_err(outside);
+        }
         Ok(parts.views.read(range).expect("a span that fits its buffer lies inside the frame"))
     }
 }
@@ -227,7 +246,25 @@ impl Item for Write {
 
     fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f mut [u8], OutOfBounds> {
         let range = parts.range(self.0)?;
+        if let Some(number) = self.0.buf.pooled {
+            let outside = |max| OutOfBounds { len: range.end.into(), max };
+            return parts.views.write_pooled(number, range.clone()).map_err(outside);
+        }
         Ok(parts.views.write(range).expect("a span that fits its buffer lies inside the frame"))
+    }
+}
+
+impl sealed::Sealed for TakeOwned {}
+impl Item for TakeOwned {
+    type View<'f> = Vec<u8>;
+
+    fn touch(self) -> Touch {
+        Touch::Write(self.0.0.all())
+    }
+
+    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<Vec<u8>, OutOfBounds> {
+        let number = self.0.0.pooled.expect("an owned buffer has a number");
+        Ok(parts.views.take_owned(number))
     }
 }
 

@@ -77,7 +77,7 @@ fn ends(flow: &Flow, segments: &Segments, from: Pc) -> BTreeSet<End> {
             Inst::Fork(_) | Inst::Branch(_) | Inst::InOrder | Inst::Pass => work.push(pc + 1),
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
             Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
-            Inst::Sync(_) => work.push(pc + 1),
+            Inst::Sync(_) | Inst::MakePipe(_) => work.push(pc + 1),
         }
         // What fails between two segments leads to its handler as well.
         let failing = line.handler.filter(|_| can_fail(&line.inst));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chainring_runtime::frame::FramesError;
 
-use crate::handle::Place;
+use crate::handle::{Buf, Place};
 
 /// Why a frame ended early: the step at which it did, and what happened there.
 #[derive(Debug)]
@@ -148,10 +148,11 @@ pub(crate) enum Reason {
     EmptySpan,
     Path,
     RegUnwritten(u16),
-    BufUnwritten(u16),
+    BufUnwritten(Buf),
     ShutDown(u16),
     Closed(u16),
     Constant(u16),
+    Pooled(u16),
     Unreachable,
     NoLoop,
     GroupInside,
@@ -217,13 +218,19 @@ impl fmt::Display for BuildError {
             Reason::EmptySpan => write!(f, "it can never transfer a byte: the span is empty"),
             Reason::Path => write!(f, "a path is a span of fixed place and length, and not empty"),
             Reason::RegUnwritten(reg) => write!(f, "register r{reg} is read before it is written"),
-            Reason::BufUnwritten(buf) => write!(f, "buffer b{buf} is read before it is written"),
+            Reason::BufUnwritten(buf) => write!(f, "buffer {buf} is read before it is written"),
             Reason::ShutDown(socket) => {
                 write!(f, "the sending half of socket s{socket} was shut down on every path to it")
             }
             Reason::Closed(place) => write!(f, "descriptor {place} is closed on every path to it"),
             Reason::Constant(constant) => {
                 write!(f, "constant k{constant} can be sent, copied, compared and lent, and nothing else")
+            }
+            Reason::Pooled(buf) => {
+                write!(
+                    f,
+                    "pooled buffer p{buf} can be filled, sent, written, computed with and lent, and nothing else"
+                )
             }
             Reason::Unreachable => write!(f, "the step can never be reached"),
             Reason::NoLoop => write!(f, "it must stand inside of a repeat"),

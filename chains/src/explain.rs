@@ -11,38 +11,28 @@ use crate::compile::flow::{Flow, Inst, Io, Line, Pc, io};
 use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
 use crate::expr::{Expr, Node, name};
-use crate::handle::Reg;
+use crate::handle::{Buf, Reg, SpanLen};
 use crate::sync::Things;
 use crate::tree::{Compute, OnEnd};
 
 /// A report that prints as text: where errors lead; each segment with its members, its submissions and completions, why
 /// it ends where it does, and what runs before the next one.
 ///
-/// `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `k0` a constant, `w0` a word that others see too, `#1` the number of a step.
+/// `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `p1` a pooled one, `v2` an owned one, `k0` a constant, `w0` a
+/// word that others see too, `#1` the number of a step.
 pub struct Explain<'p> {
-    name: &'p str,
-    flow: &'p Flow,
-    layout: Layout,
-    registers: u16,
-    segments: Segments,
-    things: &'p Things,
+    pub(crate) name: &'p str,
+    pub(crate) flow: &'p Flow,
+    pub(crate) layout: Layout,
+    pub(crate) registers: u16,
+    pub(crate) segments: Segments,
+    pub(crate) pooled: &'p [Buf],
+    pub(crate) things: &'p Things,
     /// Whether the ring skips the completions of members that succeed.
-    skips: bool,
+    pub(crate) skips: bool,
 }
 
 impl<'p> Explain<'p> {
-    pub(crate) fn new(
-        name: &'p str,
-        flow: &'p Flow,
-        layout: Layout,
-        registers: u16,
-        segments: Segments,
-        things: &'p Things,
-        skips: bool,
-    ) -> Self {
-        Explain { name, flow, layout, registers, segments, things, skips }
-    }
-
     /// How many segments there are.
     pub fn segments(&self) -> usize {
         self.segments.all.len()
@@ -56,12 +46,19 @@ impl<'p> Explain<'p> {
 
     fn segment(&self, f: &mut fmt::Formatter<'_>, number: usize, segment: &Segment) -> fmt::Result {
         let count = segment.members.len();
-        let lowering = if count > 1 { "linked" } else { "single" };
+        let lowering = match count {
+            1 => "single",
+            _ if segment.hard => "hardlinked",
+            _ => "linked",
+        };
         let lowering = match self.flow.lines[segment.members[0]].branch {
             Some(branch) => format!("parallel ({}), {lowering}", self.beside(branch)),
             None => lowering.to_owned(),
         };
-        let completions = if self.skips { 1 } else { count };
+        // From the first on that says when it is done with a pooled buffer, everybody reports.
+        let gives_back = segment.gives_back.iter().position(|which| *which != 0).unwrap_or(count - 1);
+        let reports = gives_back.min(if segment.hard { count - 2 } else { count - 1 });
+        let completions = if self.skips { count - reports } else { count };
         writeln!(
             f,
             "\n  segment {number}: {lowering}, {} submitted at once, {}",
@@ -72,7 +69,12 @@ impl<'p> Explain<'p> {
             let line = &self.flow.lines[*pc];
             let member = io(self.flow, *pc).expect("members are operations");
             let step = format!("{} #{}", line.name, line.step);
-            let flags = self.flags(*pc, member, i + 1 == count);
+            let link = match count - i {
+                1 => None,
+                2 if segment.hard => Some("hardlink"),
+                _ => Some("link"),
+            };
+            let flags = self.flags(*pc, member, link, i < reports, segment.gives_back[i]);
             let text = format!("    {step:<16} {:<32} {flags}", arguments(member));
             writeln!(f, "{}", text.trim_end())?;
         }
@@ -81,20 +83,24 @@ impl<'p> Explain<'p> {
     }
 
     /// What the kernel and the runner are told about a member.
-    fn flags(&self, pc: Pc, member: &Io, last: bool) -> String {
+    fn flags(&self, pc: Pc, member: &Io, link: Option<&str>, silent: bool, gives_back: u64) -> String {
         let mut flags = Vec::new();
-        if !last {
-            flags.push("link".to_owned());
-            if self.skips {
+        if let Some(link) = link {
+            flags.push(link.to_owned());
+            if self.skips && silent {
                 flags.push("skip".to_owned());
             }
         }
         if member.verb.success() == Success::Whole && member.position.is_none() {
             flags.push("waitall".to_owned());
         }
+        if member.selects().is_some() {
+            flags.push("select".to_owned());
+        }
         if member.on_end == OnEnd::Finish {
             flags.push("or_finish".to_owned());
         }
+        flags.extend(self.given_back(gives_back));
         flags.extend(
             self.flow.deadlines(pc).map(|scope| format!("within #{}", self.flow.lines[scope.arm].step)),
         );
@@ -122,6 +128,7 @@ impl<'p> Explain<'p> {
             let number = line.step;
             match &line.inst {
                 Inst::Io(_) => {
+                    parts.extend(self.given_back(self.segments.gives_back[pc]));
                     let segment =
                         self.segments.starts[pc].expect("a segment starts wherever the flow arrives");
                     parts.push(format!("segment {segment}"));
@@ -156,6 +163,7 @@ impl<'p> Explain<'p> {
                 }
                 Inst::Fork(fork) => {
                     let (text, next) = self.fork(*fork, seen);
+                    parts.extend(self.given_back(self.segments.gives_back[pc]));
                     parts.push(format!("{} #{number} {text}", line.name));
                     pc = next;
                     continue;
@@ -166,22 +174,40 @@ impl<'p> Explain<'p> {
                 }
                 Inst::InOrder => parts.push("in order".to_owned()),
                 Inst::Branch(_) => {}
-                Inst::Sleep(time) => parts.push(format!("sleep {} #{number}", duration(time))),
+                Inst::Sleep(time) => {
+                    parts.extend(self.given_back(self.segments.gives_back[pc]));
+                    parts.push(format!("sleep {} #{number}", duration(time)));
+                }
                 Inst::Arm(time, _) => parts.push(format!("within {} #{number}", duration(time))),
                 Inst::Disarm(_) => parts.push(format!("its deadline ends #{number}")),
                 Inst::Fetch(..) => parts.push(format!("call_async #{number}")),
-                Inst::Store(..) => parts.push(format!("store #{number}")),
+                Inst::Store(..) => {
+                    parts.extend(self.given_back(self.segments.gives_back[pc]));
+                    parts.push(format!("store #{number}"));
+                }
                 Inst::Ensure(cond, code) => {
                     let error = std::io::Error::from_raw_os_error(*code);
                     parts.push(format!("ensure {cond} else \"{error}\" #{number}"));
                 }
+                Inst::MakePipe(pipe) => parts.push(format!("a pipe {} {} #{number}", pipe.write, pipe.read)),
                 Inst::Call(..) => parts.push(format!("call #{number}")),
-                Inst::Sync(sync) => parts.push(format!("{} #{number}", self.things.tell(sync))),
+                Inst::Sync(sync) => {
+                    parts.extend(self.given_back(self.segments.gives_back[pc]));
+                    parts.push(format!("{} #{number}", self.things.tell(sync)));
+                }
             }
             pc += 1;
         };
         seen.truncate(before);
         (parts.join("; "), reached)
+    }
+
+    /// The pooled buffers that are given back, by their names.
+    fn given_back(&self, which: u64) -> Option<String> {
+        let numbers = (0..u64::BITS).filter(|number| which & 1 << number != 0);
+        let names: Vec<_> =
+            numbers.filter_map(|number| self.pooled.get(number as usize)).map(Buf::to_string).collect();
+        (!names.is_empty()).then(|| format!("gives back {}", names.join(" ")))
     }
 
     /// What starts side by side, and where the flow goes on.
@@ -239,19 +265,27 @@ fn amount(n: usize, what: &str) -> String {
 }
 
 pub(crate) fn arguments(member: &Io) -> String {
-    let place = member.place.to_string();
+    let place = if member.verb.has_place() { member.place.to_string() } else { String::new() };
     let arrow = match member.verb.moves() {
         Moves::In => " ->",
         Moves::Out => " <-",
-        Moves::Nothing => "",
+        Moves::Nothing | Moves::Past => "",
     };
     let spans: String = member.spans.iter().map(|span| format!(" {span}")).collect();
     let outbox = member.outbox.map(|outbox| format!(" <- o{}", outbox.index)).unwrap_or_default();
-    let arrow = if outbox.is_empty() { arrow } else { "" };
+    let arrow = if outbox.is_empty() && member.verb.has_place() { arrow } else { "" };
     let at = member.position.map(|reg| format!(" at {reg}")).unwrap_or_default();
+    let second = member.second.map(|second| format!(" <- {second}")).unwrap_or_default();
+    let passes = match member.passes {
+        Some(SpanLen::Fixed(len)) => format!(" {len}"),
+        Some(SpanLen::Reg(reg)) => format!(" {reg}"),
+        None => String::new(),
+    };
+    let target = member.target.map(|(_, path)| format!(" -> {path}")).unwrap_or_default();
     let amount = member.amount.map(|reg| format!(" for {reg}")).unwrap_or_default();
     let into = member.into.map(|reg| format!(", count -> {reg}")).unwrap_or_default();
-    format!("{place}{arrow}{outbox}{spans}{at}{amount}{into}")
+    let text = format!("{place}{arrow}{outbox}{second}{passes}{spans}{target}{at}{amount}{into}");
+    text.trim_start().to_owned()
 }
 
 fn was(into: &Option<Reg>) -> String {
@@ -292,6 +326,11 @@ impl fmt::Display for Explain<'_> {
             amount(self.registers.into(), "register"),
             amount(bytes as usize, "byte"),
         )?;
+        if !self.pooled.is_empty() {
+            let each = |buf: &Buf| format!("{buf} of {}", amount(buf.len as usize, "byte"));
+            let all: Vec<_> = self.pooled.iter().map(each).collect();
+            writeln!(f, "  and, only while it uses them, {}", all.join(", "))?;
+        }
         writeln!(
             f,
             "  (s0: socket 0, r0: register 0, b0: buffer 0, #2: step 2; `skip` is silent unless it fails)"

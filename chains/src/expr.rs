@@ -83,15 +83,20 @@ impl Node {
 
     /// Whether it may fail the frame.
     pub(crate) fn can_trap(&self) -> bool {
-        let fixed = |span: &Span| span.start.is_none() && matches!(span.len, crate::SpanLen::Fixed(_));
+        let fixed = |span: &Span| {
+            let known = span.start.is_none() && matches!(span.len, crate::SpanLen::Fixed(_));
+            known && span.buf.pooled.is_none()
+        };
         let mut can = false;
         self.visit(&mut |node| {
             can |= match node {
                 Node::LoadAt { .. } => true,
+                // Of a pooled buffer there is as much as has come.
+                Node::Load { buf, .. } => buf.pooled.is_some(),
                 Node::Binary(operator, _) => operator.can_trap(),
                 Node::Find { span, .. } | Node::Hash(span) => !fixed(span),
                 Node::Equal(a, b) => !fixed(a) || !fixed(b),
-                Node::Const(_) | Node::Reg(_) | Node::Word(_) | Node::Load { .. } => false,
+                Node::Const(_) | Node::Reg(_) | Node::Word(_) => false,
             };
         });
         can

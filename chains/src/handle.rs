@@ -29,6 +29,34 @@ pub struct Socket(pub(crate) Place);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct File(pub(crate) Place);
 
+/// A pipe that each frame has, through which [`splice`](crate::Chain::splice) moves bytes that the frame does not look at.
+/// Made when it is first used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pipe {
+    /// Where bytes come out.
+    pub(crate) read: Place,
+    /// Where they go in.
+    pub(crate) write: Place,
+    /// 1 while there is something in it, or may be.
+    pub(crate) used: Reg,
+}
+
+/// A socket or file: what [`splice`](crate::Chain::splice) takes bytes from and gives them to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End(pub(crate) Place);
+
+impl From<Socket> for End {
+    fn from(socket: Socket) -> Self {
+        End(socket.0)
+    }
+}
+
+impl From<File> for End {
+    fn from(file: File) -> Self {
+        End(file.0)
+    }
+}
+
 /// What each frame is about to send, in order: copies and shared blobs, put in by calls and sent by
 /// [`send_outbox`](crate::Chain::send_outbox).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,9 +122,18 @@ pub struct Buf {
     pub(crate) start: u32,
     pub(crate) len: u32,
     pub(crate) constant: bool,
+    /// Its number among the [`pooled`](crate::Chain::pooled) ones. `start` then only tells it from others.
+    pub(crate) pooled: Option<u16>,
+    /// It comes from no pool: an [`Owned`].
+    pub(crate) owned: bool,
 }
 
 impl Buf {
+    /// Where it lies in what holds it: the frame's bytes, the constants, or, if it is pooled, a buffer of its own.
+    pub(crate) fn base(&self) -> u32 {
+        if self.pooled.is_some() { 0 } else { self.start }
+    }
+
     /// Its size in bytes.
     pub fn capacity(self) -> u64 {
         u64::from(self.len)
@@ -175,6 +212,33 @@ loads! {
     le16, "2", Le16, "little";
     le32, "4", Le32, "little";
     le64, "8", Le64, "little";
+}
+
+/// A buffer that is made for what is about to come, for large values: each frame has it only while it uses it, and a call
+/// can [take](crate::take) it, to keep it or to send it on without a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owned(pub(crate) Buf);
+
+impl Owned {
+    /// How large it can become.
+    pub fn limit(self) -> u64 {
+        self.0.capacity()
+    }
+
+    /// Its first bytes, as many as `len` says: see [`Buf::to`].
+    pub fn to(self, len: impl Into<SpanLen>) -> Span {
+        self.0.to(len)
+    }
+
+    /// The bytes of a range: see [`Buf::range`].
+    pub fn range(self, range: impl RangeBounds<u32>) -> Span {
+        self.0.range(range)
+    }
+
+    /// `len` bytes from where a register says: see [`Buf::part`].
+    pub fn part(self, start: Reg, len: impl Into<SpanLen>) -> Span {
+        self.0.part(start, len)
+    }
 }
 
 /// A buffer that is filled at one end and consumed at the other: what a connection has sent and nobody has dealt with

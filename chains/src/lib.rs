@@ -26,6 +26,18 @@
 //! # Ok::<(), chainring_chains::BuildError>(())
 //! ```
 //!
+//! # Buffers
+//!
+//! | handle | memory | for |
+//! |---|---|---|
+//! | [`buffer`](Chain::buffer) | each frame's own, of fixed size, behind each other | heads, small messages |
+//! | [`pooled`](Chain::pooled) | taken from the core's pool when bytes come, until the last reader is done | what many idle connections wait for |
+//! | [`owned`](Chain::owned) | allocated for what is asked for, until the last reader is done or a call takes it | large values |
+//! | [`stream`](Chain::stream) | each frame's own, filled at one end and consumed at the other | pipelined parsing |
+//! | [`outbox`](Chain::outbox) | copies, and blobs that are shared | replies |
+//! | [`constant`](Chain::constant) | the program's | greetings, tables |
+//! | [`pipe`](Chain::pipe) | the kernel's | bytes that pass by: [`splice`](Chain::splice) |
+//!
 //! # Time, futures, and the end
 //!
 //! [`within`](Chain::within) bounds a block, whatever is in it: a peer that sends a byte a second, a loop, a future.
@@ -121,19 +133,19 @@ mod sync;
 mod tree;
 
 pub use access::{
-    Access, Item, OutboxMut, Read, RegMut, Stream, StreamMut, Value, Write, outbox, read, reg, stream, value,
-    write,
+    Access, Item, OutboxMut, Read, RegMut, Stream, StreamMut, TakeOwned, Value, Write, outbox, read, reg,
+    stream, take, value, write,
 };
 pub use build::{
-    AttemptStep, Branches, Chain, CommitStep, FillStep, Lowering, OpenStep, StatxStep, TransferStep,
-    WhenStep, WordStep,
+    AttemptStep, Branches, Chain, CommitStep, FillStep, Lowering, OpenStep, RenameStep, SpliceStep,
+    StatxStep, TransferStep, UnlinkStep, WhenStep, WordStep,
 };
 pub use chainring_runtime::frame::{Blob, Order, Outbox as OutboxView};
 pub use chainring_runtime::op::openat2::OpenHow;
 pub use error::{BuildError, ChainError, ErrorKind, StartError};
 pub use explain::Explain;
 pub use expr::{Cond, Expr};
-pub use handle::{Buf, File, Outbox, Reg, Socket, Span, SpanLen, StreamBuf, Target, Word};
+pub use handle::{Buf, End, File, Outbox, Owned, Pipe, Reg, Socket, Span, SpanLen, StreamBuf, Target, Word};
 pub use native::Flow;
 pub use program::Program;
 pub use run::{ChainHandle, Counters, Exit, Full, Init, Peer, Serve, ServeControl, Sockets, Spawner};

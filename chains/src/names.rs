@@ -1,5 +1,5 @@
-//! How handles read in errors and in `explain()`: `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `k0` a
-//! constant, `w0` a word that others see too.
+//! How handles read in errors and in `explain()`: `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `p1` a
+//! pooled one, `v2` an owned one, `k0` a constant, `w0` a word that others see too.
 
 use std::fmt;
 
@@ -25,7 +25,13 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Buf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.constant { "k" } else { "b" }, self.index)
+        let kind = match self.pooled {
+            Some(_) if self.owned => "v",
+            Some(_) => "p",
+            None if self.constant => "k",
+            None => "b",
+        };
+        write!(f, "{kind}{}", self.index)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chainring_runtime::Handle;
-use chainring_runtime::frame::Layout;
+use chainring_runtime::frame::{Layout, PooledPlan};
 
 use crate::build::Lowering;
 use crate::compile::flow::Flow;
@@ -13,7 +13,7 @@ use crate::compile::{self, Lowered};
 use crate::error::StartError;
 use crate::explain::Explain;
 use crate::future::CallAsync;
-use crate::handle::{BuilderId, Socket};
+use crate::handle::{Buf, BuilderId, Socket};
 use crate::native::Native;
 use crate::run::Spawner;
 use crate::sync::Things;
@@ -35,6 +35,8 @@ pub(crate) struct Inner<S> {
     /// Bytes that all frames share.
     pub(crate) constants: Arc<[u8]>,
     pub(crate) outboxes: u16,
+    pub(crate) pooled: PooledPlan,
+    pub(crate) pooled_bufs: Vec<Buf>,
     pub(crate) lowering: Lowering,
     pub(crate) accepted: Option<Socket>,
     pub(crate) id: BuilderId,
@@ -72,8 +74,8 @@ impl<S: 'static> Program<S> {
     pub(crate) fn explain_for(&self, longest_list: usize, skips: bool) -> Explain<'_> {
         let lowered = self.lower(longest_list);
         let registers = self.0.registers;
-        let Inner { name, flow, layout, things, .. } = &*self.0;
-        Explain::new(name, flow, *layout, registers, lowered.segments, things, skips)
+        let Inner { name, flow, layout, pooled_bufs: pooled, things, .. } = &*self.0;
+        Explain { name, flow, layout: *layout, registers, pooled, segments: lowered.segments, things, skips }
     }
 
     fn lower(&self, longest_list: usize) -> Lowered {

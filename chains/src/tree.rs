@@ -4,7 +4,7 @@ use chainring_runtime::frame::{Order, Verb};
 
 use crate::access::Touch;
 use crate::expr::{Cond, Expr};
-use crate::handle::{Buf, Outbox, Place, Reg, Span, StreamBuf, Word};
+use crate::handle::{Buf, Outbox, Pipe, Place, Reg, Span, SpanLen, StreamBuf, Word};
 use crate::sync::Sync;
 
 /// Steps in the order in which they were written.
@@ -27,6 +27,8 @@ pub(crate) enum Kind {
     Call(usize, Vec<Touch>),
     /// The future with this index: what its making touches, and what the storing of its output does.
     CallAsync(usize, Vec<Touch>, Vec<Touch>),
+    /// Makes a pipe, unless it is there.
+    MakePipe(Pipe),
     /// As many nanoseconds.
     Sleep(Expr),
     When {
@@ -83,6 +85,14 @@ pub(crate) struct IoStep {
     pub(crate) amount: Option<Expr>,
     pub(crate) open: Option<Open>,
     pub(crate) outbox: Option<Outbox>,
+    /// What is accepted from, or spliced from.
+    pub(crate) second: Option<Place>,
+    /// How many bytes, of what passes the frame by.
+    pub(crate) passes: Option<SpanLen>,
+    /// Where the path of what only names files starts: else in the working directory.
+    pub(crate) directory: Option<Place>,
+    /// What a file is renamed to, and where that path starts.
+    pub(crate) target: Option<(Option<Place>, Span)>,
     /// Takes the number of bytes.
     pub(crate) into: Option<Reg>,
     pub(crate) on_end: OnEnd,

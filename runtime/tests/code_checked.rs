@@ -210,7 +210,7 @@ fn code_that_runs_off_its_end() {
 
 #[test]
 fn areas_that_are_not_there() {
-    let area = Area { offset: 0, start: None, room: 8, len: Len::Fixed(8), constant: false };
+    let area = Area { offset: 0, start: None, room: 8, len: Len::Fixed(8), constant: false, pooled: None };
     let constant = Area { constant: true, ..area };
     in_runtime(|| {
         let everywhere = |wrong: Area| {

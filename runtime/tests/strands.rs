@@ -15,8 +15,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use chainring_runtime::frame::{
-    Area, Branch, Bulk, Code, Extra, Fork, ForkError, Frame, Frames, FramesError, Interrupt, Layout, Len, Op,
-    Operator, Order, Plan, Plans, Resume, ResumeStrands, Stop, Strand, Then, Transfer, Verb,
+    Area, Branch, Bulk, Code, Directory, Extra, Fork, ForkError, Frame, Frames, FramesError, Interrupt,
+    Layout, Len, Op, Operator, Order, Plan, Plans, PooledPlan, Resume, ResumeStrands, Stop, Strand, Target,
+    Then, Transfer, Verb,
 };
 use chainring_runtime::time::sleep;
 use chainring_runtime::{Key, Runtime};
@@ -310,7 +311,9 @@ fn beside(members: [Transfer; 2], ops: [Option<Op>; 2], bulk: Vec<Bulk>) -> Resu
         branches.push(Branch { ops: vec![start..code.ops.len() as u32], segments: vec![i] });
     }
     let constants = vec![0; 64].into();
-    made(Plans { segments, code, constants, outboxes: 2, forks: vec![Fork { branches }], ..Plans::default() })
+    let pooled = PooledPlan { sizes: vec![64], ..PooledPlan::default() };
+    let forks = vec![Fork { branches }];
+    made(Plans { segments, code, constants, outboxes: 2, pooled, forks, ..Plans::default() })
 }
 
 fn made(plans: Plans) -> Result<(), ForkError> {
@@ -372,7 +375,14 @@ fn branches_that_share_what_one_of_them_changes_are_refused() {
             with(on(Verb::SendAll, 0, 0, 8), Op::StoreAt { order, from: 0, index: 1, start: 0, room: 64 }),
             shared
         );
-        let area = |offset, room| Area { offset, start: None, room, len: Len::Fixed(room), constant: false };
+        let area = |offset, room| Area {
+            offset,
+            start: None,
+            room,
+            len: Len::Fixed(room),
+            constant: false,
+            pooled: None,
+        };
         let bulk = |bulk| beside([recv(0, 8), nop], [None, Some(Op::Bulk(0))], vec![bulk]);
         assert_eq!(bulk(Bulk::Hash { to: 0, area: area(8, 8) }), Ok(()));
         assert_eq!(bulk(Bulk::Hash { to: 0, area: area(7, 8) }), shared);
@@ -382,6 +392,36 @@ fn branches_that_share_what_one_of_them_changes_are_refused() {
         assert_eq!(bulk(Bulk::Copy { to: area(0, 8), from: area(16, 8) }), shared);
         assert_eq!(bulk(Bulk::Compact { offset: 0, room: 8, from: 0, len: 1, end: 2, left: 3 }), shared);
         assert_eq!(bulk(Bulk::Compact { offset: 8, room: 8, from: 0, len: 1, end: 2, left: 3 }), Ok(()));
+        // Second descriptors and paths.
+        let accept = |second| Transfer {
+            extra: Extra { second: Some(second), ..Extra::default() },
+            ..on(Verb::Accept, 0, 0, 0)
+        };
+        assert_eq!(apart(accept(1), close(1)), shared);
+        assert_eq!(apart(accept(1), nop), Ok(()));
+        let working = Directory::Working;
+        let target = Target { directory: working, offset: 8, len: 8, constant: false };
+        let names = Extra { directory: Some(working), target: Some(target), ..Extra::default() };
+        let rename = Transfer { extra: names, ..on(Verb::Rename, 0, 16, 8) };
+        assert_eq!(apart(rename, recv(0, 8)), Ok(()));
+        assert_eq!(apart(rename, recv(8, 8)), shared);
+        assert_eq!(apart(rename, recv(16, 8)), shared);
+        // Pooled buffers are the whole frame's.
+        let pooled = Err(ForkError::Pooled { fork: 0, branch: 1 });
+        let comes = |verb| {
+            let extra = Extra { pooled: Some(0), ..Extra::default() };
+            Transfer { extra, ..on(verb, 1, 0, 8) }
+        };
+        assert_eq!(apart(nop, comes(Verb::Recv)), pooled);
+        assert_eq!(apart(nop, comes(Verb::SendAll)), pooled);
+        let gives_back = Extra { gives_back: 1, ..Extra::default() };
+        assert_eq!(apart(nop, Transfer { extra: gives_back, ..recv(0, 8) }), pooled);
+        let held = Area { pooled: Some(0), ..area(0, 4) };
+        assert_eq!(bulk(Bulk::Load { order, to: 0, area: held }), pooled);
+        assert_eq!(bulk(Bulk::Copy { to: held, from: area(16, 4) }), pooled);
+        assert_eq!(bulk(Bulk::Hash { to: 0, area: held }), pooled);
+        assert_eq!(bulk(Bulk::GiveBack(1)), pooled);
+        assert_eq!(bulk(Bulk::Store { order, from: 0, area: area(4, 4) }), shared);
         // Registers are nobody's but this core's.
         let add = Op::BinaryBy { operator: Operator::Add, to: 0, a: 0, value: 1 };
         assert_eq!(beside([nop, nop], [Some(add), Some(add)], Vec::new()), Ok(()));

@@ -4,6 +4,7 @@ use std::io;
 use std::net::TcpListener;
 
 use chainring::buf::IoBuf as _;
+use chainring::chains::Chain;
 use chainring::net::TcpStream;
 use chainring::{Runtime, spawn};
 
@@ -25,6 +26,13 @@ pub(super) static CHAIN: Competitor = Competitor {
     ],
 };
 
+/// The same with a buffer that a connection has only while it answers: what many idle ones cost.
+pub(super) static POOLED: Competitor = Competitor {
+    name: "chainring-pooled",
+    about: "chainring: a chain whose buffer comes from a pool",
+    parts: &[(&ECHO, Part::Serve(serve_pooled))],
+};
+
 /// The connection as an `async fn`.
 pub(super) static AWAIT: Competitor = Competitor {
     name: "chainring-await",
@@ -43,6 +51,20 @@ pub(super) static AWAIT: Competitor = Competitor {
         (&executor::TIMERS, Part::Work(executor::chainring::timers)),
     ],
 };
+
+fn serve_pooled(listener: TcpListener) -> io::Result<()> {
+    let mut c = Chain::<()>::new("pooled echo");
+    let (sock, data, len) = (c.accepted(), c.pooled(4096), c.reg());
+    c.repeat(|c| {
+        c.recv(sock, data.all()).into(len).or_finish();
+        c.send_all(sock, data.to(len));
+    });
+    let program = c.build().map_err(io::Error::other)?;
+    Runtime::new()?.block_on(async {
+        let listener = chainring::net::TcpListener::from_std(listener);
+        program.serve(listener, |_| ()).await
+    })
+}
 
 fn serve_framed(listener: TcpListener) -> io::Result<()> {
     Runtime::new()?.block_on(async {

@@ -27,6 +27,7 @@ use crate::workload::Workload;
 /// Every competitor, in the order of the tables.
 pub(crate) static ALL: &[&Competitor] = &[
     &chainring::CHAIN,
+    &chainring::POOLED,
     &chains::SINGLE,
     &chainring::AWAIT,
     &raw_linked::COMPETITOR,

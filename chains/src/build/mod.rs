@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) use steps::MOST_BRANCHES;
 pub use steps::{
-    AttemptStep, Branches, CommitStep, FillStep, OpenStep, StatxStep, TransferStep, WhenStep, WordStep,
+    AttemptStep, Branches, CommitStep, FillStep, OpenStep, RenameStep, SpliceStep, StatxStep, TransferStep,
+    UnlinkStep, WhenStep, WordStep,
 };
 
 use crate::compile;
 use crate::error::BuildError;
 use crate::future::CallAsync;
-use crate::handle::{Buf, BuilderId, File, Outbox, Place, Reg, Socket, Span, StreamBuf};
+use crate::handle::{Buf, BuilderId, File, Outbox, Owned, Pipe, Place, Reg, Socket, Span, StreamBuf};
 use crate::native::Native;
 use crate::program::Program;
 use crate::sync::Things;
@@ -36,6 +37,10 @@ pub struct Chain<S> {
     pub(crate) regs: u16,
     pub(crate) params: Vec<Reg>,
     pub(crate) bufs: Vec<Buf>,
+    /// Bytes of those that each frame has at all times.
+    pub(crate) bytes: u32,
+    pub(crate) pooled: Vec<Buf>,
+    pub(crate) pool_limit: u16,
     /// Those of stream buffers, in which a register says what there is.
     pub(crate) streams: Vec<Buf>,
     /// Bytes that all frames share, and how many there are of them.
@@ -51,6 +56,9 @@ pub struct Chain<S> {
     pub(crate) lowering: Lowering,
     session: PhantomData<fn(S)>,
 }
+
+/// Where pooled buffers start: behind all that a frame can have of its own.
+const POOLED: u32 = 1 << 31;
 
 /// How segments are lowered to submissions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +84,9 @@ impl<S: 'static> Chain<S> {
             regs: 0,
             params: Vec::new(),
             bufs: Vec::new(),
+            bytes: 0,
+            pooled: Vec::new(),
+            pool_limit: 0,
             streams: Vec::new(),
             constants: Vec::new(),
             constant_bufs: 0,
@@ -111,6 +122,11 @@ impl<S: 'static> Chain<S> {
         File(self.place(true))
     }
 
+    /// A pipe of each frame, for [`splice`](Chain::splice): see [`Pipe`].
+    pub fn pipe(&mut self) -> Pipe {
+        Pipe { read: self.place(true), write: self.place(true), used: self.param() }
+    }
+
     fn place(&mut self, file: bool) -> Place {
         let index = self.places;
         self.places = self.places.saturating_add(1);
@@ -134,9 +150,53 @@ impl<S: 'static> Chain<S> {
     /// A buffer of `len` bytes of each frame. Buffers lie behind each other in the order in which they are made, so
     /// spans of neighbours can be transferred as one.
     pub fn buffer(&mut self, len: u32) -> Buf {
-        let start = self.bufs.last().map_or(0, |last| last.start.saturating_add(last.len));
+        let start = self.bytes;
+        self.bytes = self.bytes.saturating_add(len);
+        self.buf(start, len, None)
+    }
+
+    /// A buffer of `len` bytes that each frame has only while it uses it: from the step that receives or reads into its
+    /// front, to the last step or call that looks at what came. Meanwhile, and above all while it waits for bytes, the frame
+    /// costs no such memory. Buffers come from a pool of the core, which grows as they are needed; those used last are used
+    /// first.
+    ///
+    /// Only what has come can be looked at: a span or load that reaches further fails the frame with
+    /// [`ErrorKind::Bounds`](crate::ErrorKind::Bounds), so say `.into(reg)` and look at [`to`](Buf::to) that. What comes from
+    /// the front on replaces all that was there; steps behind it can put in more where it ends. It can be received and
+    /// read into, sent and written, and used by computations and calls.
+    ///
+    /// If the pool has reached its [limit](Chain::pool_limit), a frame for which bytes have come waits until another gives a
+    /// buffer back. Frames that hold one of a pool and wait for a second can wait for each other: a deadline ends that.
+    pub fn pooled(&mut self, len: u32) -> Buf {
+        let number = self.pooled.len() as u16;
+        // Apart from all others, so that no two lie behind each other.
+        let start = self.pooled.last().map_or(POOLED, |last| last.start.saturating_add(last.len));
+        let buf = self.buf(start.saturating_add(64), len, Some(number));
+        self.pooled.push(buf);
+        buf
+    }
+
+    /// A buffer for large values: see [`Owned`]. When a step receives or reads into its front, as much memory is allocated
+    /// as the step asks for, `limit` bytes at the most; it is freed behind the last step or call that looks at it. Otherwise
+    /// it is as a [pooled](Chain::pooled) one, and there are 64 of both.
+    pub fn owned(&mut self, limit: u32) -> Owned {
+        let Buf { builder, index, start, len, constant, pooled, .. } = self.pooled(limit);
+        let buf = Buf { builder, index, start, len, constant, pooled, owned: true };
+        for all in [&mut self.bufs, &mut self.pooled] {
+            *all.last_mut().expect("it was just added") = buf;
+        }
+        Owned(buf)
+    }
+
+    /// How many pooled buffers of one size there may be for all frames of the program on a core: 4096 unless told
+    /// otherwise. At least 1.
+    pub fn pool_limit(&mut self, buffers: u16) {
+        self.pool_limit = buffers.max(1);
+    }
+
+    fn buf(&mut self, start: u32, len: u32, pooled: Option<u16>) -> Buf {
         let index = u16::try_from(self.bufs.len()).unwrap_or(u16::MAX);
-        let buf = Buf { builder: self.id, index, start, len, constant: false };
+        let buf = Buf { builder: self.id, index, start, len, constant: false, pooled, owned: false };
         self.bufs.push(buf);
         buf
     }
@@ -163,7 +223,7 @@ impl<S: 'static> Chain<S> {
         self.constants.extend_from_slice(bytes);
         let index = self.constant_bufs;
         self.constant_bufs = self.constant_bufs.saturating_add(1);
-        Buf { builder: self.id, index, start, len, constant: true }
+        Buf { builder: self.id, index, start, len, constant: true, pooled: None, owned: false }
     }
 
     /// A path for [`open`](Chain::open), known now: its bytes, and a NUL behind them.

@@ -84,6 +84,7 @@ pub(super) fn allow(kind: &Kind) -> Result<(), &'static str> {
         Kind::Call(..) => Err("native code is called with nothing of the frame in flight"),
         Kind::CallAsync(..) => Err("a future is waited for with nothing of the frame in flight"),
         Kind::Serial(..) | Kind::Sync(_) => Err("it waits for others, or they for it, as a whole frame"),
+        Kind::MakePipe(_) => Err("a pipe is the whole frame's"),
         Kind::Within(..) => Err("a deadline is the whole frame's, and stands around the branches"),
         Kind::Fork { .. } | Kind::Pipelined(_) => Err("branches do not branch again"),
         Kind::Io(_) | Kind::Compute(_) | Kind::Ensure(..) | Kind::Sleep(_) | Kind::When { .. } => Ok(()),
@@ -221,6 +222,13 @@ struct Touched {
 /// Refuses branches that share what one of them changes.
 pub(super) fn check(flow: &Flow, chain: &Arc<str>) -> Result<(), BuildError> {
     for fork in &flow.forks {
+        if let Some(line) =
+            fork.branches.iter().cloned().flatten().find(|line| is_pooled(&flow.lines[*line].inst))
+        {
+            let line = &flow.lines[line];
+            let reason = Reason::InBranch("a pooled or owned buffer is the whole frame's");
+            return Err(BuildError { chain: chain.clone(), step: Some((line.step, line.name)), reason });
+        }
         let touched: Vec<Vec<Touched>> =
             (0..fork.branches.len()).map(|branch| touched(flow, fork, branch)).collect();
         for (i, of_b) in touched.iter().enumerate() {
@@ -237,6 +245,17 @@ pub(super) fn check(flow: &Flow, chain: &Arc<str>) -> Result<(), BuildError> {
     Ok(())
 }
 
+/// Whether a line touches a buffer that the frame has only while it uses it.
+fn is_pooled(inst: &Inst) -> bool {
+    let mut pooled = false;
+    effects(inst, &mut |effect| {
+        if let Effect::ReadsBytes(span) | Effect::WritesBytes(span) = effect {
+            pooled |= span.buf.pooled.is_some();
+        }
+    });
+    pooled
+}
+
 /// What a branch of a fork touches.
 fn touched(flow: &Flow, fork: &Fork, branch: usize) -> Vec<Touched> {
     let mut touched = Vec::new();
@@ -246,7 +265,7 @@ fn touched(flow: &Flow, fork: &Fork, branch: usize) -> Vec<Touched> {
         let mut touch = |touch| touched.push(Touched { line, in_order, touch });
         effects(inst, &mut |effect| touch(Touch::Effect(effect)));
         let Inst::Io(io) = inst else { continue };
-        if !io.place.file && !io.verb.opens() && !io.verb.closes() {
+        if io.verb.has_place() && !io.place.file && !io.verb.opens() && !io.verb.closes() {
             touch(Touch::Direction(io.place, direction(io)));
         }
         io.outbox.into_iter().for_each(|outbox| touch(Touch::Outbox(outbox.index)));

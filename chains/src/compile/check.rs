@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use chainring_runtime::frame::{Moves, Verb};
+use chainring_runtime::frame::Moves;
 
 use super::effects::may_overlap;
 use crate::access::Touch;
@@ -71,6 +71,7 @@ fn step_handles(step: &Step, builder: BuilderId) -> Result<(), Reason> {
             touches.iter().try_for_each(|touch| own.touch(touch))?;
             check_disjoint(touches)
         }),
+        Kind::MakePipe(pipe) => own.id(pipe.read.builder),
         Kind::Fork { .. } | Kind::Pipelined(_) | Kind::Serial(..) | Kind::Repeat(_) => Ok(()),
         Kind::Again | Kind::Leave | Kind::Finish => Ok(()),
     }
@@ -104,14 +105,32 @@ impl Own {
         if io.verb.moves() == Moves::In {
             io.spans.iter().try_for_each(|span| writable(&span.buf))?;
         }
+        // The kernel would look for a path or an address at an address that is not there yet.
+        let pooled = io.spans.iter().find(|span| span.buf.pooled.is_some());
+        if let Some(span) = pooled.filter(|_| !io.verb.transfers()) {
+            return Err(Reason::Pooled(span.buf.index));
+        }
         let fixed = |span: &Span| span.start.is_none() && matches!(span.len, SpanLen::Fixed(1..));
-        if io.verb == Verb::Open && !io.spans.iter().all(fixed) {
+        let target = io.target.as_ref().map(|(_, path)| path);
+        if io.verb.takes_path() && !io.spans.iter().chain(target).all(fixed) {
             return Err(Reason::Path);
+        }
+        let targets = target.into_iter();
+        targets.clone().try_for_each(|path| self.span(path))?;
+        if let Some(path) = targets.clone().find(|path| path.buf.pooled.is_some()) {
+            return Err(Reason::Pooled(path.buf.index));
+        }
+        let others = [io.second, io.directory, io.target.and_then(|(directory, _)| directory)];
+        others.into_iter().flatten().try_for_each(|place| self.id(place.builder))?;
+        match io.passes {
+            Some(SpanLen::Reg(reg)) => self.reg(&reg)?,
+            Some(SpanLen::Fixed(len)) if len == 0 || len > i32::MAX as u32 => return Err(Reason::EmptySpan),
+            _ => {}
         }
         // What can never transfer a byte.
         io.outbox.iter().try_for_each(|outbox| self.id(outbox.builder))?;
         let empty = |span: &Span| span.len == SpanLen::Fixed(0) || span.room() == 0;
-        if io.verb.transfers() && io.outbox.is_none() && io.spans.iter().all(empty) {
+        if io.verb.transfers() && io.outbox.is_none() && io.passes.is_none() && io.spans.iter().all(empty) {
             return Err(Reason::EmptySpan);
         }
         Ok(())

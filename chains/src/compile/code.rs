@@ -14,12 +14,12 @@
 //! What the region cannot do by itself leaves for the runner with the number of an [`Exit`]: native calls, futures,
 //! sleeps, deadlines, the end, and failed conditions, whose exits lie behind all other code.
 
-use chainring_runtime::frame::{Area, Bulk, Code, Len, OnWord, Op, Operator, Then};
+use chainring_runtime::frame::{Area, Bulk, Code, Len, OnWord, Op, Operator, Order, Then};
 
 use super::flow::{Flow, Inst, Pc};
 use super::segment::Segments;
 use crate::expr::{Cond, Node};
-use crate::handle::{Reg, Span, SpanLen};
+use crate::handle::{Buf, Pipe, Reg, Span, SpanLen};
 use crate::tree::Compute;
 
 /// Why code leaves for the runner.
@@ -35,6 +35,8 @@ pub(crate) enum Exit {
     Fetch { line: Pc, future: usize, next: u32 },
     /// Waits for the future of this line and stores its output; code goes on at the op.
     Store { line: Pc, next: u32 },
+    /// Makes a pipe, unless it is there; code goes on at the op.
+    MakePipe { line: Pc, pipe: Pipe, next: u32 },
     /// Sleeps for as many nanoseconds as the register says; code goes on at the op.
     Sleep { time: u16, next: u32 },
     /// The step of this line on something shared; code goes on at the op.
@@ -137,6 +139,7 @@ impl Generator<'_> {
         match &flow.lines[line].inst {
             Inst::Io(_) => {
                 let segment = self.segments.starts[line].expect("a segment starts wherever code arrives");
+                self.give_back(self.segments.gives_back[line]);
                 self.op(Op::Submit(segment));
             }
             Inst::Compute(compute) => self.compute(compute),
@@ -156,12 +159,18 @@ impl Generator<'_> {
                 let next = self.here() + 1;
                 self.exit(Exit::Call { line, native: *native, next });
             }
+            Inst::MakePipe(pipe) => {
+                let next = self.here() + 1;
+                self.exit(Exit::MakePipe { line, pipe: *pipe, next });
+            }
             Inst::Sleep(time) => {
                 let time = self.operand(&time.0, 0);
+                self.give_back(self.segments.gives_back[line]);
                 let next = self.here() + 1;
                 self.exit(Exit::Sleep { time, next });
             }
             Inst::Sync(_) => {
+                self.give_back(self.segments.gives_back[line]);
                 let next = self.here() + 1;
                 self.exit(Exit::Sync { line, next });
             }
@@ -170,6 +179,7 @@ impl Generator<'_> {
                 self.exit(Exit::Fetch { line, future: *future, next });
             }
             Inst::Store(..) => {
+                self.give_back(self.segments.gives_back[line]);
                 let next = self.here() + 1;
                 self.exit(Exit::Store { line, next });
             }
@@ -183,7 +193,10 @@ impl Generator<'_> {
                 self.exit(Exit::Disarm { depth: *depth, next });
             }
             Inst::Finish => self.exit(Exit::Finish),
-            Inst::Fork(fork) => self.exit(Exit::Fork { line, fork: *fork }),
+            Inst::Fork(fork) => {
+                self.give_back(self.segments.gives_back[line]);
+                self.exit(Exit::Fork { line, fork: *fork });
+            }
             // The runner sends each strand to what is behind the head of its branch.
             Inst::Branch(_) => {}
             Inst::Join(_) => self.exit(Exit::Join { line }),
@@ -235,7 +248,10 @@ impl Generator<'_> {
             }
             Compute::Store { buf, at, order, value } => {
                 let from = self.operand(&value.0, 0);
-                if let Node::Const(at) = at.0 {
+                if buf.pooled.is_some() {
+                    let area = self.pooled_number(buf, &at.0, *order, 1);
+                    self.bulk(Bulk::Store { order: *order, from, area });
+                } else if let Node::Const(at) = at.0 {
                     self.op(Op::Store { order: *order, from, at: buf.start + at as u32 });
                 } else {
                     let index = self.operand(&at.0, 1);
@@ -251,6 +267,23 @@ impl Generator<'_> {
                 end: stream.end.index,
                 left: stream.room.index,
             }),
+        }
+    }
+
+    /// Where a number lies in a pooled buffer.
+    fn pooled_number(&mut self, buf: &Buf, at: &Node, order: Order, depth: u16) -> Area {
+        let (offset, start) = match at {
+            Node::Const(at) => (*at as u32, None),
+            at => (0, Some(self.operand(at, depth))),
+        };
+        let (len, pooled) = (Len::Fixed(order.width()), buf.pooled);
+        Area { offset, start, room: buf.len - offset, len, constant: false, pooled }
+    }
+
+    /// Gives back, where code is about to wait, what nobody looks at any more.
+    fn give_back(&mut self, which: u64) {
+        if which != 0 {
+            self.bulk(Bulk::GiveBack(which));
         }
     }
 
@@ -293,6 +326,14 @@ impl Generator<'_> {
         match node {
             Node::Const(value) => drop(self.op(Op::Set { to, value: *value })),
             Node::Reg(Reg { index: from, .. }) => drop(self.op(Op::Move { to, from: *from })),
+            Node::Load { buf, offset, order } if buf.pooled.is_some() => {
+                let area = self.pooled_number(buf, &Node::Const(u64::from(*offset)), *order, depth);
+                self.bulk(Bulk::Load { order: *order, to, area });
+            }
+            Node::LoadAt { buf, index, order } if buf.pooled.is_some() => {
+                let area = self.pooled_number(buf, index, *order, depth);
+                self.bulk(Bulk::Load { order: *order, to, area });
+            }
             Node::Word(word) => self.bulk(Bulk::Word(OnWord::Load { to, word: word.index })),
             Node::Load { buf, offset, order } if !buf.constant => {
                 self.op(Op::Load { order: *order, to, at: buf.start + offset });
@@ -362,11 +403,12 @@ fn area(span: &Span) -> Area {
         SpanLen::Reg(reg) => Len::Register { index: reg.index, plus: 0, max: span.room() },
     };
     Area {
-        offset: span.buf.start + span.from,
+        offset: span.buf.base() + span.from,
         start: span.start.map(|reg| reg.index),
         room: span.room(),
         len,
         constant: span.buf.constant,
+        pooled: span.buf.pooled,
     }
 }
 

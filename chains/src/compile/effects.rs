@@ -2,7 +2,7 @@
 
 use chainring_runtime::frame::{Moves, Verb};
 
-use super::flow::{Inst, Io};
+use super::flow::{Inst, Io, is_from_front};
 use crate::access::Touch;
 use crate::expr::{Expr, Node};
 use crate::handle::{Place, Reg, Span, SpanLen};
@@ -46,6 +46,11 @@ pub(crate) fn effects(inst: &Inst, visit: &mut impl FnMut(Effect)) {
             touches.iter().for_each(|touch| read_by_call(touch, visit));
             touches.iter().for_each(|touch| written_by_call(touch, visit));
         }
+        Inst::MakePipe(pipe) => {
+            visit(Reads(pipe.used));
+            visit(Writes(pipe.used));
+            [pipe.read, pipe.write].into_iter().for_each(|end| visit(Opens(end)));
+        }
         Inst::Fork(_) | Inst::Branch(_) | Inst::InOrder | Inst::Pass | Inst::Join(_) => {}
         Inst::Sync(sync) => of_sync(sync, visit),
         Inst::Jump(_) | Inst::Disarm(_) | Inst::Finish => {}
@@ -55,11 +60,12 @@ pub(crate) fn effects(inst: &Inst, visit: &mut impl FnMut(Effect)) {
 fn of_io(io: &Io, visit: &mut impl FnMut(Effect)) {
     io.spans.iter().for_each(|span| registers(span, visit));
     io.position.iter().chain(&io.amount).for_each(|reg| visit(Reads(*reg)));
-    if let Some((Some(directory), _)) = io.open {
-        visit(Uses(directory));
+    if let Some(SpanLen::Reg(reg)) = io.passes {
+        visit(Reads(reg));
     }
-    if !io.verb.opens() {
-        visit(Uses(io.place));
+    io.works_on().for_each(|place| visit(Uses(place)));
+    if let Some((_, path)) = io.target {
+        visit(ReadsBytes(path));
     }
     match io.verb {
         Verb::Send | Verb::SendAll | Verb::SendOutbox => visit(Sends(io.place)),
@@ -70,9 +76,14 @@ fn of_io(io: &Io, visit: &mut impl FnMut(Effect)) {
         _ => {}
     }
     match io.verb.moves() {
-        Moves::In => io.spans.iter().for_each(|span| visit(WritesBytes(*span))),
+        Moves::In => io.spans.iter().for_each(|span| {
+            if !is_from_front(span) {
+                goes_on_in(span, visit);
+            }
+            visit(WritesBytes(*span));
+        }),
         Moves::Out => io.spans.iter().for_each(|span| visit(ReadsBytes(*span))),
-        Moves::Nothing => {}
+        Moves::Nothing | Moves::Past => {}
     }
     if let Some(reg) = io.into {
         visit(Writes(reg));
@@ -113,12 +124,14 @@ fn of_compute(compute: &Compute, visit: &mut impl FnMut(Effect)) {
                 Node::Const(at) => Span { from: at as u32, len: SpanLen::Fixed(order.width()), ..buf.all() },
                 _ => buf.all(),
             };
+            goes_on_in(&span, visit);
             visit(WritesBytes(span));
         }
         Compute::Copy { to, from } => {
             registers(to, visit);
             registers(from, visit);
             visit(ReadsBytes(*from));
+            goes_on_in(to, visit);
             visit(WritesBytes(*to));
         }
         Compute::Compact(stream) => {
@@ -149,7 +162,10 @@ fn read_by_call(touch: &Touch, visit: &mut impl FnMut(Effect)) {
             registers(span, visit);
             visit(ReadsBytes(*span));
         }
-        Touch::Write(span) => registers(span, visit),
+        Touch::Write(span) => {
+            registers(span, visit);
+            goes_on_in(span, visit);
+        }
         Touch::Value(reg) => visit(Reads(*reg)),
         Touch::RegMut(reg) => visit(Lends(*reg)),
         // No line but a call puts anything in, so there is nothing to be known about it.
@@ -167,6 +183,13 @@ fn written_by_call(touch: &Touch, visit: &mut impl FnMut(Effect)) {
             [stream.from, stream.len].into_iter().for_each(|reg| visit(Writes(reg)));
         }
         Touch::Read(_) | Touch::Value(_) | Touch::Outbox(_) => {}
+    }
+}
+
+/// A pooled buffer has memory only once something has come into its front, so whatever else writes it needs that.
+fn goes_on_in(span: &Span, visit: &mut impl FnMut(Effect)) {
+    if span.buf.pooled.is_some() {
+        visit(ReadsBytes(*span));
     }
 }
 

@@ -15,14 +15,14 @@
 
 use std::sync::Arc;
 
-use chainring_runtime::frame::{Directory, Extra, Len, Success, Transfer, Verb};
+use chainring_runtime::frame::{Directory, Extra, Len, Moves, Success, Target, Transfer, Verb};
 
 use super::branches::{self, BranchId, Fork};
 use super::scope::Scope;
 use crate::access::Touch;
 use crate::error::{BuildError, Reason};
 use crate::expr::{Cond, Expr, Node};
-use crate::handle::{BuilderId, Outbox, Place, Reg, Span, SpanLen};
+use crate::handle::{BuilderId, Outbox, Pipe, Place, Reg, Span, SpanLen};
 use crate::sync::Sync;
 use crate::tree::{Block, Compute, IoStep, Kind, OnEnd, Step};
 
@@ -68,6 +68,8 @@ pub(crate) enum Inst {
     Fetch(usize, Vec<Touch>),
     /// Waits for it, and stores its output.
     Store(Vec<Touch>),
+    /// Makes a pipe, unless it is there.
+    MakePipe(Pipe),
     Sleep(Expr),
     Sync(Sync<Reg>),
     /// Starts the deadline of a scope, as many nanoseconds from now.
@@ -101,6 +103,10 @@ pub(crate) struct Io {
     /// For what opens: the directory, and where among the constants the `open_how` lies.
     pub(crate) open: Option<(Option<Place>, u32)>,
     pub(crate) outbox: Option<Outbox>,
+    pub(crate) second: Option<Place>,
+    pub(crate) passes: Option<SpanLen>,
+    pub(crate) directory: Option<Place>,
+    pub(crate) target: Option<(Option<Place>, Span)>,
     pub(crate) into: Option<Reg>,
     /// Takes the count of a step of which a deadline has interrupted this part.
     pub(crate) partial: Option<Reg>,
@@ -108,6 +114,41 @@ pub(crate) struct Io {
 }
 
 impl Io {
+    /// Whether a peer may keep it waiting, or whoever holds the last buffer of a pool.
+    pub(super) fn waits_for_others(&self) -> bool {
+        let is_peer = |place: Place| !place.file;
+        let peer = self.verb.has_place() && is_peer(self.place) || self.second.is_some_and(is_peer);
+        peer || self.selects().is_some()
+    }
+
+    /// Whether it names files and opens none.
+    fn names_files(&self) -> bool {
+        self.verb.takes_path() && !self.verb.opens()
+    }
+
+    /// The descriptors that it works on, as which they are when it is submitted.
+    pub(crate) fn works_on(&self) -> impl Iterator<Item = Place> {
+        let own = (self.verb.has_place() && !self.verb.opens()).then_some(self.place);
+        let opened = self.open.and_then(|(directory, _)| directory);
+        let target = self.target.and_then(|(directory, _)| directory);
+        [own, opened, self.second, self.directory, target].into_iter().flatten()
+    }
+
+    /// The pooled buffer that it fills from its front: which one is known only when something has come.
+    pub(crate) fn selects(&self) -> Option<u16> {
+        self.fills().filter(|_| !self.spans[0].buf.owned)
+    }
+
+    /// The same, or the owned buffer that is made for what is to come.
+    pub(crate) fn fills(&self) -> Option<u16> {
+        self.changes().filter(|_| is_from_front(&self.spans[0]))
+    }
+
+    /// The pooled or owned buffer that something comes into, wherever in it.
+    pub(crate) fn changes(&self) -> Option<u16> {
+        self.spans.first().filter(|_| self.verb.moves() == Moves::In)?.buf.pooled
+    }
+
     /// As the frames' region wants it.
     pub(crate) fn transfer(&self) -> Transfer {
         let first = self.spans.first();
@@ -115,7 +156,12 @@ impl Io {
         let plus = self.spans.iter().map(fixed).sum();
         let len = match self.spans.last().map(|last| (last.len, last.room())) {
             Some((SpanLen::Reg(reg), room)) => Len::Register { index: reg.index, plus, max: plus + room },
-            _ => Len::Fixed(plus),
+            None => match self.passes {
+                Some(SpanLen::Fixed(len)) => Len::Fixed(len),
+                Some(SpanLen::Reg(reg)) => Len::Register { index: reg.index, plus: 0, max: i32::MAX as u32 },
+                None => Len::Fixed(0),
+            },
+            Some(_) => Len::Fixed(plus),
         };
         let start = first.and_then(|span| span.start);
         let at = |place: Option<Place>| match place {
@@ -125,7 +171,7 @@ impl Io {
         Transfer {
             verb: self.verb,
             descriptor: self.place.index,
-            offset: first.map_or(0, |span| span.buf.start + span.from),
+            offset: first.map_or(0, |span| span.buf.base() + span.from),
             len,
             extra: Extra {
                 start: start.map(|reg| reg.index),
@@ -135,6 +181,15 @@ impl Io {
                 amount: self.amount.map(|reg| reg.index),
                 outbox: self.outbox.map(|outbox| outbox.index),
                 open: self.open.map(|(directory, how)| (at(directory), how)),
+                second: self.second.map(|place| place.index),
+                directory: self.names_files().then(|| at(self.directory)),
+                target: self.target.map(|(directory, path)| {
+                    let (offset, constant) = (path.buf.base() + path.from, path.buf.constant);
+                    Target { directory: at(directory), offset, len: fixed(&path), constant }
+                }),
+                hard: false,
+                pooled: first.and_then(|span| span.buf.pooled),
+                gives_back: 0,
             },
         }
     }
@@ -249,6 +304,7 @@ impl<'c> Flattener<'c> {
                 self.push(step, Inst::Fetch(*index, making.clone()), true);
                 Inst::Store(storing.clone())
             }
+            Kind::MakePipe(pipe) => Inst::MakePipe(*pipe),
             Kind::Sleep(time) => Inst::Sleep(time.clone()),
             Kind::Finish => Inst::Finish,
         };
@@ -387,6 +443,10 @@ impl<'c> Flattener<'c> {
                 amount,
                 open,
                 outbox: io.outbox,
+                second: io.second,
+                passes: io.passes,
+                directory: io.directory,
+                target: io.target,
                 into: io.into.filter(|_| !whole),
                 partial: io.into.filter(|_| whole && self.scope.is_some()),
                 on_end: if i == 0 { io.on_end } else { OnEnd::Error },
@@ -421,6 +481,11 @@ impl<'c> Flattener<'c> {
         self.push(step, Inst::Compute(Compute::Set(reg, value.clone())), false);
         Ok(reg)
     }
+}
+
+/// Whether a span starts where its buffer does, whatever the registers say.
+pub(super) fn is_from_front(span: &Span) -> bool {
+    span.from == 0 && span.start.is_none()
 }
 
 fn total<'s>(spans: impl Iterator<Item = &'s Span>) -> Expr {

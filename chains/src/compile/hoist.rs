@@ -91,12 +91,14 @@ fn can_trap(compute: &Compute) -> bool {
     match compute {
         Compute::Set(_, value) | Compute::SetWord(_, value) | Compute::Add(_, value, _) => value.0.can_trap(),
         Compute::Exchange { current, new, .. } => current.0.can_trap() || new.0.can_trap(),
-        Compute::Store { at, value, .. } => {
-            !matches!(at.0, crate::expr::Node::Const(_)) || value.0.can_trap()
+        Compute::Store { buf, at, value, .. } => {
+            let fixed = matches!(at.0, crate::expr::Node::Const(_)) && buf.pooled.is_none();
+            !fixed || value.0.can_trap()
         }
         Compute::Copy { to, from } => {
             let fixed = |len| matches!(len, SpanLen::Fixed(_));
-            to.start.is_some() || from.start.is_some() || to.len != from.len || !fixed(to.len)
+            let pooled = to.buf.pooled.or(from.buf.pooled).is_some();
+            pooled || to.start.is_some() || from.start.is_some() || to.len != from.len || !fixed(to.len)
         }
         // What does not fit is found out by the receive behind it.
         Compute::Compact(_) => false,

@@ -20,19 +20,21 @@
 
 pub(crate) mod branches;
 mod check;
+mod cleanup;
 pub(crate) mod code;
 pub(crate) mod effects;
 pub(crate) mod flow;
 mod hoist;
 mod live;
 pub(crate) mod paths;
+mod pooled;
 mod scope;
 pub(crate) mod segment;
 mod serial;
 
 use std::sync::Arc;
 
-use chainring_runtime::frame::{Layout, Plans};
+use chainring_runtime::frame::{Layout, Plans, PooledPlan};
 
 use crate::build::{Chain, Lowering};
 use crate::error::{BuildError, Reason};
@@ -68,7 +70,13 @@ pub(crate) fn lower(flow: &Flow, registers: u16, lowering: Lowering, longest: us
 
 impl Lowered {
     /// What the frames' region is to do.
-    pub(crate) fn plans(&self, flow: &Flow, constants: &Arc<[u8]>, outboxes: u16) -> Plans {
+    pub(crate) fn plans(
+        &self,
+        flow: &Flow,
+        constants: &Arc<[u8]>,
+        outboxes: u16,
+        pooled: &PooledPlan,
+    ) -> Plans {
         let plan = |segment: &segment::Segment| {
             segment.plan(flow, self.generated.then(flow::follow(flow, segment.next), &self.segments))
         };
@@ -77,6 +85,7 @@ impl Lowered {
             code: self.generated.code.clone(),
             constants: constants.clone(),
             outboxes,
+            pooled: pooled.clone(),
             words: Vec::new(),
             forks: self.forks(flow),
         }
@@ -95,10 +104,12 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     if chain.bufs.len() > usize::from(u16::MAX) {
         return Err(refuse(Reason::TooMuch("buffers")));
     }
-    let bytes = chain.bufs.iter().map(|buf| u64::from(buf.len)).sum::<u64>();
+    let own = chain.bufs.iter().filter(|buf| buf.pooled.is_none());
+    let bytes = own.map(|buf| u64::from(buf.len)).sum::<u64>();
     let Some(bytes) = u32::try_from(bytes).ok().filter(|bytes| *bytes <= i32::MAX as u32) else {
         return Err(refuse(Reason::TooMuch("bytes of buffers (2 GiB a frame)")));
     };
+    let pooled = pooled::plan(&chain.pooled, chain.pool_limit).map_err(refuse)?;
     if chain.constants.len() > i32::MAX as usize {
         return Err(refuse(Reason::TooMuch("bytes of constants (2 GiB)")));
     }
@@ -139,6 +150,8 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
         deadlines,
         constants: constants.into(),
         outboxes: chain.outboxes,
+        pooled,
+        pooled_bufs: chain.pooled,
         lowering: chain.lowering,
         accepted: chain.accepted,
         id: chain.id,

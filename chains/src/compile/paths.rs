@@ -97,7 +97,7 @@ impl Facts {
         match effect {
             Effect::Reads(reg) if !self.has(Self::reg(reg)) => Err(Reason::RegUnwritten(reg.index)),
             Effect::ReadsBytes(span) if !span.buf.constant && !self.has(self.buf(span.buf)) => {
-                Err(Reason::BufUnwritten(span.buf.index))
+                Err(Reason::BufUnwritten(span.buf))
             }
             Effect::Sends(place) if self.has(self.shut(place)) => Err(Reason::ShutDown(place.index)),
             Effect::Uses(place) if self.has(self.vacant(place)) => Err(Reason::Closed(place.index)),
@@ -215,7 +215,12 @@ fn check(inst: &Inst, facts: &Facts) -> Result<(), Reason> {
 /// Whether a line may fail its frame.
 pub(crate) fn can_fail(inst: &Inst) -> bool {
     match inst {
-        Inst::Io(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) | Inst::Store(..) => true,
+        Inst::MakePipe(_)
+        | Inst::Io(_)
+        | Inst::Ensure(..)
+        | Inst::Call(..)
+        | Inst::Fetch(..)
+        | Inst::Store(..) => true,
         Inst::Compute(Compute::Set(_, value))
         | Inst::Unless(value, _)
         | Inst::Sleep(value)

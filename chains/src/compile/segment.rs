@@ -7,7 +7,9 @@
 //! segment(pc):
 //!     members = [operation at pc]
 //!     loop:
+//!         stop with the close that follows a read of the same file, if it may run in any case (`cleanup.rs`)
 //!         stop if the last member's result is not known beforehand (a recv, an open): what follows depends on it
+//!         stop if the last member fills a pooled buffer: where that lies, and what is in it, is known only then
 //!         pc = where the flow goes on, jumps followed
 //!         stop if that is no operation: a computation, or where a deadline starts or ends
 //!         stop if the last member does not sever when it fails (a shutdown, an fsync): its successor would run all
@@ -28,10 +30,12 @@
 
 use std::fmt;
 
-use chainring_runtime::frame::{Moves, Plan, Then, Verb};
+use chainring_runtime::frame::{Moves, Plan, Then};
 
+use super::cleanup;
 use super::effects::may_overlap;
 use super::flow::{Flow, Inst, Io, Pc, follow, io};
+use super::pooled::Liveness;
 use crate::build::Lowering;
 
 /// Members a segment, at most, whatever the ring allows.
@@ -45,6 +49,8 @@ pub(crate) struct Segments {
     pub(crate) all: Vec<Segment>,
     /// The lines at which code arrives, and not only segments.
     pub(crate) reached: Vec<bool>,
+    /// For each line the pooled buffers that are given back before it waits, if code arrives there.
+    pub(crate) gives_back: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -55,6 +61,10 @@ pub(crate) struct Segment {
     pub(crate) into: Option<u16>,
     /// Where the flow goes on behind it.
     pub(crate) next: Pc,
+    /// For each member the pooled buffers that it is the last to look at.
+    pub(crate) gives_back: Vec<u64>,
+    /// The last member runs whatever becomes of the one before, which has the count.
+    pub(crate) hard: bool,
     /// Why it ends where it does.
     pub(crate) boundary: Boundary,
 }
@@ -66,6 +76,10 @@ pub(crate) enum Boundary {
     Count(&'static str),
     /// Nor is the descriptor that it brings.
     Descriptor(&'static str),
+    /// Nor what is in a buffer that comes from a pool, and where that lies.
+    Pooled(&'static str),
+    /// The last member cleans up behind the one before.
+    Cleanup,
     /// The last member does not sever when it fails.
     DoesNotSever,
     /// The limit of the compiler or of the ring.
@@ -95,7 +109,13 @@ pub(crate) enum Boundary {
 /// Cuts the flow into segments of at most `limit` members.
 pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
     let count = flow.lines.len();
-    let mut segments = Segments { starts: vec![None; count], all: Vec::new(), reached: vec![false; count] };
+    let liveness = Liveness::new(flow);
+    let mut segments = Segments {
+        starts: vec![None; count],
+        all: Vec::new(),
+        reached: vec![false; count],
+        gives_back: (0..count).map(|pc| liveness.before_wait(flow, pc)).collect(),
+    };
     let mut work = vec![0];
     while let Some(pc) = work.pop() {
         if std::mem::replace(&mut segments.reached[pc], true) {
@@ -105,7 +125,7 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
         work.extend(line.handler.map(|handler| handler.to));
         match &line.inst {
             Inst::Io(_) => {
-                let segment = run(flow, pc, lowering, limit);
+                let segment = run(flow, &liveness, pc, lowering, limit);
                 work.push(segment.next);
                 let handlers = segment.members.iter().filter_map(|member| flow.lines[*member].handler);
                 work.extend(handlers.map(|handler| handler.to));
@@ -119,22 +139,31 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
             Inst::Finish | Inst::Join(_) => {}
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
             Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
-            Inst::Sync(_) => work.push(pc + 1),
+            Inst::Sync(_) | Inst::MakePipe(_) => work.push(pc + 1),
         }
     }
     segments
 }
 
 /// The segment that starts at the operation at `start`.
-fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
+fn run(flow: &Flow, liveness: &Liveness, start: Pc, lowering: Lowering, limit: usize) -> Segment {
     let mut members = vec![start];
-    let mut next = follow(flow, start + 1);
+    let (mut next, mut hard) = (follow(flow, start + 1), false);
     let boundary = loop {
         let pc = members[members.len() - 1];
         let last = io(flow, pc).expect("members are operations");
+        if lowering != Lowering::Single && members.len() < limit && cleanup::follows(flow, pc, next) {
+            hard = true;
+            members.push(next);
+            next = follow(flow, next + 1);
+            break Boundary::Cleanup;
+        }
         if !last.verb.result_is_known() {
             let name = flow.lines[pc].name;
             break if last.verb.opens() { Boundary::Descriptor(name) } else { Boundary::Count(name) };
+        }
+        if last.changes().is_some() {
+            break Boundary::Pooled(flow.lines[pc].name);
         }
         if lowering == Lowering::Single {
             break Boundary::Forced;
@@ -167,35 +196,43 @@ fn run(flow: &Flow, start: Pc, lowering: Lowering, limit: usize) -> Segment {
         members.push(next);
         next = follow(flow, next + 1);
     };
-    let into = io(flow, members[members.len() - 1]).and_then(|last| last.into).map(|reg| reg.index);
-    Segment { members, into, next, boundary }
+    let counts = members[members.len() - if hard { 2 } else { 1 }];
+    let into = io(flow, counts).and_then(|last| last.into).map(|reg| reg.index);
+    let behind = members.iter().skip(1).chain([&next]);
+    let gives_back = members.iter().zip(behind).map(|(pc, next)| liveness.behind(flow, *pc, *next)).collect();
+    Segment { members, into, next, gives_back, hard, boundary }
 }
 
 /// Whether the operation at `next` must not be submitted before that at `member` is done: a descriptor's number is in its
 /// entry, and another's by the time that a member has closed it; and what an outbox holds is in the entry too.
 fn is_behind(flow: &Flow, member: Pc, next: Pc) -> bool {
     let (Some(before), Some(after)) = (io(flow, member), io(flow, next)) else { return false };
-    let directory = after.open.and_then(|(directory, _)| directory);
-    let uses = !after.verb.opens() && after.place == before.place || directory == Some(before.place);
     let is_emptied = before.outbox.is_some() && before.outbox == after.outbox;
-    before.verb.closes() && uses || is_emptied
+    before.verb.closes() && after.works_on().any(|place| place == before.place) || is_emptied
 }
 
 /// Whether the operation at `next` opens a path whose bytes one of the members writes.
 fn opens_what_comes(flow: &Flow, members: &[Pc], next: Pc) -> bool {
-    let Some(path) = io(flow, next).filter(|io| io.verb == Verb::Open).and_then(|io| io.spans.first()) else {
-        return false;
-    };
+    let Some(named) = io(flow, next).filter(|io| io.verb.takes_path()) else { return false };
+    let paths = || named.spans.first().into_iter().chain(named.target.as_ref().map(|(_, path)| path));
     let comes = |member: &&Io| member.verb.moves() == Moves::In;
     let incoming = members.iter().filter_map(|member| io(flow, *member)).filter(comes);
-    incoming.flat_map(|io| &io.spans).any(|span| may_overlap(span, path))
+    incoming.flat_map(|io| &io.spans).any(|span| paths().any(|path| may_overlap(span, path)))
 }
 
 impl Segment {
     /// What the frames' region is to submit, and `then`.
     pub(super) fn plan(&self, flow: &Flow, then: Then) -> Plan {
-        let transfer = |pc: &Pc| io(flow, *pc).expect("members are operations").transfer();
-        Plan { members: self.members.iter().map(transfer).collect(), into: self.into, then }
+        let transfer = |(pc, gives_back): (&Pc, &u64)| {
+            let mut transfer = io(flow, *pc).expect("members are operations").transfer();
+            transfer.extra.gives_back = *gives_back;
+            transfer
+        };
+        let mut members: Vec<_> = self.members.iter().zip(&self.gives_back).map(transfer).collect();
+        if let (true, [.., before, _]) = (self.hard, &mut *members) {
+            before.extra.hard = true;
+        }
+        Plan { members, into: self.into, then }
     }
 }
 
@@ -206,6 +243,10 @@ impl fmt::Display for Boundary {
             Boundary::Descriptor(name) => {
                 write!(f, "the descriptor that `{name}` brings is known only when it has come")
             }
+            Boundary::Pooled(name) => {
+                write!(f, "what `{name}` brings is in its buffer only when it has come")
+            }
+            Boundary::Cleanup => write!(f, "its last step runs whatever becomes of the one before"),
             Boundary::DoesNotSever => {
                 write!(f, "a failure of its last step would not keep the next from running")
             }

@@ -11,8 +11,6 @@
 //!
 //! What may have to wait for a peer, or for somebody who may himself wait for the group, is refused inside.
 
-use chainring_runtime::frame::Verb;
-
 use super::flow::{Flattener, Inst, Line};
 use crate::error::{BuildError, Reason};
 use crate::sync::Sync;
@@ -39,7 +37,7 @@ impl Flattener<'_> {
 
 fn waits_for_others(line: &Line) -> bool {
     match &line.inst {
-        Inst::Io(io) => !io.place.file && io.verb != Verb::Nop,
+        Inst::Io(io) => io.waits_for_others(),
         Inst::Sync(sync) => sync.waits_for_others(),
         _ => false,
     }

@@ -93,6 +93,7 @@ impl<S: 'static> ResumeStrands for Runner<S> {
             Verdict::TakeUp { from, done, alone } => {
                 self.take_up_strand(strand, stop.segment, from, done, alone)
             }
+            Verdict::AwaitPooled { .. } => unreachable!("no step in a branch fills a pooled buffer"),
             Verdict::Finish => unreachable!("no step in a branch finishes the frame"),
         }
     }
@@ -198,6 +199,9 @@ impl<S: 'static> Runner<S> {
                     unreachable!("`build` refuses it in a branch")
                 }
                 Exit::Arm { .. } | Exit::Disarm { .. } | Exit::Fork { .. } | Exit::Sync { .. } => {
+                    unreachable!("`build` refuses it in a branch")
+                }
+                Exit::MakePipe { .. } => {
                     unreachable!("`build` refuses it in a branch")
                 }
             },

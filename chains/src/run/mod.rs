@@ -10,6 +10,7 @@ mod branches;
 mod control;
 mod deadline;
 mod exit;
+mod pipe;
 mod place;
 mod runner;
 mod serve;

@@ -57,7 +57,7 @@ pub struct Counters {
     pub one_by_one: u64,
     /// Frames that ended by being cancelled.
     pub cancelled: u64,
-    /// Times a frame was put off: out of fuel, or a full submission queue.
+    /// Times a frame was put off: out of fuel, a full submission queue, no pooled buffer left.
     pub parked: u64,
     /// Times that a deadline has struck.
     pub deadlines: u64,
@@ -150,6 +150,7 @@ impl<S: 'static> Runner<S> {
             Interrupt::Left(exit) => match self.lowered.generated.exits[exit as usize] {
                 Exit::Finish => self.end(frame, Ok(())),
                 Exit::Ensure(line, code) => return self.route(frame, line, ErrorKind::Ensure(code)),
+                Exit::MakePipe { line, pipe, next } => return self.make_pipe(frame, line, pipe, next),
                 Exit::Sleep { time, next } => return self.sleep(frame, time, next),
                 Exit::Sync { line, next } => return self.share(frame, line, next),
                 Exit::Fork { line, fork } => self.fork(frame, line, fork),

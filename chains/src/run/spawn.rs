@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use chainring_net::TcpStream;
+use chainring_net::{TcpListener, TcpStream};
 use chainring_runtime::frame::{Frame, Frames, Plans};
 use chainring_runtime::{Handle, Key};
 
@@ -68,7 +68,8 @@ impl<S: 'static> Clone for Spawner<S> {
 
 impl<S: 'static> Spawner<S> {
     pub(crate) fn new(program: Program<S>, lowered: Lowered, limit: u32) -> Result<Self, StartError> {
-        let plans = lowered.plans(&program.0.flow, &program.0.constants, program.0.outboxes);
+        let plans =
+            lowered.plans(&program.0.flow, &program.0.constants, program.0.outboxes, &program.0.pooled);
         let layout = program.0.layout;
         let core = Handle::current();
         let plans = Plans { words: program.0.things.words(&core), ..plans };
@@ -172,6 +173,15 @@ impl Init<'_, '_> {
         self.put(socket.0, fd)
     }
 
+    /// Moves a listening socket into the frame, for [`accept`](crate::Chain::accept).
+    ///
+    /// # Panics
+    /// As [`socket`](Init::socket).
+    pub fn listener(&mut self, socket: Socket, listener: TcpListener) -> &mut Self {
+        let listener = listener.into_std().expect("a listener is a socket");
+        self.put(socket.0, listener.into())
+    }
+
     /// Moves a file into the frame, which closes it at its end, or gives it back with its [`Exit`]: a
     /// [`std::fs::File`], or any descriptor (`into_owned` of chainring's own files).
     ///
@@ -200,9 +210,10 @@ impl Init<'_, '_> {
     /// Fills the front of a buffer.
     ///
     /// # Panics
-    /// If the handle is another program's, or the bytes do not fit.
+    /// If the handle is another program's, the buffer is a pooled one, or the bytes do not fit.
     pub fn fill(&mut self, buf: Buf, bytes: &[u8]) -> &mut Self {
         assert!(buf.builder == self.builder && !buf.constant, "a handle of another builder, or a constant");
+        assert!(buf.pooled.is_none(), "a pooled buffer is filled by what comes");
         assert!(bytes.len() <= buf.len as usize, "{} bytes into a buffer of {}", bytes.len(), buf.len);
         let (mut views, _) = self.frame.parts();
         let room = views.write(buf.start..buf.start + bytes.len() as u32);

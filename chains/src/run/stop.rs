@@ -5,6 +5,7 @@
 //! its deadline struck  -> see `deadline.rs`
 //! one member succeeded -> (one by one) the next member
 //! ECANCELED, unasked   -> a member could not even be prepared, and nothing ran: one by one, to learn which
+//! ENOBUFS              -> bytes for a pooled buffer, and none left: again when one has come back
 //! end of the stream    -> before the first byte what the step says; later Short
 //! a short transfer     -> taken up where it stopped, the rest of the segment behind it
 //! any other error      -> to the step's handler, or the frame ends with it
@@ -27,6 +28,8 @@ pub(super) enum Verdict {
     Fail(Pc, ErrorKind),
     /// It goes on with a member.
     TakeUp { from: u8, done: u32, alone: bool },
+    /// It waits for a pooled buffer, and goes on with a member then.
+    AwaitPooled { number: u16, member: u8, done: u32 },
     /// It ends with success.
     Finish,
 }
@@ -43,6 +46,10 @@ impl<S: 'static> Runner<S> {
         match self.judge(&stop) {
             Verdict::Fail(pc, kind) => self.fail(frame, pc, kind),
             Verdict::TakeUp { from, done, alone } => self.take_up(frame, stop.segment, from, done, alone),
+            Verdict::AwaitPooled { number, member: from, done } => {
+                let place = Place::Member { segment: stop.segment, from, done, alone: false };
+                self.wait_for_pooled(frame, number, place);
+            }
             Verdict::Finish => self.end(frame, Ok(())),
         }
     }
@@ -64,6 +71,9 @@ impl<S: 'static> Runner<S> {
                     count(&self.counted.one_by_one);
                     return Verdict::TakeUp { from: member, done, alone: true };
                 }
+                if let Some(number) = io.selects().filter(|_| errno == libc::ENOBUFS) {
+                    return Verdict::AwaitPooled { number, member, done };
+                }
                 Verdict::Fail(pc, ErrorKind::Errno(errno))
             }
             0 if done == 0 && io.on_end == OnEnd::Finish => Verdict::Finish,
@@ -72,6 +82,15 @@ impl<S: 'static> Runner<S> {
                 count(&self.counted.short);
                 Verdict::TakeUp { from: member, done, alone: false }
             }
+        }
+    }
+
+    /// Bytes have come for a pooled buffer, and there was none: goes on at `place` when one has come back.
+    fn wait_for_pooled(&self, frame: Frame<'_>, number: u16, place: Place) {
+        count(&self.counted.parked);
+        self.keep(&frame, place);
+        if let Err(frame) = frame.wait_for_pooled(number) {
+            self.fail(frame, self.line_of(place), ErrorKind::Errno(libc::ENOBUFS));
         }
     }
 

@@ -220,7 +220,7 @@ struct Buffer {
 }
 
 impl Shared {
-    fn new(options: PoolOptions) -> io::Result<Rc<Shared>> {
+    pub(crate) fn new(options: PoolOptions) -> io::Result<Rc<Shared>> {
         let PoolOptions { buffer_size: size, ready, limit, incremental } = options;
         if !(1..=1 << 30).contains(&size) || !(1..=32_768).contains(&ready) || limit == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "sizes of a buffer pool"));
@@ -262,6 +262,17 @@ impl Shared {
 
     pub(crate) fn group(&self) -> u16 {
         self.group
+    }
+
+    /// Whether a buffer is with the kernel.
+    pub(crate) fn has_ready(&self) -> bool {
+        self.inner.borrow().ready > 0
+    }
+
+    /// Whether a buffer is lent, and will come back.
+    pub(crate) fn has_lent(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.buffers.len() > inner.spare.len() + usize::from(inner.ready)
     }
 
     /// The right to receive from an incremental pool, of which there is one; any number for others.

@@ -21,6 +21,7 @@ use super::verb::Moves;
 use super::wide::Part;
 use crate::driver::Key;
 use crate::op::nop;
+use crate::ring::sqe::BUFFER_SELECT;
 use crate::ring::{Cqe, Queues, Row, Sqe};
 
 /// Why a segment was not submitted.
@@ -496,7 +497,6 @@ impl<'f> Frame<'f> {
         let template = &region.templates[usize::from(segment)];
         assert!(from <= template.last, "segment {segment} has no member {from}");
         let to = if alone { from + 1 } else { template.last + 1 };
-        let members = &template.members[usize::from(from)..usize::from(to)];
         if let Err(refused) = self.emit(&Part { template, members: from..to, done }) {
             return Err((self, refused));
         }
@@ -506,7 +506,8 @@ impl<'f> Frame<'f> {
         header.segment.set(segment);
         header.done.set(done.min(region.wanted(record, segment, from)));
         header.raise(PARTIAL);
-        region.await_counted(record, segment, template.completions.min(members.len() as u16));
+        let reports = template.reports.clamp(from, to - 1);
+        region.await_counted(record, segment, u16::from(to - reports));
         self.give_up();
         Ok(())
     }
@@ -545,7 +546,7 @@ pub(super) unsafe fn nothing(place: *mut Sqe, member: &Member) {
         if member.verb.moves() == Moves::Nothing {
             ((*place).addr, (*place).len) = (0, member.verb.template().len);
         } else if member.verb.transfers() {
-            let (flags, user_data) = ((*place).flags, (*place).user_data);
+            let (flags, user_data) = ((*place).flags & !BUFFER_SELECT, (*place).user_data);
             *place = Sqe { flags, user_data, ..nop::TEMPLATE };
         }
     }

@@ -12,6 +12,7 @@ use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED, Record, VACANT};
 use super::outbox::Outboxes;
 use super::plan::{PlanError, Plans};
+use super::pooled::{self, Pooled};
 use super::strand::{self, Branches, ForkError};
 use super::template::{self, Bounds, Template};
 use super::token::{Frame, Stop};
@@ -58,6 +59,8 @@ pub enum FramesError {
     Layout,
     /// No address space.
     Memory(io::Error),
+    /// No pool for the pooled buffers.
+    Pool(io::Error),
     /// The ring already serves as many programs as it can tell apart, or is shutting down.
     TooMany,
 }
@@ -70,6 +73,7 @@ impl fmt::Display for FramesError {
             FramesError::Fork(error) => write!(f, "the forks: {error}"),
             FramesError::Layout => write!(f, "a frame has more registers and descriptors than can be named"),
             FramesError::Memory(error) => write!(f, "no address space for the frames: {error}"),
+            FramesError::Pool(error) => write!(f, "no pool for the frames' buffers: {error}"),
             FramesError::TooMany => write!(f, "the ring takes no further program"),
         }
     }
@@ -95,6 +99,7 @@ pub(crate) struct Region {
     /// What the kernel may read for any of the frames.
     pub(super) constants: Arc<[u8]>,
     pub(super) outboxes: Outboxes,
+    pub(super) pooled: Pooled,
     /// What code sees that is none of a frame's.
     pub(super) words: Box<[Word]>,
     /// What its strands run.
@@ -132,17 +137,19 @@ impl<R: Resume> Frames<R> {
     }
 
     pub(super) fn make(layout: Layout, plans: Plans, limit: u32, runner: R) -> Result<Rc<Self>, FramesError> {
-        let Plans { segments, code, constants, outboxes, words, forks } = plans;
+        let Plans { segments, code, constants, outboxes, pooled, words, forks } = plans;
         let core = Handle::current();
         let ring = &core.driver().ring;
-        if !layout.is_nameable() {
+        if !layout.is_nameable() || pooled.sizes.len() > pooled::MOST {
             return Err(FramesError::Layout);
         }
+        let pooled = Pooled::new(&pooled).map_err(FramesError::Pool)?;
         let constant_bytes = u32::try_from(constants.len()).map_err(|_| FramesError::Layout)?;
         let bounds = Bounds {
             layout: &layout,
             constants: constant_bytes,
             outboxes,
+            pooled: &pooled,
             segments: segments.len(),
             ops: code.ops.len(),
             longest_list: ring.longest_list(),
@@ -152,7 +159,7 @@ impl<R: Resume> Frames<R> {
             Template::check(plan, &bounds).map_err(|error| FramesError::Plan { segment, error })
         };
         let templates = template::join(segments.iter().enumerate().map(template).collect::<Result<_, _>>()?);
-        let code = code::check(code, &layout, constant_bytes, segments.len(), words.len());
+        let code = code::check(code, &layout, constant_bytes, segments.len(), words.len(), &pooled);
         let code = code.map_err(FramesError::Code)?;
         if !words.iter().all(Word::is_there) {
             return Err(FramesError::Code(PlanError::NoSuchHandle));
@@ -180,6 +187,7 @@ impl<R: Resume> Frames<R> {
                     trap: Cell::new(Trap::Division),
                     constants,
                     outboxes: Outboxes::new(outboxes),
+                    pooled,
                     words: words.into(),
                     branches,
                     advanced,
@@ -277,6 +285,7 @@ impl Region {
     fn grow(&self) -> bool {
         let Ok(fresh) = self.memory.grow() else { return false };
         self.outboxes.grow(fresh.end as usize);
+        self.pooled.grow(fresh.end as usize);
         for index in fresh.rev() {
             let header = self.memory.record(index as usize).header();
             header.flags.set(FREE);
@@ -354,6 +363,7 @@ impl Region {
         self.live.set(self.live.get() - 1);
         self.memory.discard(index);
         self.empty_all(index);
+        self.give_back_all(index);
         self.forget_if_unused();
     }
 
@@ -379,7 +389,7 @@ impl Region {
 impl<R: Resume> Owner for Frames<R> {
     fn completed(&self, key: Key, step: u32, completion: Completion) {
         match self.region.find(key).filter(|record| record.header().in_flight()) {
-            Some(record) => self.settle(record, step, completion.result()),
+            Some(record) => self.settle(record, step, &completion),
             None => self.region.core.driver().ring.counters.strays.add(1),
         }
     }
@@ -399,7 +409,12 @@ impl<R: Resume> Owner for Frames<R> {
         let header = record.header();
         if header.has(PARKED) {
             header.flags.set(header.flags.get() & !PARKED);
-            self.runner.unparked(Frame::new(&self.region, record, key.index() as usize));
+            let index = key.index() as usize;
+            let told = self.region.stop_waiting(index);
+            self.runner.unparked(Frame::new(&self.region, record, index));
+            if told && !header.in_flight() {
+                self.region.pass_on();
+            }
         }
     }
 
@@ -445,6 +460,7 @@ impl<R> Drop for Frames<R> {
         if self.region.any(|record| self.region.has(record, Header::in_flight)) {
             std::mem::forget(self.region.constants.clone());
             self.region.outboxes.leak();
+            self.region.pooled.leak();
             return self.region.memory.leak();
         }
         // Frames are still in use if their tokens were leaked.

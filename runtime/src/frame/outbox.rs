@@ -25,6 +25,8 @@ pub enum Blob {
     Static(&'static [u8]),
     /// Of one core.
     Local(Rc<[u8]>),
+    /// Of one core, in the allocation that it came in.
+    Whole(Rc<Vec<u8>>),
     /// Of all cores.
     Shared(Arc<[u8]>),
     /// Of all cores, as a vector: what was put together in one need not be copied to be shared.
@@ -37,6 +39,7 @@ impl Blob {
         match self {
             Blob::Static(bytes) => bytes,
             Blob::Local(bytes) => bytes,
+            Blob::Whole(bytes) => bytes,
             Blob::Shared(bytes) => bytes,
             Blob::Vec(bytes) => bytes,
         }
@@ -62,10 +65,16 @@ macro_rules! blobs {
 blobs! {
     &'static [u8] => Static;
     Rc<[u8]> => Local;
-    Vec<u8> => Local;
     Box<[u8]> => Local;
     Arc<[u8]> => Shared;
     Arc<Vec<u8>> => Vec;
+}
+
+/// Without a copy.
+impl From<Vec<u8>> for Blob {
+    fn from(bytes: Vec<u8>) -> Self {
+        Blob::Whole(Rc::new(bytes))
+    }
 }
 
 impl From<&'static str> for Blob {

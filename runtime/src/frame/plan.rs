@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::code::{Code, Word};
 use super::strand::Fork;
-use super::verb::Verb;
+use super::verb::{Moves, Verb};
 
 /// The length of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,32 @@ pub struct Extra {
     pub outbox: Option<u16>,
     /// For `Open`: the directory's descriptor, and where among the constants the `open_how` lies.
     pub open: Option<(Directory, u32)>,
+    /// For `Accept` the listening socket, for `Splice` what the bytes come from.
+    pub second: Option<u16>,
+    /// Where the path in the span of `Rename`, `Unlink` and `RemoveDir` starts.
+    pub directory: Option<Directory>,
+    /// For `Rename`.
+    pub target: Option<Target>,
+    /// The next member, which is the last and closes this one's descriptor, runs whatever becomes of this one. Only of reads
+    /// whose count is not known before.
+    pub hard: bool,
+    /// The span lies in this pooled buffer. What comes in from its front on is put into one that is taken then.
+    pub pooled: Option<u16>,
+    /// The pooled buffers that the frame gives back when the member has succeeded: a bit each.
+    pub gives_back: u64,
+}
+
+/// What a file is renamed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where its path starts.
+    pub directory: Directory,
+    /// Where the path lies in the frame's bytes, or the constants.
+    pub offset: u32,
+    /// How long it is, with its NUL.
+    pub len: u32,
+    /// It lies among the constants.
+    pub constant: bool,
 }
 
 /// Where a path starts.
@@ -78,6 +104,28 @@ impl Transfer {
     /// A member without extras.
     pub fn new(verb: Verb, descriptor: u16, offset: u32, len: Len) -> Self {
         Transfer { verb, descriptor, offset, len, extra: Extra::default() }
+    }
+
+    /// Whether it works on the descriptor in a place, as which it is when the segment is submitted.
+    pub(super) fn works_on(&self, place: u16) -> bool {
+        let Extra { open, second, directory, target, .. } = self.extra;
+        let is = |directory: Directory| directory == Directory::Descriptor(place);
+        let opens = |(directory, _)| is(directory);
+        self.verb.has_place() && !self.verb.opens() && self.descriptor == place
+            || second == Some(place)
+            || open.is_some_and(opens)
+            || directory.is_some_and(is)
+            || target.is_some_and(|target| is(target.directory))
+    }
+
+    /// Whether something comes into a pooled buffer: how much there is of it changes.
+    pub(super) fn fills(&self) -> bool {
+        self.extra.pooled.is_some() && self.verb.moves() == Moves::In
+    }
+
+    /// Whether it does so from the front: the kernel takes one when bytes come, and nobody knows before which.
+    pub(super) fn selects(&self) -> bool {
+        self.fills() && self.offset == 0 && self.extra.start.is_none()
     }
 }
 
@@ -98,7 +146,7 @@ pub enum Then {
 pub struct Plan {
     /// The members, in order.
     pub members: Vec<Transfer>,
-    /// The register that takes the count of the last member.
+    /// The register that takes the count of the last member; or of the one before, if that is [hard](Extra::hard).
     pub into: Option<u16>,
     /// What happens when this one has succeeded.
     pub then: Then,
@@ -115,10 +163,26 @@ pub struct Plans {
     pub constants: Arc<[u8]>,
     /// Outboxes that each frame has.
     pub outboxes: u16,
+    /// Pooled buffers that each frame has while it uses them.
+    pub pooled: PooledPlan,
     /// Words that code sees and that others see too.
     pub words: Vec<Word>,
     /// Where a frame goes several ways at once: which segments and ops each of them has for itself.
     pub forks: Vec<Fork>,
+}
+
+/// Buffers that a frame has only while it uses them: taken from a pool of the core when bytes come, and given back when
+/// a member or an op says so.
+#[derive(Clone, Debug, Default)]
+pub struct PooledPlan {
+    /// The bytes of each, 64 of them at the most.
+    pub sizes: Vec<u32>,
+    /// Those that come from no pool: a bit each. Such a buffer is made as large as what is about to come, up to its size,
+    /// and can be taken out of the frame.
+    pub owned: u64,
+    /// How many buffers there may be of one size on a core; 0 is for as many as [`PoolOptions`](crate::buf::PoolOptions)
+    /// has by default.
+    pub limit: u16,
 }
 
 impl<P: Into<Vec<Plan>>> From<P> for Plans {

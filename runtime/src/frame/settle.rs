@@ -10,6 +10,7 @@ use super::memory::{BAD, CANCELLING, Header, INTERRUPTED, PARTIAL, Record, VACAN
 use super::template::{Address, NO_CODE, NONE, Template};
 use super::token::{Frame, Stop};
 use super::verb::Success;
+use crate::op::Completion;
 
 /// What has become of a submission, all of whose completions have come.
 pub(super) struct Account {
@@ -30,9 +31,9 @@ impl<R: Resume> Frames<R> {
     /// Everything that [`Region::advance`] leaves: a success that a computation follows, a failure, a short
     /// transfer, a cancellation, a submission that was not the whole segment, and rings on which every member posts
     /// a completion.
-    pub(super) fn settle(&self, record: Record, step: u32, result: i32) {
+    pub(super) fn settle(&self, record: Record, step: u32, completion: &Completion) {
         let header = record.header();
-        let Some(account) = self.region.account(record, header, step, result) else { return };
+        let Some(account) = self.region.account(record, header, step, completion) else { return };
         let frame = Frame::new(&self.region, record, header.key.get().index() as usize);
         if account.whole && !account.interrupted {
             return self.follow(frame, account.segment);
@@ -60,7 +61,13 @@ impl<R: Resume> Frames<R> {
 impl Region {
     /// Takes the result of a member of what the frame, or a strand of it, with this header has submitted. `None` as
     /// long as others are to come.
-    pub(super) fn account(&self, record: Record, header: &Header, step: u32, result: i32) -> Option<Account> {
+    pub(super) fn account(
+        &self,
+        record: Record,
+        header: &Header,
+        step: u32,
+        completion: &Completion,
+    ) -> Option<Account> {
         let segment = header.segment.get();
         let template = &self.templates[usize::from(segment)];
         let partial = header.has(PARTIAL);
@@ -71,11 +78,13 @@ impl Region {
             return None;
         }
         let step = step as u8;
+        let member = &template.members[usize::from(step)];
+        let before = |member: u8| if member == first { header.done.get() } else { 0 };
+        let index = record.header().key.get().index() as usize;
+        let result = self.arrived(record, index, template, step, before(step), completion);
         if step == last {
             header.last_result.set(result);
         }
-        let member = &template.members[usize::from(step)];
-        let before = |member: u8| if member == first { header.done.get() } else { 0 };
         // What was submitted as one is compared with what it was submitted with: the register may say something else.
         let want = match header.expect.get() {
             0 => self.wanted(record, segment, step).saturating_sub(before(step)),
@@ -87,12 +96,25 @@ impl Region {
             Success::Some => result > 0 || (result == 0 && want == 0 && member.verb.transfers()),
             Success::Any | Success::Unit | Success::Descriptor => result >= 0,
         };
-        self.pass(record, template, first, step, result);
+        self.pass(record, header, template, first, step, result);
+        if success {
+            self.give_back(index, template.wide[usize::from(step)].gives_back);
+            if let Some((early, into)) = template.early
+                && early == step
+            {
+                // SAFETY: a template's words were checked against the layout of this region.
+                unsafe { record.word(usize::from(into)) }.set(u64::from(before(step)) + result as u64);
+            }
+        }
         // Members complete in any order; what severed the link is the first of them that failed.
         if !success && (!header.has(BAD) || step < header.bad_member.get()) {
             header.raise(BAD);
             header.bad_member.set(step);
             header.bad_result.set(result);
+        }
+        // Of a silent member it is heard only if it has severed the segment, and then of nobody else.
+        if step < template.reports.clamp(first, last) {
+            header.counted.set(header.counted.get().min(1));
         }
         if header.expect.replace(0) == 0 {
             header.counted.set(header.counted.get() - 1);
@@ -138,7 +160,7 @@ impl Region {
     }
 
     /// The result of a member may be a descriptor, which is the frame's from here on, or the end of one.
-    fn pass(&self, record: Record, template: &Template, first: u8, step: u8, result: i32) {
+    fn pass(&self, record: Record, header: &Header, template: &Template, first: u8, step: u8, result: i32) {
         let member = &template.members[usize::from(step)];
         if result >= 0 && member.verb.opens() {
             let before = &template.members[usize::from(first)..usize::from(step)];
@@ -149,8 +171,15 @@ impl Region {
             // SAFETY: a template's words were checked against the layout of this region.
             unsafe { record.word(usize::from(member.place)) }.set((result as u64) << 32);
         }
-        // A close that fails has closed all the same (close(2)), unless it was not made.
-        if member.verb.closes() && result < 0 && result != -libc::ECANCELED && step >= first {
+        // A close that fails has closed all the same (close(2)), unless it was not made. A cleanup has closed although the
+        // member before it has failed.
+        let is_cleanup = template.early.is_some_and(|(early, _)| early + 1 == step);
+        // Nobody has asked, and somebody before it was cancelled: it was refused as a whole, and nothing of it has run.
+        let asked = header.has(CANCELLING) || header.has(INTERRUPTED);
+        let refused = !asked && header.has(BAD) && header.bad_result.get() == -libc::ECANCELED;
+        let made = result >= 0 || result != -libc::ECANCELED && !refused;
+        let closed = made && (result < 0 || is_cleanup);
+        if member.verb.closes() && closed && step >= first {
             self.passed(record, template, step..step + 1);
         }
     }

@@ -9,12 +9,13 @@
 //! among the constants, a second address) has a [`Wide`] beside it, and makes its segment a wide one.
 
 use super::layout::Layout;
-use super::plan::{Directory, Len, Plan, PlanError, Then, Transfer};
+use super::plan::{Directory, Len, Plan, PlanError, Target, Then, Transfer};
+use super::pooled::{POLL_FIRST, Pooled};
 use super::verb::{Moves, Success, Verb};
 use crate::driver::Key;
 use crate::driver::key::MAX_STEPS;
 use crate::ring::Sqe;
-use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
+use crate::ring::sqe::{BUFFER_SELECT, CQE_SKIP_SUCCESS, IO_HARDLINK, IO_LINK};
 
 /// Stands for "no segment".
 pub(super) const NONE: u16 = u16::MAX;
@@ -71,6 +72,8 @@ pub(super) struct Wide {
     pub(super) off: Off,
     /// Word 5.
     pub(super) index: u64,
+    /// The pooled buffers that the frame gives back when the member has succeeded.
+    pub(super) gives_back: u64,
     /// Whether there is nothing to it but that start: bytes of the frame are transferred, and words 1 and 5 are zero.
     pub(super) only_starts: bool,
 }
@@ -86,8 +89,16 @@ pub(super) enum Address {
     Register(u16),
     /// The path that names the descriptor itself: an empty one.
     Itself,
+    /// None, and word 5 has the descriptor of this word.
+    Second(u16),
     /// What this outbox holds, and word 3 has its length.
     Outbox(u16),
+    /// The address of the span, in the pooled buffer that the frame holds.
+    Pooled(u16),
+    /// None: the kernel puts what comes into a buffer that it takes from the pool of this one.
+    Select(u16),
+    /// The address of the span, in a buffer that is made for what is to come.
+    Make(u16),
 }
 
 /// What word 1 is.
@@ -101,6 +112,8 @@ pub(super) enum Off {
     Span,
     /// An address among the constants.
     Constants(u32),
+    /// The address of a path, with its length; and the length in word 3 is the descriptor of this word, if it has one.
+    Path { at: u32, len: u32, constant: bool, directory: Option<u16> },
 }
 
 /// A segment, checked.
@@ -111,10 +124,15 @@ pub(super) struct Template {
     pub(super) wide: Box<[Wide]>,
     /// Completions that one submission of the whole segment posts.
     pub(super) completions: u16,
+    /// The first member that reports its success. Those before it are silent, unless they sever the segment, and then
+    /// everybody else is; from it on everybody reports in any case.
+    pub(super) reports: u8,
     /// The step of the last member.
     pub(super) last: u8,
     /// How much may be missing from the last member's span for a success: nothing if it is exact.
     pub(super) slack: u32,
+    /// The member before a cleanup, and the word that takes its count.
+    pub(super) early: Option<(u8, u16)>,
     /// The word of the control record that takes the last member's count: a register, or the word that nobody reads.
     pub(super) into: u16,
     /// The segment that follows without a computation, or `NONE`.
@@ -137,6 +155,7 @@ pub(super) struct Bounds<'b> {
     pub(super) layout: &'b Layout,
     pub(super) constants: u32,
     pub(super) outboxes: u16,
+    pub(super) pooled: &'b Pooled,
     pub(super) segments: usize,
     pub(super) ops: usize,
     /// Entries of a list that the ring takes.
@@ -166,16 +185,29 @@ impl Template {
             return Err(PlanError::TooLong { members: count, limit });
         }
         let last = count.checked_sub(1).ok_or(PlanError::Empty)?;
+        // Who gives a buffer back before the segment ends says when.
+        let gives_back = |transfer: &Transfer| transfer.extra.gives_back != 0;
+        // And so does who has a cleanup behind it, which does not wait for its success.
+        let tells = |transfer: &Transfer| gives_back(transfer) || transfer.extra.hard;
+        let first = plan.members.iter().position(tells).filter(|_| bounds.skip);
+        let reports = first.unwrap_or(if bounds.skip { last } else { 0 });
         let (mut members, mut wide, mut is_wide) = (Vec::with_capacity(count), Vec::new(), false);
         for (i, transfer) in plan.members.iter().enumerate() {
-            if i < last && !transfer.verb.severs() {
+            let is_hard = transfer.extra.hard;
+            if is_hard
+                && !plan.members.get(i + 1).is_some_and(|next| i + 1 == last && cleans_up(transfer, next))
+            {
+                return Err(PlanError::Unfit(transfer.verb));
+            }
+            if i < last && !is_hard && (!transfer.verb.severs() || transfer.fills()) {
                 return Err(PlanError::DoesNotSever { member: i });
             }
             if plan.members[..i].iter().any(|before| spends(before, transfer)) {
                 return Err(PlanError::Spent { member: i });
             }
-            let skip = if bounds.skip { CQE_SKIP_SUCCESS } else { 0 };
-            let flags = if i < last { IO_LINK | skip } else { 0 };
+            let skip = if i < reports { CQE_SKIP_SUCCESS } else { 0 };
+            let link = if is_hard { IO_HARDLINK } else { IO_LINK };
+            let flags = if i < last { link | skip } else { 0 };
             let (member, more) = bounds.transfer(transfer, flags)?;
             members.push(Member { step: Key::step_bits(i as u32), ..member });
             is_wide |= more.is_some();
@@ -183,6 +215,9 @@ impl Template {
         }
         let layout = bounds.layout;
         let into = plan.into.map_or(Ok(layout.discard_word() as u16), |index| bounds.register(index))?;
+        let hard = plan.members.iter().position(|member| member.extra.hard);
+        let early = hard.map(|i| (i as u8, into));
+        let into = if early.is_some() { layout.discard_word() as u16 } else { into };
         let (then, code) = match plan.then {
             Then::Resume => (NONE, NO_CODE),
             Then::Segment(then) if then != NONE && usize::from(then) < bounds.segments => (then, NO_CODE),
@@ -194,10 +229,13 @@ impl Template {
         let outbox = outboxes.next().unwrap_or(NO_OUTBOX);
         let passes = plan.members.iter().any(|member| member.verb.opens() || member.verb.closes());
         let passes = passes || outboxes.next().is_some();
-        let completions = if bounds.skip { 1 } else { count as u16 };
+        let completions = (count - reports) as u16;
+        let pools = |member: &Transfer| member.fills() || gives_back(member);
+        let passes = passes || plan.members.iter().any(pools);
         let simple = !passes && matches!(verb.success(), Success::Whole | Success::Some);
         Ok(Template {
             completions,
+            reports: reports as u8,
             last: last as u8,
             slack: if verb.success() == Success::Whole { 0 } else { u32::MAX },
             simple,
@@ -208,6 +246,7 @@ impl Template {
                 && plan.members.iter().all(|member| member.verb.transfers()),
             members: members.into(),
             wide: wide.into(),
+            early,
             into,
             successor: then,
             then: NONE,
@@ -228,15 +267,20 @@ pub(super) fn join(mut templates: Box<[Template]>) -> Box<[Template]> {
     templates
 }
 
+/// Whether `last` is a cleanup behind `before` that needs nothing of it.
+fn cleans_up(before: &Transfer, last: &Transfer) -> bool {
+    let reads = matches!(before.verb, Verb::ReadAt | Verb::ReadSomeAt);
+    reads && last.verb == Verb::Close && last.descriptor == before.descriptor
+}
+
 /// Whether `before` closes or empties what `after` works on. All entries of a segment are made before it runs: they would
 /// name a descriptor that is somebody else's by then, and bytes that are sent already.
 fn spends(before: &Transfer, after: &Transfer) -> bool {
     let Transfer { verb, descriptor: closed, extra, .. } = *before;
-    let is_used = match after.extra.open {
-        Some((Directory::Descriptor(directory), _)) => directory == closed,
-        _ => !after.verb.opens() && after.verb != Verb::Nop && after.descriptor == closed,
-    };
-    verb.closes() && is_used || extra.outbox.is_some() && extra.outbox == after.extra.outbox
+    let works_on = after.extra.pooled.filter(|_| !after.selects());
+    verb.closes() && after.works_on(closed)
+        || extra.outbox.is_some() && extra.outbox == after.extra.outbox
+        || works_on.is_some_and(|pooled| pooled < 64 && extra.gives_back & 1 << pooled != 0)
 }
 
 impl Bounds<'_> {
@@ -270,13 +314,51 @@ impl Bounds<'_> {
             address: Address::Frame,
             off: Off::Fixed(0),
             index: 0,
+            gives_back: 0,
             only_starts: false,
         }
     }
 
+    /// The bytes that a member's span lies in.
+    fn space(&self, transfer: &Transfer) -> Result<u32, PlanError> {
+        match (transfer.extra.pooled, transfer.extra.constant) {
+            // What passes the frame by has a length and no place.
+            (None, false) if transfer.verb.moves() == Moves::Past => Ok(i32::MAX as u32),
+            (None, false) => Ok(self.layout.bytes),
+            (None, true) => Ok(self.constants),
+            (Some(number), false) if transfer.verb.transfers() => {
+                self.pooled.size(number).ok_or(PlanError::NoSuchHandle)
+            }
+            (Some(_), _) => Err(PlanError::Unfit(transfer.verb)),
+        }
+    }
+
+    /// The descriptor of a directory that paths start in, and its word.
+    fn directory(&self, directory: Option<Directory>, verb: Verb) -> Result<(i32, u16), PlanError> {
+        match directory {
+            Some(Directory::Working) => Ok((libc::AT_FDCWD, self.zero())),
+            Some(Directory::Descriptor(at)) => Ok((0, self.descriptor(at)?)),
+            None => Err(PlanError::Unfit(verb)),
+        }
+    }
+
+    /// The second path of a `Rename`.
+    fn target(&self, target: Target) -> Result<Off, PlanError> {
+        let Target { directory, offset, len, constant } = target;
+        let space = if constant { self.constants } else { self.layout.bytes };
+        if len == 0 || offset.checked_add(len).is_none_or(|end| end > space) {
+            return Err(PlanError::OutOfBounds);
+        }
+        let directory = match directory {
+            Directory::Working => None,
+            Directory::Descriptor(at) => Some(self.descriptor(at)?),
+        };
+        Ok(Off::Path { at: offset, len, constant, directory })
+    }
+
     fn transfer(&self, transfer: &Transfer, flags: u8) -> Result<(Member, Option<Wide>), PlanError> {
         let Transfer { verb, extra, .. } = *transfer;
-        let space = if extra.constant { self.constants } else { self.layout.bytes };
+        let space = self.space(transfer)?;
         let end = transfer.offset.checked_add(transfer.len.max());
         if end.is_none_or(|end| end > space) || transfer.len.max() > i32::MAX as u32 {
             return Err(PlanError::OutOfBounds);
@@ -294,10 +376,15 @@ impl Bounds<'_> {
             }
         };
         let template = verb.template();
-        let place = if verb == Verb::Nop { self.zero() } else { self.descriptor(transfer.descriptor)? };
+        let place = if verb.has_place() { self.descriptor(transfer.descriptor)? } else { self.zero() };
+        if extra.second.is_some() != verb.has_second() {
+            return Err(PlanError::Unfit(verb));
+        }
         let (fd, descriptor) = match (verb, extra.open) {
             (Verb::Open, Some((Directory::Working, _))) => (libc::AT_FDCWD, self.zero()),
             (Verb::Open, Some((Directory::Descriptor(at), _))) => (0, self.descriptor(at)?),
+            (Verb::Accept, _) => (0, self.descriptor(extra.second.expect("checked above"))?),
+            (Verb::Rename | Verb::Unlink | Verb::RemoveDir, _) => self.directory(extra.directory, verb)?,
             (Verb::Socket(_) | Verb::Nop, _) => (template.fd, self.zero()),
             _ => (0, place),
         };
@@ -305,9 +392,13 @@ impl Bounds<'_> {
         let len = match verb.moves() {
             _ if verb.transfers() => plus,
             Moves::Nothing => 0,
-            Moves::In | Moves::Out => template.len,
+            Moves::In | Moves::Out | Moves::Past => template.len,
         };
-        let sqe = Sqe { flags, fd, len, ..template };
+        let mut sqe = Sqe { flags, fd, len, ..template };
+        if transfer.selects() && !extra.pooled.is_some_and(|number| self.pooled.is_owned(number)) {
+            sqe.flags |= BUFFER_SELECT;
+            sqe.ioprio |= if matches!(verb, Verb::Recv | Verb::RecvExact) { POLL_FIRST } else { 0 };
+        }
         let [head, _, _, flags_len, .., addr3, _] = sqe.words();
         debug_assert_eq!(addr3, 0, "word 6 is always written as zero");
         let member = Member {
@@ -334,6 +425,7 @@ impl Bounds<'_> {
             Verb::Connect if fixed => Ok(member),
             Verb::Statx if fixed && transfer.len.max() as usize >= size_of::<libc::statx>() => Ok(member),
             verb @ (Verb::Open | Verb::Connect | Verb::Statx) => Err(PlanError::Unfit(verb)),
+            verb if verb.takes_path() && !fixed => Err(PlanError::Unfit(verb)),
             _ => Ok(member),
         }
     }
@@ -350,17 +442,24 @@ impl Bounds<'_> {
         if extra.amount.is_some() != (verb == Verb::Fallocate) {
             return unfit;
         }
+        if extra.target.is_some() != (verb == Verb::Rename) {
+            return unfit;
+        }
+        let names = verb.takes_path() && verb != Verb::Open;
+        if extra.directory.is_some() != names {
+            return unfit;
+        }
         let template = verb.template();
         let mut wide = self.no_more(transfer);
         // The length of an address goes where others have a position.
         wide.off = Off::Fixed(if verb == Verb::Connect { transfer.len.max().into() } else { template.off });
         wide.index = template.words()[5];
         if let Some(start) = extra.start {
-            if !verb.transfers() {
+            if !verb.transfers() || verb.moves() == Moves::Past {
                 return unfit;
             }
             let end = transfer.offset.checked_add(extra.room);
-            let space = if extra.constant { self.constants } else { self.layout.bytes };
+            let space = self.space(transfer)?;
             if end.is_none_or(|end| end > space) {
                 return Err(PlanError::OutOfBounds);
             }
@@ -376,7 +475,11 @@ impl Bounds<'_> {
             wide.address = Address::Register(self.register(amount)?);
         }
         if let Some(outbox) = extra.outbox {
-            if transfer.len != Len::Fixed(0) || extra.start.is_some() || extra.constant {
+            if transfer.len != Len::Fixed(0)
+                || extra.start.is_some()
+                || extra.constant
+                || extra.pooled.is_some()
+            {
                 return unfit;
             }
             if outbox >= self.outboxes {
@@ -384,11 +487,35 @@ impl Bounds<'_> {
             }
             wide.address = Address::Outbox(outbox);
         }
+        if let Some(number) = extra.pooled {
+            wide.address = match transfer.selects() {
+                false => Address::Pooled(number),
+                true if self.pooled.is_owned(number) => Address::Make(number),
+                true => Address::Select(number),
+            };
+            if wide.address == Address::Select(number) {
+                wide.index |= u64::from(self.pooled.group(number));
+            }
+        }
+        if self.pooled.each() < 64 && extra.gives_back >> self.pooled.each() != 0 {
+            return Err(PlanError::NoSuchHandle);
+        }
+        wide.gives_back = extra.gives_back;
         if let Some((_, how)) = extra.open {
             if how.checked_add(OPEN_HOW).is_none_or(|end| end > self.constants) {
                 return Err(PlanError::OutOfBounds);
             }
             wide.off = Off::Constants(how);
+        }
+        if verb.moves() == Moves::Past {
+            if extra.constant || transfer.offset != 0 {
+                return unfit;
+            }
+            let second = extra.second.ok_or(PlanError::Unfit(verb))?;
+            wide.address = Address::Second(self.descriptor(second)?);
+        }
+        if let Some(target) = extra.target {
+            wide.off = self.target(target)?;
         }
         if verb == Verb::Statx {
             (wide.address, wide.off) = (Address::Itself, Off::Span);

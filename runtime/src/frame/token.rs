@@ -107,8 +107,23 @@ impl<'f> Frame<'f> {
         let (start, len) = (self.region.memory.buffer(self.index), self.region.layout.bytes as usize);
         // SAFETY: nothing of the frame is in flight while its token exists, the token is borrowed for as
         // long as the views, and the buffer of an accessible frame has that many bytes, initialised to zero.
-        let views = unsafe { Views::new(start, len).with_outboxes(&self.region.outboxes, self.index) };
+        let views = unsafe {
+            let views = Views::new(start, len).with_outboxes(&self.region.outboxes, self.index);
+            views.with_pooled(&self.region.pooled, self.index)
+        };
         (views, Registers { layout: &self.region.layout, record: self.record })
+    }
+
+    /// What the frame has put into the pooled buffer that it holds; nothing if it holds none.
+    ///
+    /// # Panics
+    /// If the program has no such buffer.
+    pub fn pooled(&self, number: u16) -> &[u8] {
+        assert!(self.region.pooled.size(number).is_some(), "the program has no pooled buffer {number}");
+        let (start, filled) = self.region.pooled.held(self.index, number);
+        // SAFETY: nothing of the frame is in flight while its token exists, mutable views borrow the token mutably, and
+        // a buffer that the frame holds is given back only by what consumes the token; so many of its bytes were filled.
+        unsafe { std::slice::from_raw_parts(start.as_ptr(), filled as usize) }
     }
 
     /// The bytes that all frames of the program share.

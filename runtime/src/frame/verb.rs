@@ -1,7 +1,9 @@
 //! What a member of a segment can do.
 
-use crate::op::{Facts, Returns, Severs, close, connect, fallocate, fsync, ftruncate, nop, openat2, poll};
-use crate::op::{read, recv, send, shutdown, socket, statx, write};
+use crate::op::{
+    Facts, Returns, Severs, accept, close, connect, fallocate, fsync, ftruncate, nop, openat2, poll,
+};
+use crate::op::{read, recv, rename, send, shutdown, socket, splice, statx, unlink, write};
 use crate::ring::Sqe;
 
 /// The operation of one member.
@@ -48,6 +50,19 @@ pub enum Verb {
     Connect,
     /// Wait until one of these events (`POLL*`) holds.
     Poll(u32),
+    /// Take a connection from a listening socket, the second descriptor.
+    Accept,
+    /// Move some bytes from the second descriptor to the descriptor, one of which is a pipe: at least one. Its length says
+    /// how many at most; it has no span.
+    Splice,
+    /// Move exactly so many.
+    SpliceAll,
+    /// Give the file that the path in the span names the name of the target.
+    Rename,
+    /// Remove the name in the span, which is not a directory's.
+    Unlink,
+    /// Remove an empty directory, named in the span.
+    RemoveDir,
     /// Close a descriptor and leave its place vacant.
     Close,
 }
@@ -59,6 +74,8 @@ pub enum Moves {
     In,
     /// From the frame to the descriptor.
     Out,
+    /// From one descriptor to another, past the frame.
+    Past,
     /// There are none.
     Nothing,
 }
@@ -99,6 +116,10 @@ impl Verb {
             Verb::Socket(_) => &socket::FACTS,
             Verb::Connect => &connect::FACTS,
             Verb::Poll(_) => &poll::FACTS,
+            Verb::Accept => &accept::FACTS,
+            Verb::Splice | Verb::SpliceAll => &splice::FACTS,
+            Verb::Rename => &rename::FACTS,
+            Verb::Unlink | Verb::RemoveDir => &unlink::FACTS,
             Verb::Close => &close::FACTS,
         }
     }
@@ -106,12 +127,11 @@ impl Verb {
     /// What counts as its success.
     pub fn success(self) -> Success {
         match self {
-            Verb::RecvExact | Verb::SendAll | Verb::SendOutbox | Verb::ReadExactAt | Verb::WriteAllAt => {
-                Success::Whole
-            }
-            Verb::Recv | Verb::Send | Verb::ReadSomeAt | Verb::Poll(_) => Success::Some,
+            Verb::RecvExact | Verb::SendAll | Verb::SendOutbox => Success::Whole,
+            Verb::ReadExactAt | Verb::WriteAllAt | Verb::SpliceAll => Success::Whole,
+            Verb::Recv | Verb::Send | Verb::ReadSomeAt | Verb::Poll(_) | Verb::Splice => Success::Some,
             Verb::ReadAt => Success::Any,
-            Verb::Open | Verb::Socket(_) => Success::Descriptor,
+            Verb::Open | Verb::Socket(_) | Verb::Accept => Success::Descriptor,
             _ => Success::Unit,
         }
     }
@@ -133,7 +153,8 @@ impl Verb {
             Verb::Recv | Verb::RecvExact | Verb::Statx => Moves::In,
             Verb::ReadAt | Verb::ReadSomeAt | Verb::ReadExactAt => Moves::In,
             Verb::Send | Verb::SendAll | Verb::SendOutbox | Verb::WriteAllAt => Moves::Out,
-            Verb::Open | Verb::Connect => Moves::Out,
+            Verb::Open | Verb::Connect | Verb::Rename | Verb::Unlink | Verb::RemoveDir => Moves::Out,
+            Verb::Splice | Verb::SpliceAll => Moves::Past,
             _ => Moves::Nothing,
         }
     }
@@ -142,6 +163,21 @@ impl Verb {
     pub fn has_position(self) -> bool {
         use Verb::{Fallocate, Ftruncate, ReadAt, ReadExactAt, ReadSomeAt, WriteAllAt};
         matches!(self, ReadAt | ReadSomeAt | ReadExactAt | WriteAllAt | Fallocate | Ftruncate)
+    }
+
+    /// Whether its span is a path, ended by a NUL.
+    pub fn takes_path(self) -> bool {
+        matches!(self, Verb::Open | Verb::Rename | Verb::Unlink | Verb::RemoveDir)
+    }
+
+    /// Whether it works on, or fills, the place of a descriptor.
+    pub fn has_place(self) -> bool {
+        !matches!(self, Verb::Nop | Verb::Rename | Verb::Unlink | Verb::RemoveDir)
+    }
+
+    /// Whether it has a second descriptor.
+    pub fn has_second(self) -> bool {
+        matches!(self, Verb::Accept | Verb::Splice | Verb::SpliceAll)
     }
 
     /// Whether it leaves the place of its descriptor vacant.
@@ -179,6 +215,10 @@ impl Verb {
                 Sqe { off: kind, ..socket::template(family, 0) }
             }
             Verb::Poll(events) => poll::template(events),
+            Verb::Accept => accept::template(0),
+            // Both at the position that they have.
+            Verb::Splice | Verb::SpliceAll => Sqe { off: u64::MAX, ..Sqe::new(splice::FACTS.opcode) },
+            Verb::RemoveDir => Sqe { op_flags: libc::AT_REMOVEDIR as u32, ..Sqe::new(unlink::FACTS.opcode) },
             _ => Sqe::new(self.facts().opcode),
         }
     }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::outbox::{Outbox, Outboxes};
+use super::pooled::Pooled;
 
 /// How many parts can be borrowed at once.
 const PARTS: usize = 8;
@@ -15,11 +16,13 @@ pub struct Views<'f> {
     start: NonNull<u8>,
     len: usize,
     /// What was lent, and whether mutably.
-    lent: [(u32, u32, bool); PARTS],
+    lent: [(u64, u64, bool); PARTS],
     count: usize,
     /// The outboxes of the frame's region, and which of the frame's were lent: a bit each.
     outboxes: Option<(&'f Outboxes, usize)>,
     sent: u64,
+    /// The pooled buffers of the frame's region.
+    pooled: Option<(&'f Pooled, usize)>,
     frame: PhantomData<&'f mut [u8]>,
 }
 
@@ -35,6 +38,7 @@ impl<'f> Views<'f> {
             count: 0,
             outboxes: None,
             sent: 0,
+            pooled: None,
             frame: PhantomData,
         }
     }
@@ -45,6 +49,14 @@ impl<'f> Views<'f> {
     /// For `'f` nobody else may touch those of the frame `index`.
     pub(super) unsafe fn with_outboxes(self, outboxes: &'f Outboxes, index: usize) -> Self {
         Views { outboxes: Some((outboxes, index)), ..self }
+    }
+
+    /// Lends pooled buffers too.
+    ///
+    /// # Safety
+    /// For `'f` nobody else may touch those of the frame `index`, which gives none of them back meanwhile.
+    pub(super) unsafe fn with_pooled(self, pooled: &'f Pooled, index: usize) -> Self {
+        Views { pooled: Some((pooled, index)), ..self }
     }
 
     /// Bytes to read. `None` if the range lies outside of the frame.
@@ -71,6 +83,60 @@ impl<'f> Views<'f> {
         Some(unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), len) })
     }
 
+    /// Bytes of a pooled buffer to read. The error is how many the frame has put in, if the range reaches further.
+    ///
+    /// # Panics
+    /// As [`read`](Views::read), or if the program has no such buffer.
+    pub fn read_pooled(&mut self, number: u16, range: Range<u32>) -> Result<&'f [u8], u32> {
+        let (start, len) = self.lend_pooled(number, range, false)?;
+        // SAFETY: inside the bytes that the frame has put into a buffer that it holds for `'f`; `lend_pooled` has made
+        // sure that they are not lent mutably and will not be.
+        Ok(unsafe { std::slice::from_raw_parts(start.as_ptr(), len) })
+    }
+
+    /// The same, to read and write.
+    ///
+    /// # Panics
+    /// As [`write`](Views::write), or if the program has no such buffer.
+    pub fn write_pooled(&mut self, number: u16, range: Range<u32>) -> Result<&'f mut [u8], u32> {
+        let (start, len) = self.lend_pooled(number, range, true)?;
+        // SAFETY: as in `read_pooled`; `lend_pooled` has made sure that no part of them is lent or will be.
+        Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), len) })
+    }
+
+    /// Takes what has come into an owned buffer out of the frame.
+    ///
+    /// # Panics
+    /// If the program has no such buffer, it is not an owned one, or a part of it was lent.
+    pub fn take_owned(&mut self, number: u16) -> Vec<u8> {
+        let (pooled, index) = self.pooled.expect("views of a frame have its pooled buffers");
+        assert!(pooled.is_owned(number), "the program has no owned buffer {number}");
+        let (_, filled) = pooled.held(index, number);
+        // Nothing of it is lent, and nothing is there to be lent later.
+        let base = (u64::from(number) + 1) << 32;
+        self.note(base..base + u64::from(filled), true);
+        pooled.take(index, number)
+    }
+
+    fn lend_pooled(
+        &mut self,
+        number: u16,
+        range: Range<u32>,
+        mutably: bool,
+    ) -> Result<(NonNull<u8>, usize), u32> {
+        let (pooled, index) = self.pooled.expect("views of a frame have its pooled buffers");
+        assert!(pooled.size(number).is_some(), "the program has no pooled buffer {number}");
+        let (start, filled) = pooled.held(index, number);
+        if range.start > range.end || range.end > filled {
+            return Err(filled);
+        }
+        // Each has numbers of its own, behind those of the frame's bytes.
+        let base = (u64::from(number) + 1) << 32;
+        self.note(base + u64::from(range.start)..base + u64::from(range.end), mutably);
+        // SAFETY: the range was just checked to lie inside the buffer.
+        Ok((unsafe { start.add(range.start as usize) }, range.len()))
+    }
+
     /// An outbox of the frame.
     ///
     /// # Panics
@@ -87,6 +153,13 @@ impl<'f> Views<'f> {
         if range.start > range.end || range.end as usize > self.len {
             return None;
         }
+        self.note(range.start.into()..range.end.into(), mutably);
+        // SAFETY: the range was just checked to lie inside the frame's bytes.
+        Some((unsafe { self.start.add(range.start as usize) }, range.len()))
+    }
+
+    /// Makes sure that what is lent overlaps nothing that it must not.
+    fn note(&mut self, range: Range<u64>, mutably: bool) {
         let overlaps = self.lent[..self.count]
             .iter()
             .any(|&(start, end, mutable)| (mutably || mutable) && range.start < end && start < range.end);
@@ -94,8 +167,6 @@ impl<'f> Views<'f> {
         assert!(self.count < PARTS, "more than {PARTS} parts of a frame are borrowed at once");
         self.lent[self.count] = (range.start, range.end, mutably);
         self.count += 1;
-        // SAFETY: the range was just checked to lie inside the frame's bytes.
-        Some((unsafe { self.start.add(range.start as usize) }, range.len()))
     }
 }
 

@@ -9,11 +9,11 @@ use super::frames::Region;
 use super::memory::Record;
 use super::outbox::Message;
 use super::template::{Address, Member, Off, Template, Wide};
-use super::verb::Verb;
+use super::verb::Moves;
 use crate::driver::Key;
 use crate::op::sendmsg;
 use crate::ring::Sqe;
-use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_LINK};
+use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_HARDLINK, IO_LINK};
 
 /// The members of a segment that are submitted: all of them, or those from where it was interrupted.
 #[derive(Clone)]
@@ -92,7 +92,7 @@ impl Region {
             place = unsafe { place.add(1) };
         }
         // SAFETY: the place that was written last. The last entry of a list must not link to what comes next.
-        unsafe { (*place.as_ptr().sub(1)).flags &= !(IO_LINK | CQE_SKIP_SUCCESS) };
+        unsafe { (*place.as_ptr().sub(1)).flags &= !(IO_LINK | IO_HARDLINK | CQE_SKIP_SUCCESS) };
         Some(Written { want, last: user_data })
     }
 
@@ -129,11 +129,22 @@ impl Region {
         }
         let buffer = self.memory.buffer(index).as_ptr() as u64;
         let (span, constants) = (member.offset + start + before, self.constants.as_ptr() as u64);
+        let (mut head, mut group) = (member.head, wide.index);
         let address = match wide.address {
             Address::Constants => constants + span,
             Address::Register(register) => word(register),
             Address::Itself => c"".as_ptr() as u64,
+            Address::Second(second) => {
+                group |= word(second);
+                u64::MAX
+            }
             Address::Frame | Address::Outbox(_) => buffer + span,
+            Address::Select(_) if before == 0 => 0,
+            Address::Make(number) if before == 0 => self.pooled.make(index, number, flags_len as u32),
+            Address::Select(_) | Address::Pooled(_) | Address::Make(_) => {
+                (head, group) = Region::unselected(member, wide);
+                self.pooled_address(index, wide, member, span, flags_len & 0xffff_ffff)?
+            }
         };
         let off = match wide.off {
             Off::Fixed(off) => off,
@@ -141,12 +152,23 @@ impl Region {
             Off::Register(register) => word(register).wrapping_add(before).min(u64::MAX - 1),
             Off::Span => buffer + span,
             Off::Constants(at) => constants + u64::from(at),
+            Off::Path { at, len, constant, directory } => {
+                let last = at + len - 1;
+                if !self.ends_path(index, last as usize, constant) {
+                    return None;
+                }
+                let number =
+                    directory.map_or(libc::AT_FDCWD as u32, |directory| (word(directory) >> 32) as u32);
+                flags_len = flags_len & !0xffff_ffff | u64::from(number);
+                let base = if constant { constants } else { buffer };
+                base + u64::from(at)
+            }
         };
-        if member.verb == Verb::Open && !self.is_path(wide, index, member) {
+        if member.verb.takes_path() && !self.is_path(wide, index, member) {
             return None;
         }
-        let head = member.head | word(member.descriptor);
-        Some(([head, off, address, flags_len, 0, wide.index, 0, 0], flags_len as u32))
+        let head = head | word(member.descriptor);
+        Some(([head, off, address, flags_len, 0, group, 0, 0], flags_len as u32))
     }
 
     /// The same, for what is in an outbox: it keeps what the entry names until it is changed, which it is not while
@@ -183,6 +205,8 @@ impl Region {
     pub(super) fn too_long(&self, record: Record, index: usize, part: &Part<'_>) -> NotSubmitted {
         // SAFETY: a template's words were checked against the layout of this region.
         let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
+        // If nothing else is wrong, what is to go on in a pooled buffer would leave a gap.
+        let mut missing = NotSubmitted::Busy;
         for (number, (member, wide)) in part.members.clone().zip(part.members()) {
             if let Address::Outbox(outbox) = wide.address {
                 // SAFETY: as in `message`.
@@ -196,21 +220,42 @@ impl Region {
             if word(member.length) > member.room || (member.verb.transfers() && end > wide.room.into()) {
                 return NotSubmitted::TooLong { member: number, len: end, max: wide.room };
             }
-            if member.verb == Verb::Open && !self.is_path(wide, index, member) {
+            let second = match wide.off {
+                Off::Path { at, len, constant, .. } => {
+                    self.ends_path(index, (at + len - 1) as usize, constant)
+                }
+                _ => true,
+            };
+            if member.verb.takes_path() && !(second && self.is_path(wide, index, member)) {
                 return NotSubmitted::TooLong { member: number, len: 0, max: 0 };
             }
+            if let Address::Pooled(pooled) | Address::Select(pooled) | Address::Make(pooled) = wide.address {
+                // What was done before is there, so only what is left can be missing.
+                let (_, filled) = self.pooled.held(index, pooled);
+                let end = member.offset.saturating_add(end);
+                if end > filled.into() && member.verb.moves() == Moves::Out {
+                    return NotSubmitted::TooLong { member: number, len: end, max: filled };
+                }
+                missing = NotSubmitted::TooLong { member: number, len: end, max: filled };
+            }
         }
-        unreachable!("all members of the part fit")
+        missing
     }
 
     /// Whether the kernel finds the end of a path inside of its span: the last byte is a NUL.
     fn is_path(&self, wide: &Wide, index: usize, member: &Member) -> bool {
         let last = (member.offset + u64::from(wide.room) - 1) as usize;
-        match wide.address {
-            Address::Constants => self.constants[last] == 0,
-            // SAFETY: the span was checked to lie inside the frame's bytes, and nothing is in flight that changes it: of
-            // the frame, or of the strands beside the one that reads it.
-            _ => unsafe { self.memory.buffer(index).add(last).read() == 0 },
+        self.ends_path(index, last, wide.address == Address::Constants)
+    }
+
+    /// Whether there is a NUL at `last`, which must be a place among the constants or the frame's bytes.
+    fn ends_path(&self, index: usize, last: usize, constant: bool) -> bool {
+        if constant {
+            return self.constants[last] == 0;
         }
+        assert!(last < self.layout.bytes as usize);
+        // SAFETY: just checked to lie inside the frame's bytes, and nothing is in flight that changes it: of the frame, or
+        // of the strands beside the one that reads it.
+        unsafe { self.memory.buffer(index).add(last).read() == 0 }
     }
 }

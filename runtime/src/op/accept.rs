@@ -75,7 +75,7 @@ impl Operation for AcceptDirect {
     }
 }
 
-fn template(ioprio: u16) -> Sqe {
+pub(crate) fn template(ioprio: u16) -> Sqe {
     Sqe { op_flags: libc::SOCK_CLOEXEC as u32, ioprio, ..Sqe::new(opcode::Accept::CODE) }
 }
 

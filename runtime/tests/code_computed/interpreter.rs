@@ -131,6 +131,14 @@ impl Machine {
                 }
                 self.registers[usize::from(*to)] = hash as u64;
             }
+            Bulk::Load { order, to, area } => {
+                self.registers[usize::from(*to)] = load(*order, &self.read(area)?);
+            }
+            Bulk::Store { order, from, area } => {
+                let (range, value) = (self.range(area)?, self.registers[usize::from(*from)]);
+                store(*order, &mut self.bytes[range], value);
+            }
+            Bulk::GiveBack(_) => unreachable!("there are no pooled buffers here"),
             Bulk::Compact { offset, room, from, len, end, left } => {
                 let (mut start, count) =
                     (self.registers[usize::from(*from)], self.registers[usize::from(*len)]);

@@ -46,12 +46,23 @@ impl Maker {
             false => Len::Register { index: self.register(), plus: self.0.u32(..2), max: room },
         };
         let start = self.0.bool().then(|| self.register());
-        Area { offset, start, room, len, constant }
+        Area { offset, start, room, len, constant, pooled: None }
     }
 
     fn bulk(&mut self) -> Bulk {
         let to = self.register();
-        match self.0.u8(..7) {
+        match self.0.u8(..9) {
+            5 | 6 => {
+                let (order, area) = (self.order(), self.area(false));
+                let room = area.room.max(order.width());
+                let offset = area.offset.min(BYTES - room);
+                let area = Area { offset, room, len: Len::Fixed(order.width()), ..area };
+                if self.0.bool() {
+                    Bulk::Load { order, to, area }
+                } else {
+                    Bulk::Store { order, from: to, area }
+                }
+            }
             0 => {
                 let (to, constant) = (self.area(false), self.0.bool());
                 let from = self.area(constant);

@@ -17,6 +17,10 @@ impl IoStep {
             amount: None,
             open: None,
             outbox: None,
+            second: None,
+            passes: None,
+            directory: None,
+            target: None,
             into: None,
             on_end: OnEnd::Error,
         }

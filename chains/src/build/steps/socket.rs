@@ -67,6 +67,16 @@ impl<S: 'static> Chain<S> {
         self.io("shutdown", IoStep::new(Verb::Shutdown, socket.0, None));
     }
 
+    /// Takes a connection from a listening socket, which the frame was [given](crate::Init::listener), into another of its
+    /// sockets. One that was there before is closed. A connection that comes although the frame was cancelled is closed.
+    ///
+    /// This is for what belongs to one frame, a data connection for instance; [`serve`](crate::Program::serve) makes a
+    /// frame for each connection.
+    pub fn accept(&mut self, listener: Socket, socket: Socket) {
+        let second = Some(listener.0);
+        self.io("accept", IoStep { second, ..IoStep::new(Verb::Accept, socket.0, None) });
+    }
+
     /// Makes a stream socket and connects it to `address`. A socket that was there before is closed.
     ///
     /// If the address does not answer the frame fails as connect(2) does: with ECONNREFUSED, EHOSTUNREACH, ETIMEDOUT.

@@ -1,6 +1,6 @@
 //! What moves or looks at many bytes.
 
-use super::{OnWord, Trap};
+use super::{OnWord, Order, Trap};
 use crate::frame::plan::Len;
 
 /// Bytes of a frame, or of a program's constants, whose place or length may come from registers.
@@ -16,6 +16,8 @@ pub struct Area {
     pub len: Len,
     /// Among the constants, and not the frame's bytes. Such an area is only read.
     pub constant: bool,
+    /// In this pooled buffer, as far as the frame has filled it.
+    pub pooled: Option<u16>,
 }
 
 /// An op on many bytes.
@@ -72,6 +74,26 @@ pub enum Bulk {
         /// they do not lie inside the buffer.
         left: u16,
     },
+    /// `to` = the number in the area, whose length is the order's width.
+    Load {
+        /// How it is written.
+        order: Order,
+        /// The register.
+        to: u16,
+        /// Where it is.
+        area: Area,
+    },
+    /// The area, whose length is the order's width, becomes the register, cut to the width.
+    Store {
+        /// How it is written.
+        order: Order,
+        /// The register.
+        from: u16,
+        /// Where it is.
+        area: Area,
+    },
+    /// Gives back those of the frame's pooled buffers that have a bit here.
+    GiveBack(u64),
     /// Works on a word that is not the frame's own; no bytes, but as rare.
     Word(OnWord),
 }

@@ -3,6 +3,7 @@
 use super::{Area, Bulk, Code, Op};
 use crate::frame::layout::Layout;
 use crate::frame::plan::{Len, PlanError};
+use crate::frame::pooled::Pooled;
 
 /// Checks code against the layout, `constants` bytes and the numbers of segments and words, and puts words of the control record
 /// in the places of register numbers.
@@ -12,8 +13,10 @@ pub(in crate::frame) fn check(
     constants: u32,
     segments: usize,
     words: usize,
+    pooled: &Pooled,
 ) -> Result<Code, PlanError> {
-    let check = Check { layout, constants, segments, words, ops: code.ops.len(), bulk: code.bulk.len() };
+    let (ops, bulk) = (code.ops.len(), code.bulk.len());
+    let check = Check { layout, constants, segments, words, pooled, ops, bulk };
     code.ops.iter_mut().enumerate().try_for_each(|(pc, op)| check.op(pc, op))?;
     code.bulk.iter_mut().try_for_each(|bulk| check.bulk(bulk))?;
     // What jumps, submits or leaves never goes on with the op behind it.
@@ -28,6 +31,7 @@ struct Check<'c> {
     constants: u32,
     segments: usize,
     words: usize,
+    pooled: &'c Pooled,
     ops: usize,
     bulk: usize,
 }
@@ -98,11 +102,25 @@ impl Check<'_> {
                 self.bytes(*offset, *room)?;
                 self.registers([from, len, end, left])
             }
+            Bulk::Load { order, to: register, area } | Bulk::Store { order, from: register, area } => {
+                there(!area.constant)?;
+                in_bounds(area.len == Len::Fixed(order.width()))?;
+                self.area(area)?;
+                self.register(register)
+            }
+            Bulk::GiveBack(which) => {
+                let each = self.pooled.each();
+                there(each >= u64::BITS as usize || *which >> each == 0)
+            }
         }
     }
 
     fn area(&self, area: &mut Area) -> Result<(), PlanError> {
-        if area.constant {
+        if let Some(number) = area.pooled {
+            let size = self.pooled.size(number).ok_or(PlanError::NoSuchHandle)?;
+            let end = area.offset.checked_add(area.room);
+            in_bounds(!area.constant && end.is_some_and(|end| end <= size))?;
+        } else if area.constant {
             let end = area.offset.checked_add(area.room);
             in_bounds(end.is_some_and(|end| end <= self.constants))?;
         } else {

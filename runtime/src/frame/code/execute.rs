@@ -150,7 +150,9 @@ impl Region {
     /// # Safety
     /// `bulk` must be one of this region's, `bytes` the bytes of the frame with that record, of which nothing is in
     /// flight and no view lent.
+    #[inline(never)]
     unsafe fn bulk(&self, bulk: &Bulk, record: Record, bytes: *mut u8) -> Result<(), Trap> {
+        let index = record.header().key.get().index() as usize;
         // SAFETY: a bulk op's registers were checked, and made words of this region's layout.
         let register = |word: u16| unsafe { record.word(usize::from(word)) };
         let place = |area: &Area| {
@@ -160,27 +162,50 @@ impl Region {
             };
             place(area, area.start.map_or(0, |start| register(start).get()), len)
         };
-        let source = |area: &Area| -> Result<(*const u8, usize), Trap> {
+        // Constants are only read: the check lets no op write to them.
+        let spot = |area: &Area| -> Result<(*mut u8, usize), Trap> {
             let (start, len) = place(area)?;
-            let base = if area.constant { self.constants.as_ptr() } else { bytes.cast_const() };
-            // SAFETY: inside the area's room, which was checked to lie inside the frame's bytes or the constants.
+            let base = match area.pooled {
+                None if area.constant => self.constants.as_ptr().cast_mut(),
+                None => bytes,
+                Some(number) => {
+                    let (base, filled) = self.pooled.held(index, number);
+                    if start + len > filled as usize {
+                        return Err(Trap::Bounds { end: (start + len) as u64, room: filled });
+                    }
+                    base.as_ptr()
+                }
+            };
+            // SAFETY: inside the area's room, which was checked to lie inside the frame's bytes or the constants; or
+            // inside what the frame has put into a pooled buffer that it holds.
             Ok((unsafe { base.add(start) }, len))
         };
         let view = |area: &Area| -> Result<&[u8], Trap> {
-            let (start, len) = source(area)?;
+            let (start, len) = spot(area)?;
             // SAFETY: initialised bytes, which only this code touches now, and which it does not write while the
             // view is used.
             Ok(unsafe { std::slice::from_raw_parts(start, len) })
         };
         match bulk {
             Bulk::Copy { to, from } => {
-                let ((start, room), (source, len)) = (place(to)?, source(from)?);
+                let ((start, room), (source, len)) = (spot(to)?, spot(from)?);
                 if len != room {
                     return Err(Trap::Bounds { end: len as u64, room: room as u32 });
                 }
-                // SAFETY: both lie inside the frame's bytes or the constants; the regions may overlap.
-                unsafe { bytes.add(start).copy_from(source, len) };
+                // SAFETY: both are valid for as many bytes, and the first is not a constant; they may overlap.
+                unsafe { start.copy_from(source, len) };
             }
+            Bulk::Load { order, to, area } => {
+                let (start, _) = spot(area)?;
+                // SAFETY: the area was checked to be as long as the number is wide.
+                register(*to).set(unsafe { order.load(start) });
+            }
+            Bulk::Store { order, from, area } => {
+                let (start, _) = spot(area)?;
+                // SAFETY: as for a load, and it is not a constant.
+                unsafe { order.store(start, register(*from).get()) };
+            }
+            Bulk::GiveBack(which) => self.give_back(index, *which),
             Bulk::Equal { to, a, b } => register(*to).set(u64::from(view(a)? == view(b)?)),
             Bulk::Find { to, area, byte } => {
                 let (view, byte) = (view(area)?, register(*byte).get() as u8);

@@ -20,6 +20,8 @@ struct Uses {
     /// Those that it opens or closes.
     changed: Vec<u16>,
     outboxes: Vec<u16>,
+    /// It touches a pooled buffer, which is the whole frame's.
+    pooled: bool,
 }
 
 /// Checks the forks of what was itself checked already.
@@ -54,6 +56,9 @@ pub(in crate::frame) fn check(
         range.clone().try_for_each(stays)?;
         let uses: Vec<Uses> =
             range.clone().map(|branch| uses(branch, &ops, &segments, templates, code)).collect();
+        if let Some(branch) = uses.iter().position(|uses| uses.pooled) {
+            return Err(ForkError::Pooled { fork, branch: branch as u16 });
+        }
         for (b, of_b) in uses.iter().enumerate() {
             if let Some(a) = uses[..b].iter().position(|of_a| conflict(of_a, of_b)) {
                 return Err(ForkError::Shared { fork, branches: [a as u16, b as u16] });
@@ -128,7 +133,11 @@ impl Uses {
     }
 
     fn bulk(&mut self, bulk: &Bulk) {
-        let bytes = |area: &Area| if area.constant { 0..0 } else { area.offset..area.offset + area.room };
+        let bytes = |area: &Area| match area.pooled {
+            None if !area.constant => area.offset..area.offset + area.room,
+            _ => 0..0,
+        };
+        self.pooled |= touches_pooled(bulk);
         match bulk {
             Bulk::Copy { to, from } => {
                 self.written.push(bytes(to));
@@ -136,6 +145,9 @@ impl Uses {
             }
             Bulk::Equal { a, b, .. } => self.read.extend([bytes(a), bytes(b)]),
             Bulk::Find { area, .. } | Bulk::Hash { area, .. } => self.read.push(bytes(area)),
+            Bulk::Load { area, .. } => self.read.push(bytes(area)),
+            Bulk::Store { area, .. } => self.written.push(bytes(area)),
+            Bulk::GiveBack(_) => {}
             Bulk::Compact { offset, room, .. } => self.written.push(*offset..*offset + *room),
             // No bytes of the frame.
             Bulk::Word(_) => {}
@@ -153,15 +165,34 @@ impl Uses {
             match member.verb.moves() {
                 Moves::In => self.written.push(span),
                 Moves::Out => self.read.push(span),
-                Moves::Nothing => {}
+                Moves::Nothing | Moves::Past => {}
             }
-            if let Address::Outbox(outbox) = wide.address {
-                self.outboxes.push(outbox);
+            match wide.address {
+                Address::Outbox(outbox) => self.outboxes.push(outbox),
+                Address::Second(second) => self.used.push(second),
+                Address::Pooled(_) | Address::Select(_) | Address::Make(_) => self.pooled = true,
+                _ => {}
             }
+            if let Off::Path { at, len, constant, directory } = wide.off {
+                self.read.push(if constant { 0..0 } else { at..at + len });
+                self.used.extend(directory);
+            }
+            self.pooled |= wide.gives_back != 0;
             let changes = member.verb.opens() || member.verb.closes();
             if changes { &mut self.changed } else { &mut self.used }.push(member.place);
             self.used.push(member.descriptor);
         }
+    }
+}
+
+fn touches_pooled(bulk: &Bulk) -> bool {
+    let is = |area: &Area| area.pooled.is_some();
+    match bulk {
+        Bulk::Copy { to: a, from: b } | Bulk::Equal { a, b, .. } => is(a) || is(b),
+        Bulk::Find { area, .. } | Bulk::Hash { area, .. } => is(area),
+        Bulk::Load { area, .. } | Bulk::Store { area, .. } => is(area),
+        Bulk::GiveBack(which) => *which != 0,
+        Bulk::Compact { .. } | Bulk::Word(_) => false,
     }
 }
 

@@ -89,6 +89,13 @@ pub enum ForkError {
         /// The two.
         branches: [u16; 2],
     },
+    /// A branch touches a pooled buffer, which is the whole frame's.
+    Pooled {
+        /// The fork.
+        fork: u16,
+        /// The branch.
+        branch: u16,
+    },
     /// The frames' runner does not resume strands.
     NoStrands,
 }
@@ -99,6 +106,9 @@ impl fmt::Display for ForkError {
             ForkError::Count => write!(f, "a fork has no branches, or too many"),
             ForkError::NoSuchHandle => {
                 write!(f, "a segment or op is named that is not there, or that another branch has")
+            }
+            ForkError::Pooled { fork, branch } => {
+                write!(f, "branch {branch} of fork {fork} touches a pooled buffer")
             }
             ForkError::Leaves { fork, branch } => {
                 write!(f, "branch {branch} of fork {fork} leads to what is not its own")

@@ -85,7 +85,7 @@ impl<R: ResumeStrands> Owner for Strands<R> {
         let Some((record, index, number, header)) = found else {
             return region.core.driver().ring.counters.strays.add(1);
         };
-        let Some(account) = region.account(record, header, step, completion.result()) else { return };
+        let Some(account) = region.account(record, header, step, &completion) else { return };
         let strand = Strand::new(region, record, index, number);
         if account.whole {
             return frames.follow_strand(strand, account.segment);
