@@ -1,6 +1,6 @@
 //! Commands as a line of words, as a person types them: `SET greeting "hello there"`.
 
-use super::parser::Violation;
+use super::violation::Violation;
 
 /// Splits a line into words, which `word` is told of. Words may be quoted: between double quotes `\n`, `\r`, `\t`, `\b`,
 /// `\a` and `\xhh` stand for bytes; between single ones only `\'` does.

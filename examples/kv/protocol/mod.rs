@@ -6,9 +6,11 @@
 
 mod command;
 mod inline;
+mod line;
 mod parser;
 mod replies;
 mod sink;
+mod violation;
 
 pub(crate) use command::{Batch, Command};
 pub(crate) use parser::{LARGE, Limits, Parser};

@@ -10,10 +10,10 @@
 //! grows with what arrives and not with what is announced, and which can be received into directly
 //! ([`Parser::take_target`]).
 
-use std::fmt;
-
 use super::command::{Arg, Command};
 use super::inline;
+use super::line::{integer, short};
+use super::violation::Violation;
 
 /// From how many bytes on an argument has memory of its own.
 pub(crate) const LARGE: usize = 16 << 10;
@@ -38,38 +38,6 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits { bulk: 512 << 20, args: 1 << 20, command: 1 << 30 }
-    }
-}
-
-/// Why a connection cannot go on. Shown, it is the text of the reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Violation {
-    MultibulkLength,
-    BulkLength,
-    ExpectedDollar(u8),
-    LongCount,
-    LongLength,
-    LongInline,
-    UnbalancedQuotes,
-    NoLineEnd,
-    LongCommand,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ERR Protocol error: ")?;
-        match self {
-            Violation::MultibulkLength => f.write_str("invalid multibulk length"),
-            Violation::BulkLength => f.write_str("invalid bulk length"),
-            // A byte that is not printable must not break the reply.
-            Violation::ExpectedDollar(byte) => write!(f, "expected '$', got '{}'", byte.escape_ascii()),
-            Violation::LongCount => f.write_str("too big mbulk count string"),
-            Violation::LongLength => f.write_str("too big bulk count string"),
-            Violation::LongInline => f.write_str("too big inline request"),
-            Violation::UnbalancedQuotes => f.write_str("unbalanced quotes in request"),
-            Violation::NoLineEnd => f.write_str("expected the end of a line behind a bulk"),
-            Violation::LongCommand => f.write_str("too big request"),
-        }
     }
 }
 
@@ -363,37 +331,6 @@ impl Parser {
         })?;
         Ok(Some(!self.args.is_empty()))
     }
-}
-
-/// The number on a line that is there as a whole and is one of a few digits, as nearly all are; and the line's length.
-#[inline]
-fn short(line: &[u8]) -> Option<(i64, usize)> {
-    let mut number = 0;
-    for (i, byte) in line.iter().enumerate().take(10).skip(1) {
-        match byte {
-            b'0'..=b'9' => number = number * 10 + i64::from(byte - b'0'),
-            b'\r' if i > 1 && line.get(i + 1) == Some(&b'\n') => return Some((number, i + 2)),
-            _ => return None,
-        }
-    }
-    None
-}
-
-/// A decimal number and a carriage return.
-fn integer(line: &[u8]) -> Option<i64> {
-    let (b'\r', digits) = line.split_last()? else { return None };
-    let (negative, digits) = match digits {
-        [b'-', digits @ ..] => (true, digits),
-        digits => (false, digits),
-    };
-    if digits.is_empty() || digits.len() > 18 {
-        return None;
-    }
-    let number = digits.iter().try_fold(0, |number: i64, digit| match digit {
-        b'0'..=b'9' => Some(number * 10 + i64::from(digit - b'0')),
-        _ => None,
-    })?;
-    Some(if negative { -number } else { number })
 }
 
 /// Gives a vector for large bytes, of which `len` are to come, twice the room, but not more than they need. False if

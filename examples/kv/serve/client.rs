@@ -4,9 +4,10 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
 use super::core::Core;
+use super::describe;
 use super::hub::Subscriptions;
 use super::info;
-use crate::engine::table::{COMMANDS, Effect, Keys, Name, Spec, find};
+use crate::engine::table::{Name, Spec};
 use crate::engine::{Refusal, number};
 use crate::protocol::{Command, Proto, Reply, Sink};
 
@@ -67,7 +68,7 @@ impl Client {
                 Ok(())
             }
             Name::Config => info::config(&self.core, self.proto, command, out),
-            Name::Command => describe(self.proto, command, out),
+            Name::Command => describe::all(self.proto, command, out),
             Name::Client => self.client(command, out),
             Name::Subscribe => {
                 self.subscribe(command, out);
@@ -247,52 +248,4 @@ pub(super) fn unknown_subcommand(command: &str, word: &[u8]) -> Refusal {
     Refusal::Text(format!(
         "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {command} HELP."
     ))
-}
-
-/// COMMAND: what commands there are.
-fn describe(proto: Proto, command: &Command<'_>, out: &mut impl Sink) -> Result<(), Refusal> {
-    if command.len() == 1 {
-        out.array(COMMANDS.len());
-        COMMANDS.iter().for_each(|spec| describe_one(spec, out));
-        return Ok(());
-    }
-    match (command.arg(1).to_ascii_uppercase().as_slice(), command.len()) {
-        (b"COUNT", 2) => out.integer(COMMANDS.len() as i64),
-        (b"LIST", 2) => {
-            out.array(COMMANDS.len());
-            COMMANDS.iter().for_each(|spec| out.bulk(spec.text.as_bytes()));
-        }
-        (b"INFO", _) => {
-            out.array(command.len() - 2);
-            for name in command.args_from(2) {
-                match find(name) {
-                    Some(spec) => describe_one(spec, out),
-                    None => out.null_array(proto),
-                }
-            }
-        }
-        // A person's hints: none.
-        (b"DOCS", _) => out.map(proto, 0),
-        (word, _) => return Err(unknown_subcommand("COMMAND", word)),
-    }
-    Ok(())
-}
-
-fn describe_one(spec: &Spec, out: &mut impl Sink) {
-    let (first, last, step) = match spec.keys {
-        Keys::First => (1, 1, 1),
-        Keys::Each(beside) => (1, -1, 1 + beside as i64),
-        Keys::None | Keys::Cursor | Keys::All => (0, 0, 0),
-    };
-    out.array(6);
-    out.bulk(spec.text.as_bytes());
-    out.integer(spec.arity.into());
-    out.array(1);
-    out.simple(match spec.effect {
-        Effect::Reads => "readonly",
-        Effect::Writes | Effect::Grows => "write",
-    });
-    out.integer(first);
-    out.integer(last);
-    out.integer(step);
 }
