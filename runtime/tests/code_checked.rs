@@ -8,23 +8,10 @@ use std::rc::Rc;
 
 use chainring_runtime::Runtime;
 use chainring_runtime::frame::{
-    Area, Bulk, Code, Directory, Extra, Frame, Frames, FramesError, Interrupt, Layout, Len, OnWord, Op,
-    Operator, Order, Plan, PlanError, Plans, Resume, Stop, Then, Transfer, Verb, Word,
+    Area, Bulk, Code, Directory, Extra, Frames, FramesError, Layout, Len, OnWord, Op, Operator, Order, Plan,
+    PlanError, Plans, Then, Transfer, Verb, Word,
 };
-use common::alone;
-
-/// Nothing runs here.
-struct Nobody;
-
-impl Resume for Nobody {
-    fn advanced(&self, _: Frame<'_>, _: u16) {}
-
-    fn interrupted(&self, _: Frame<'_>, _: Interrupt) {}
-
-    fn stopped(&self, _: Frame<'_>, _: Stop) {}
-
-    fn unparked(&self, _: Frame<'_>) {}
-}
+use common::{Nobody, alone};
 
 /// Registers 0 and 1, descriptors 0 and 1, bytes 0 to 299; with 32 bytes of constants.
 const LAYOUT: Layout = Layout { registers: 2, descriptors: 2, bytes: 300 };

@@ -15,10 +15,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use chainring_runtime::Runtime;
-use chainring_runtime::frame::{
-    Code, Frame, Frames, Interrupt, Layout, Op, Operator, Plans, Resume, Stop, Trap, Word,
-};
-use common::alone;
+use chainring_runtime::frame::{Code, Frames, Interrupt, Layout, Op, Operator, Plans, Trap, Word};
+use common::{Nobody, alone};
 use interpreter::{BACK, End, Machine};
 use maker::Maker;
 
@@ -29,19 +27,6 @@ const CONSTANTS: u32 = 20;
 const TURNS: u32 = BACK;
 /// Turns after which code that has no end must still be running.
 const ENDLESS: u32 = 20;
-
-/// Code is run by hand here.
-struct Nobody;
-
-impl Resume for Nobody {
-    fn advanced(&self, _: Frame<'_>, _: u16) {}
-
-    fn interrupted(&self, _: Frame<'_>, _: Interrupt) {}
-
-    fn stopped(&self, _: Frame<'_>, _: Stop) {}
-
-    fn unparked(&self, _: Frame<'_>) {}
-}
 
 /// Runs code in a frame, and gives what it leaves.
 fn in_frame(code: &Code, mut machine: Machine, most: u32) -> (End, Machine) {

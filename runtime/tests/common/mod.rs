@@ -18,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chainring_runtime::buf::{IoBuf, IoBufMut};
+use chainring_runtime::frame::{Frame, Interrupt, Resume, Stop};
 use chainring_runtime::{Builder, Descriptor, Handle, Runtime, yield_now};
 
 /// One test at a time: descriptors are counted for the whole process.
@@ -193,4 +194,17 @@ impl IoBufMut for Counted {
         // SAFETY: the caller's promise is passed on.
         unsafe { self.bytes.filled(n) }
     }
+}
+
+/// Whom frames resume that nothing is submitted for.
+pub(crate) struct Nobody;
+
+impl Resume for Nobody {
+    fn advanced(&self, _: Frame<'_>, _: u16) {}
+
+    fn interrupted(&self, _: Frame<'_>, _: Interrupt) {}
+
+    fn stopped(&self, _: Frame<'_>, _: Stop) {}
+
+    fn unparked(&self, _: Frame<'_>) {}
 }
