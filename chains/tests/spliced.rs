@@ -188,3 +188,16 @@ fn splices_of_nothing_and_of_foreign_pipes_are_refused() {
     let error = c.build().expect_err("refused").to_string();
     assert_eq!(error, "chain test, step 1 (splice): a handle was made by another builder");
 }
+
+#[test]
+fn a_splice_into_a_half_that_was_shut_down_is_refused() {
+    let mut c = Chain::<()>::new("test");
+    let (from, to, pipe) = (c.socket(), c.socket(), c.pipe());
+    c.shutdown(to);
+    c.splice(from, to, pipe, 10);
+    let error = c.build().expect_err("refused").to_string();
+    assert_eq!(
+        error,
+        "chain test, step 2 (splice): the sending half of socket s1 was shut down on every path to it"
+    );
+}

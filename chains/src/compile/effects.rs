@@ -68,7 +68,7 @@ fn of_io(io: &Io, visit: &mut impl FnMut(Effect)) {
         visit(ReadsBytes(path));
     }
     match io.verb {
-        Verb::Send | Verb::SendAll | Verb::SendOutbox => visit(Sends(io.place)),
+        Verb::Send | Verb::SendAll | Verb::SendOutbox | Verb::SpliceAll => visit(Sends(io.place)),
         Verb::Shutdown => {
             visit(Sends(io.place));
             visit(ShutsDown(io.place));
