@@ -1,9 +1,9 @@
 //! A B+tree in a file: built once, then looked into by chains of reads of which each depends on the one before. What is
 //! searched in a node is found by portable computation, where the completion of its read is met: no task, no waker.
 //!
-//!     cargo run --release --example lookup -- build /tmp/tree --keys 1000000
-//!     cargo run --release --example lookup -- get /tmp/tree 12345
-//!     cargo run --release --example lookup -- verify /tmp/tree
+//!     cargo run --release --example lookup -- build keys.tree --keys 1000000
+//!     cargo run --release --example lookup -- get keys.tree 12345
+//!     cargo run --release --example lookup -- verify keys.tree
 
 mod build;
 mod chain;

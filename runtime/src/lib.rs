@@ -16,13 +16,19 @@
 //!
 //! # Unsafe code
 //!
-//! This is the only crate of chainring with `unsafe`, and only these files have it: `ring/{map,queue,mod,prepared}`
-//! (mapped queues, io_uring_enter), `driver/{slot,mod}` (operations with forgotten types, descriptors out
-//! of completions), `frame/{memory,frames,token,emit,wide,settle,views,outbox,strand/token}` and
-//! `frame/code/{execute,number}` (the region), `buf/{fill,mod,vectored,bytes,plain,direct}`
-//! (uninitialised memory), `buf/{pages,aligned,ring,pool,lent,fixed}` (mapped buffers), `op/{completion,message,pipe}`
-//! and `descriptor` (ownership of descriptors), `op/{raw,seek,sockopt}` (what others vouch for, three system calls),
-//! `exec/{core,task,bell,cores/affinity}` and `signal` (the current core, tasks, eventfds, affinity, handlers).
+//! This is the only crate of chainring with `unsafe`, and only these files have it (`tests/unsafe_files.rs` compares):
+//!
+//! - `ring/{map,queue,mod,prepared,enter,sqe}`: mapped queues, io_uring_enter;
+//! - `driver/{mod,list,owners}`, `driver/slot/{mod,chunk,erased,held,prepare}`: operations with forgotten types, descriptors
+//!   out of completions;
+//! - `frame/{memory,frames,token,submit,emit,row,wide,settle,views,outbox,pooled}`, `frame/strand/token`,
+//!   `frame/code/{execute,number}`: the region;
+//! - `buf/{fill,mod,vectored,bytes,plain,direct,slice,skip}`: uninitialised memory;
+//! - `buf/{pages,aligned,ring,pool,lent,fixed}`: mapped buffers;
+//! - `op/{completion,message,pipe}`, `descriptor`: ownership of descriptors;
+//! - `op/{raw,syscall,sockopt}`: what others vouch for, system calls that the ring does not have;
+//! - `exec/{core,bell}`, `exec/cores/affinity`, `exec/task/{cell,header,join,scheduler,waker,tests}`, `signal/mod`: the
+//!   current core, eventfds, affinity, tasks, handlers.
 
 #![deny(unsafe_code)]
 #![warn(missing_debug_implementations)]

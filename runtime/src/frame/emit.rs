@@ -14,15 +14,15 @@ use std::ptr::NonNull;
 
 use super::code::{Outcome, Trap};
 use super::frames::Region;
-use super::memory::{PARTIAL, Record};
+use super::memory::Record;
+use super::row::{Filled, Places};
 use super::template::{Address, Member, NO_CODE, NO_OUTBOX, NONE, Template};
-use super::token::Frame;
 use super::verb::Moves;
 use super::wide::Part;
 use crate::driver::Key;
 use crate::op::nop;
 use crate::ring::sqe::BUFFER_SELECT;
-use crate::ring::{Cqe, Queues, Row, Sqe};
+use crate::ring::{Cqe, Queues, Sqe};
 
 /// Why a segment was not submitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,88 +92,6 @@ struct Met<'r> {
     index: usize,
     template: &'r Template,
     count: u32,
-}
-
-/// What a loop fills: vacant places in a row. Handed to the kernel when the loop ends, with one store of the tail, so that
-/// neither the tail nor the end of the row is read or written for each segment.
-struct Filled {
-    first: NonNull<Sqe>,
-    /// The next one to be written.
-    next: NonNull<Sqe>,
-    end: *mut Sqe,
-}
-
-impl Filled {
-    #[inline(always)]
-    fn new(Row { first, end }: Row) -> Self {
-        Filled { first, next: first, end }
-    }
-
-    /// Hands what was written to the kernel, and goes on with the places that it has left free: the end of the row may be
-    /// one that was known long ago.
-    ///
-    /// # Safety
-    /// As [`Queues::publish`].
-    #[inline(always)]
-    unsafe fn renew(&mut self, queues: &Queues) {
-        // SAFETY: the caller's promise.
-        *self = Filled::new(unsafe { next_row(queues, self.written()) });
-    }
-
-    /// The next `n` places, of which the row may [lack](Filled::lacks) some.
-    #[inline(always)]
-    fn places(&self, n: usize) -> Places {
-        Places::from(self.next, n)
-    }
-
-    #[inline(always)]
-    fn lacks(&self, places: Places) -> bool {
-        // A list is much shorter than the address space behind the queue.
-        places.end > self.end
-    }
-
-    /// These have been written.
-    #[inline(always)]
-    fn pass(&mut self, places: Places) {
-        // SAFETY: one past the last of some places of the queue, which is not at address zero.
-        self.next = unsafe { NonNull::new_unchecked(places.end) };
-    }
-
-    #[inline(always)]
-    fn written(&self) -> u32 {
-        // SAFETY: both are places of one row, or one past its last.
-        unsafe { self.next.offset_from_unsigned(self.first) as u32 }
-    }
-}
-
-/// Hands `written` entries of a row to the kernel, and looks for the next row. By value, because what a pointer leads to is
-/// kept in memory.
-///
-/// # Safety
-/// As [`Queues::publish`].
-#[cold]
-#[inline(never)]
-unsafe fn next_row(queues: &Queues, written: u32) -> Row {
-    // SAFETY: the caller's promise.
-    unsafe { queues.publish(written) };
-    queues.look_for_room();
-    queues.row()
-}
-
-/// Places for the entries of a list.
-#[derive(Clone, Copy)]
-pub(super) struct Places {
-    first: NonNull<Sqe>,
-    /// One past the last.
-    end: *mut Sqe,
-}
-
-impl Places {
-    /// `n` places from `first` on.
-    #[inline(always)]
-    pub(super) fn from(first: NonNull<Sqe>, n: usize) -> Self {
-        Places { first, end: first.as_ptr().wrapping_add(n) }
-    }
 }
 
 /// What `write` has written.
@@ -372,7 +290,7 @@ impl Region {
     /// - `record` must be a frame's of this region, and `buffer` the first of its bytes;
     /// - there must be as many places as members, valid for writes.
     #[inline(always)]
-    unsafe fn write(
+    pub(super) unsafe fn write(
         &self,
         record: Record,
         buffer: NonNull<u8>,
@@ -423,115 +341,6 @@ impl Region {
         // SAFETY: a template's words were checked against the layout of this region.
         let length = unsafe { record.word(usize::from(member.length)) }.get();
         member.plus() + length.min(member.room) as u32
-    }
-}
-
-impl<'f> Frame<'f> {
-    /// Runs the program's code from `pc` on. If it comes to a segment, that is submitted.
-    ///
-    /// # Errors
-    /// The frame, and why nothing was submitted.
-    ///
-    /// # Panics
-    /// If there is no such op.
-    pub fn run(self, pc: u32) -> Result<(), (Frame<'f>, Interrupt)> {
-        assert!((pc as usize) < self.region.code.ops.len(), "the program has no op {pc}");
-        // SAFETY: the op was just checked to be there; this token is the only one of the frame, of which nothing is in
-        // flight while it exists, and views borrow it.
-        let outcome = unsafe { self.region.execute(self.record, self.region.memory.buffer(self.index), pc) };
-        self.conclude(outcome)
-    }
-
-    /// Does what code has come to.
-    pub(super) fn conclude(self, outcome: Outcome) -> Result<(), (Frame<'f>, Interrupt)> {
-        let interrupt = match outcome {
-            Outcome::Submit(segment) => {
-                return self
-                    .submit(segment)
-                    .map_err(|(frame, reason)| (frame, Interrupt::NotSubmitted { segment, reason }));
-            }
-            Outcome::Left(number) => Interrupt::Left(number),
-            Outcome::Trapped(pc) => Interrupt::Trapped { pc, trap: self.region.trap.get() },
-            Outcome::Spent(pc) => Interrupt::Spent { pc },
-        };
-        Err((self, interrupt))
-    }
-
-    /// Submits a whole segment, or gives the frame back.
-    ///
-    /// # Panics
-    /// If there is no such segment.
-    pub fn submit(self, segment: u16) -> Result<(), (Frame<'f>, NotSubmitted)> {
-        let (region, record) = (self.region, self.record);
-        let template = &region.templates[usize::from(segment)];
-        let header = record.header();
-        let Written { want, last, .. } = match self.emit(&Part::whole(template)) {
-            Ok(written) => written,
-            Err(refused) => return Err((self, refused)),
-        };
-        if template.is_awaited_as_one() && header.flags.get() == 0 {
-            header.expect.set(last);
-            header.segment.set(segment);
-            header.want.set(want);
-        } else {
-            region.await_counted(record, segment, template.completions);
-        }
-        self.give_up();
-        Ok(())
-    }
-
-    /// Submits the members of a segment from `from` on, of which the first has already transferred `done` bytes;
-    /// only that one if `alone`.
-    ///
-    /// # Panics
-    /// If there is no such segment or member.
-    #[cold]
-    pub fn submit_from(
-        self,
-        segment: u16,
-        from: u8,
-        done: u32,
-        alone: bool,
-    ) -> Result<(), (Frame<'f>, NotSubmitted)> {
-        let (region, record) = (self.region, self.record);
-        let template = &region.templates[usize::from(segment)];
-        assert!(from <= template.last, "segment {segment} has no member {from}");
-        let to = if alone { from + 1 } else { template.last + 1 };
-        if let Err(refused) = self.emit(&Part { template, members: from..to, done }) {
-            return Err((self, refused));
-        }
-        let header = record.header();
-        header.from.set(from);
-        header.to.set(to);
-        header.segment.set(segment);
-        header.done.set(done.min(region.wanted(record, segment, from)));
-        header.raise(PARTIAL);
-        let reports = template.reports.clamp(from, to - 1);
-        region.await_counted(record, segment, u16::from(to - reports));
-        self.give_up();
-        Ok(())
-    }
-
-    /// Writes and publishes the entries of a part of a segment.
-    fn emit(&self, part: &Part<'_>) -> Result<Written, NotSubmitted> {
-        let (region, record, index) = (self.region, self.record, self.index);
-        let count = u32::from(part.members.end - part.members.start);
-        let reservation = region.core.driver().ring.reserve(count).map_err(|_| NotSubmitted::Busy)?;
-        let hot = if part.is_hot() {
-            let (members, places) =
-                (&part.template.members, Places::from(reservation.first(), count as usize));
-            // SAFETY: the places are reserved for us alone, one for each member.
-            unsafe { region.write(record, region.memory.buffer(index), members, places) }
-        } else {
-            None
-        };
-        // SAFETY: the same.
-        let written = hot.or_else(|| unsafe { region.write_part(record, index, part, reservation.first()) });
-        let written = written.ok_or_else(|| region.too_long(record, index, part))?;
-        // SAFETY: every place was written in full; the spans are inside this frame's buffer, which is not
-        // reused, unmapped or lent before the completions have come that the caller awaits from here on.
-        unsafe { reservation.commit() };
-        Ok(written)
     }
 }
 
