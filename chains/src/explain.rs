@@ -7,7 +7,8 @@ use std::fmt;
 use chainring_runtime::frame::{Layout, Moves, Success};
 
 use crate::compile::branches::BranchId;
-use crate::compile::flow::{Flow, Inst, Io, Line, Pc, io};
+use crate::compile::flow::{Flow, Inst, Line, Pc, io};
+use crate::compile::member::Io;
 use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
 use crate::expr::{Expr, Node, name};

@@ -38,7 +38,9 @@ use chainring_runtime::frame::{self, Verb};
 
 use super::Lowered;
 use super::effects::{Effect, effects, may_overlap};
-use super::flow::{Flattener, Flow, Inst, Io, LATER, Loop, Pc};
+use super::flatten::{Flattener, LATER, Loop};
+use super::flow::{Flow, Inst, Pc};
+use super::member::Io;
 use crate::build::MOST_BRANCHES;
 use crate::error::{BuildError, Reason, Shared};
 use crate::expr::Expr;

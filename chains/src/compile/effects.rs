@@ -2,7 +2,8 @@
 
 use chainring_runtime::frame::{Moves, Verb};
 
-use super::flow::{Inst, Io, is_from_front};
+use super::flow::Inst;
+use super::member::{Io, is_from_front};
 use crate::access::Touch;
 use crate::expr::{Expr, Node};
 use crate::handle::{Place, Reg, Span, SpanLen};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tree    what the builder recorded: nested blocks
-//!   | flow      blocks become lines with jumps; transfers of several spans become one each, or one
+//!   | flatten   blocks become lines with jumps; transfers of several spans become one each, or one
 //!   v
 //! flow    a list of lines, in which every edge is explicit
 //!   | check     refuses what can never work, naming chain and step
@@ -23,9 +23,11 @@ mod check;
 mod cleanup;
 pub(crate) mod code;
 pub(crate) mod effects;
+mod flatten;
 pub(crate) mod flow;
 mod hoist;
 mod live;
+pub(crate) mod member;
 pub(crate) mod paths;
 mod pooled;
 mod scope;
@@ -40,7 +42,8 @@ use crate::build::{Chain, Lowering};
 use crate::error::{BuildError, Reason};
 use crate::program::{Inner, Program};
 use code::Generated;
-use flow::{Flattener, Flow};
+use flatten::Flattener;
+use flow::Flow;
 use segment::{LONGEST, Segments};
 
 /// Registers and descriptors of a frame: the region numbers them in 16 bits, and keeps two for itself.

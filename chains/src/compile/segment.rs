@@ -34,7 +34,8 @@ use chainring_runtime::frame::{Moves, Plan, Then};
 
 use super::cleanup;
 use super::effects::may_overlap;
-use super::flow::{Flow, Inst, Io, Pc, follow, io};
+use super::flow::{Flow, Inst, Pc, follow, io};
+use super::member::Io;
 use super::pooled::Liveness;
 use crate::build::Lowering;
 
