@@ -342,7 +342,7 @@ macro_rules! tuples {
                 vec![$(self.$field.touch()),*]
             }
 
-            #[allow(unused_variables, clippy::unused_unit)]
+            #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple has no parts")]
             fn views<'f>(self, parts: &mut Parts<'f>) -> Result<Self::Views<'f>, OutOfBounds> {
                 Ok(($(self.$field.view(parts)?,)*))
             }
