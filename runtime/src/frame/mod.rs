@@ -55,5 +55,5 @@ pub use outbox::{Blob, Outbox};
 pub use plan::{Directory, Extra, Len, Plan, PlanError, Plans, PooledPlan, Target, Then, Transfer};
 pub use strand::{Branch, Fork, ForkError, ResumeStrands, Strand};
 pub use token::{Frame, Registers, Stop};
-pub use verb::{Moves, Success, Verb};
+pub use verb::{Half, Moves, Success, Verb};
 pub use views::Views;
