@@ -182,7 +182,7 @@ pub(crate) enum Shared {
     /// A socket or file that one of them opens, closes or shuts down.
     Descriptor(Place),
     /// A socket on which both send, or both receive.
-    Direction(Place),
+    Half(Place),
 }
 
 impl fmt::Display for Shared {
@@ -192,7 +192,7 @@ impl fmt::Display for Shared {
             Shared::Buffer(buf) => write!(f, "buffer b{buf}"),
             Shared::Outbox(outbox) => write!(f, "outbox o{outbox}"),
             Shared::Descriptor(place) => write!(f, "the descriptor of {place}"),
-            Shared::Direction(place) => write!(f, "one direction of {place}"),
+            Shared::Half(place) => write!(f, "one half of {place}"),
         }
     }
 }

@@ -236,7 +236,7 @@ fn what_one_branch_writes_another_one_touches() {
             },
         );
     });
-    assert_eq!(text, shared("one direction of s0", "3 (recv)", "2 (recv)"));
+    assert_eq!(text, shared("one half of s0", "3 (recv)", "2 (recv)"));
     let text = refused(|c| {
         let (sock, data, outbox) = (c.socket(), c.constant(b"text"), c.outbox());
         beside(
@@ -247,7 +247,7 @@ fn what_one_branch_writes_another_one_touches() {
             },
         );
     });
-    assert_eq!(text, shared("one direction of s0", "3 (send_all)", "2 (send_outbox)"));
+    assert_eq!(text, shared("one half of s0", "3 (send_all)", "2 (send_outbox)"));
     // Outboxes.
     let text = refused(|c| {
         let (socks, outbox) = ([c.socket(), c.socket()], c.outbox());
@@ -263,7 +263,7 @@ fn what_branches_only_read_they_share() {
         let (file, other, text) = (c.file(), c.buffer(8), c.constant(b"text"));
         c.copy(data.to(4), text.all());
         c.all(|b| {
-            // Both directions of one socket, and one file.
+            // Both halves of one socket, and one file.
             b.branch(|c| {
                 c.send_all(socks[0], [data.to(n), text.all()]);
                 c.write_all_at(file, text.all(), n);
@@ -328,7 +328,7 @@ fn turns_share_nothing_but_what_is_done_in_order() {
     });
     assert_eq!(
         text,
-        "chain test, step 2 (recv_exact): one direction of s0 is shared with step 2 (recv_exact), which runs beside it"
+        "chain test, step 2 (recv_exact): one half of s0 is shared with step 2 (recv_exact), which runs beside it"
     );
     accepted(|c| {
         let (sock, sum) = (c.socket(), c.param());

@@ -1,6 +1,6 @@
 //! What a line reads and writes: the one place that says so. The checks and the hoisting of computations rest on it.
 
-use chainring_runtime::frame::{Moves, Verb};
+use chainring_runtime::frame::{Half, Moves, Verb};
 
 use super::flow::Inst;
 use super::member::{Io, is_from_front};
@@ -68,13 +68,11 @@ fn of_io(io: &Io, visit: &mut impl FnMut(Effect)) {
     if let Some((_, path)) = io.target {
         visit(ReadsBytes(path));
     }
-    match io.verb {
-        Verb::Send | Verb::SendAll | Verb::SendOutbox | Verb::SpliceAll => visit(Sends(io.place)),
-        Verb::Shutdown => {
-            visit(Sends(io.place));
-            visit(ShutsDown(io.place));
-        }
-        _ => {}
+    if io.verb.half() == Half::Sending {
+        visit(Sends(io.place));
+    }
+    if io.verb == Verb::Shutdown {
+        visit(ShutsDown(io.place));
     }
     match io.verb.moves() {
         Moves::In => io.spans.iter().for_each(|span| {

@@ -18,6 +18,7 @@
 //! `effects` says what each line reads and writes, and everything else asks it. Blocks that run side by side are lines one
 //! behind the other as well (`branches`); what is said of segments and code holds for each of them by itself.
 
+mod apart;
 pub(crate) mod branches;
 mod check;
 mod cleanup;
@@ -129,7 +130,7 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     if flow.lines.len() > usize::from(u16::MAX) {
         return Err(refuse(Reason::TooMuch("steps")));
     }
-    branches::check(&flow, &chain.name)?;
+    apart::check(&flow, &chain.name)?;
     paths::paths(&flow, &chain, registers)?;
     hoist::hoist(&mut flow, registers);
     // What expressions compute on the way does not depend on how the flow is cut.

@@ -29,9 +29,9 @@ use std::io;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-use super::frames::Region;
 use super::memory::{PARKED, Record};
 use super::plan::PooledPlan;
+use super::region::Region;
 use super::template::{Address, Member, Template, Wide};
 use super::token::Frame;
 use super::verb::Moves;

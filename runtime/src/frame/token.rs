@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
-use super::frames::Region;
 use super::layout::Layout;
 use super::memory::{CANCELLING, PARKED, Record, VACANT};
+use super::region::Region;
 use super::views::Views;
 use crate::driver::Key;
 
