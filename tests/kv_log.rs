@@ -291,7 +291,7 @@ fn a_folder_has_one_server_at_a_time() {
     assert_eq!(normal_call(&mut client, "SET a 1"), Reply::ok());
     for cores in ["1", "2"] {
         let words = refused(&dir, cores);
-        assert!(words.contains(&format!("{} is in use", dir.0.display())), "{words}");
+        assert!(words.contains(&format!("{}: it is in use", dir.0.display())), "{words}");
     }
     assert_eq!(normal_call(&mut client, "SET b 2"), Reply::ok());
     server.signal("TERM");

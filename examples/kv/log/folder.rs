@@ -129,7 +129,7 @@ fn lock(dir: &Path) -> io::Result<Arc<File>> {
     match file.try_lock() {
         Ok(()) => Ok(Arc::new(file)),
         Err(TryLockError::WouldBlock) => {
-            Err(io::Error::new(io::ErrorKind::ResourceBusy, format!("{} is in use", dir.display())))
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is in use by another server"))
         }
         Err(TryLockError::Error(error)) => Err(error),
     }
