@@ -22,5 +22,5 @@ fn program() -> Result<Program<()>, BuildError> {
 fn main() -> ExitCode {
     let args = common::Args::parse();
     let program = program().expect("the chain is right");
-    common::serve(&args, |listener| program.serve(listener, |_| ()))
+    common::serve_chain(&args, |listener| program.serve(listener, |_| ()))
 }

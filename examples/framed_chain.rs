@@ -6,7 +6,7 @@ mod common;
 
 use std::process::ExitCode;
 
-use chainring::chains::{BuildError, Chain, Program};
+use chainring::chains::{BuildError, Chain, ErrorKind, Program};
 use clap::Parser;
 
 fn program() -> Result<Program<()>, BuildError> {
@@ -29,10 +29,12 @@ fn main() -> ExitCode {
     let server = |listener| {
         program.serve(listener, |_| ()).on_exit(|(), result| {
             // A client that breaks the protocol is told apart from the server's own troubles.
-            if let Err(error) = result {
+            if let Err(error) = result
+                && !matches!(error.kind(), ErrorKind::Cancelled { .. })
+            {
                 eprintln!("{error}");
             }
         })
     };
-    common::serve(&args, server)
+    common::serve_chain(&args, server)
 }

@@ -63,7 +63,8 @@ fn hostile_requests_get_their_status_and_leave_the_server_alive() {
         (with("Content-Length: +5\r\n"), 400),
         (with("Content-Length: -1\r\n"), 400),
         (with("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), 400),
-        (with("Transfer-Encoding: chunked\r\n"), 501),
+        (with("Transfer-Encoding: chunked\r\n"), 411),
+        (with("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n"), 501),
         (with("Transfer-Encoding: xchunked\r\n"), 501),
         (with("Transfer-Encoding : chunked\r\n"), 400),
         (with(" Transfer-Encoding: chunked\r\n"), 400),
@@ -198,6 +199,53 @@ fn wrk_gets_an_answer_to_every_request() {
         for trouble in ["Non-2xx", "Socket errors"] {
             assert!(!report.contains(trouble), "{report}");
         }
+    }
+}
+
+#[test]
+fn who_is_being_served_when_it_is_told_to_end_gets_all_and_no_more() {
+    let mut site = Site::new(&["--drain", "10"]);
+    let mut client = site.connect();
+    let mut other = site.connect();
+    // Enough that the answers do not fit into the buffers of the sockets.
+    let request = "GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
+    client.write_all(request.repeat(20).as_bytes()).unwrap();
+    other.write_all(b"GET /small HTTP/1.1\r\n").unwrap();
+    client.read_exact(&mut [0; 1]).unwrap();
+    site.server.signal("TERM");
+    let begin = Instant::now();
+    while TcpStream::connect(site.server.address).is_ok() {
+        assert!(begin.elapsed() < Duration::from_secs(5), "it still accepts");
+        thread::sleep(Duration::from_millis(5));
+    }
+    let whole = |mut bytes: Vec<u8>, client: &mut TcpStream, path| {
+        client.read_to_end(&mut bytes).unwrap();
+        Answer::all(&bytes, path).pop().expect("an answer")
+    };
+    other.write_all(b"Host: x\r\n\r\n").unwrap();
+    let answer = whole(Vec::new(), &mut other, "");
+    assert_eq!((answer.status, answer.body), (200, noise(1000, 1)));
+    let answer = whole(b"H".to_vec(), &mut client, "");
+    assert_eq!((answer.status, answer.body), (200, noise(1_000_000, 3)));
+    assert_eq!(site.server.ended(), Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(8), "it has waited for nobody");
+}
+
+#[test]
+fn who_takes_too_long_when_it_is_told_to_end_is_broken_off_and_at_once_the_second_time() {
+    for (drain, signals) in [("0.2", 1), ("30", 2)] {
+        let mut site = Site::new(&["--drain", drain]);
+        let mut silent = site.connect();
+        silent.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+        // It is there when another that came later is.
+        assert_eq!(site.get("/small", "").status, 200);
+        for _ in 0..signals {
+            site.server.signal("INT");
+            thread::sleep(Duration::from_millis(50));
+        }
+        let begin = Instant::now();
+        assert_eq!(site.server.ended(), Some(0));
+        assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     }
 }
 

@@ -20,6 +20,7 @@ mod serve;
 
 use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -132,7 +133,7 @@ fn a_log_that_is_cut_anywhere_is_read_back_to_its_last_whole_record() {
 }
 
 #[test]
-fn a_byte_that_has_changed_ends_the_log_there() {
+fn a_byte_that_has_changed_before_others_is_damage_and_in_the_last_record_a_torn_end() {
     let dir = Dir::new("changed");
     let path = dir.0.join("log");
     let texts = ["SET a 1", "SET b 2", "SET c 3"].map(|text| request(&text.split(' ').collect::<Vec<_>>()));
@@ -142,10 +143,60 @@ fn a_byte_that_has_changed_ends_the_log_there() {
         let mut changed = bytes.clone();
         changed[i] ^= 0x10;
         fs::write(&path, changed).unwrap();
-        let (whole, torn) = log::load::load(&path, &mut store(Journal::default())).unwrap();
-        assert_eq!(whole as usize, i / first * first, "byte {i}");
-        assert_eq!((whole + torn) as usize, bytes.len());
+        let read = log::load::load(&path, &mut store(Journal::default()));
+        let before = i / first * first;
+        if before + first < bytes.len() {
+            let error = read.unwrap_err().to_string();
+            assert!(error.contains(&format!("damaged at byte {before}:")), "byte {i}: {error}");
+        } else {
+            assert_eq!(read.unwrap(), (before as u64, first as u64), "byte {i}");
+        }
     }
+}
+
+#[test]
+fn more_than_one_write_without_a_whole_record_is_damage_and_zeros_at_the_end_are_none() {
+    let dir = Dir::new("zeros");
+    let path = dir.0.join("log");
+    let record: Vec<_> = log::record::records(&request(&["SET", "a", "1"])).flatten().collect();
+    let with_zeros = |zeros: u64| {
+        fs::write(&path, &record).unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(record.len() as u64 + zeros).unwrap();
+        log::load::load(&path, &mut store(Journal::default()))
+    };
+    for zeros in [1, 9, 4096, 4 << 20] {
+        assert_eq!(with_zeros(zeros).unwrap(), (record.len() as u64, zeros));
+    }
+    assert!(with_zeros(5 << 20).unwrap_err().to_string().contains("is damaged at byte"));
+}
+
+#[test]
+fn a_damaged_log_is_refused_and_the_remedy_helps() {
+    let dir = Dir::new("damaged");
+    let server = dir.server(&[]);
+    let mut client = Client::new(server.address);
+    for i in 0..10 {
+        assert_eq!(client.say(&format!("SET key:{i} value")), Reply::ok());
+    }
+    server.kill();
+    drop(server);
+    let [file] = &dir.files()[..] else { panic!("one core, one file") };
+    let mut bytes = fs::read(file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(file, bytes).unwrap();
+    let mut kv = Command::new(common::program("kv"));
+    let refused = kv.args(["--listen", "127.0.0.1:0", "--dir"]).arg(&dir.0).output().unwrap();
+    assert!(!refused.status.success());
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.starts_with("error: ") && told.contains("is damaged at byte "), "{told}");
+    let (_, remedy) = told.trim().split_once("from there on: ").expect("a remedy");
+    let remedy: Vec<_> = remedy.split(' ').collect();
+    common::output(Command::new(remedy[0]).args(&remedy[1..]));
+    let server = dir.server(&[]);
+    let mut client = Client::new(server.address);
+    assert_eq!(client.say("GET key:0"), Reply::bulk("value"));
+    assert_eq!(client.say("DBSIZE"), Reply::Int(5));
 }
 
 /// What four clients have sent and what was acknowledged to them.

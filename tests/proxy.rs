@@ -308,6 +308,30 @@ fn a_thousand_silent_connections_take_neither_threads_nor_buffers() {
 }
 
 #[test]
+fn who_is_connected_when_it_is_told_to_end_may_finish() {
+    let (listener, address) = listener();
+    let mut proxy = proxy(&[address], &["--drain", "10"]);
+    let mut client = client(&proxy);
+    let mut server = patient(listener.accept().unwrap().0);
+    client.write_all(b"hello").unwrap();
+    server.read_exact(&mut [0; 5]).unwrap();
+    proxy.signal("TERM");
+    let begin = Instant::now();
+    while TcpStream::connect(proxy.address).is_ok() {
+        assert!(begin.elapsed() < Duration::from_secs(5), "it still accepts");
+        thread::sleep(Duration::from_millis(5));
+    }
+    server.write_all(b"goodbye").unwrap();
+    drop(server);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "goodbye");
+    drop(client);
+    assert_eq!(proxy.ended(), Some(0));
+    assert!(begin.elapsed() < Duration::from_secs(8), "it has waited for nobody");
+}
+
+#[test]
 fn signals_end_it_cleanly() {
     for signal in ["INT", "TERM"] {
         let mut proxy = proxy(&[echo(b'a')], &["--cores", "2"]);

@@ -8,16 +8,19 @@
 //! - [`load`]: the load generator, likewise a process of its own, so that it can be pinned and accounted for;
 //! - [`compare`], [`instructions`] and [`idle`]: the referees. They own nothing but child processes and the figures read
 //!   from them: the first measures time, the second counts user-space instructions under callgrind, the third memory;
-//! - [`web`]: servers of files, ours and others', under a load of others;
+//! - [`web`] and [`kv`]: servers of files and of keys, ours and others', under a load of others;
+//! - [`copy`]: copies of files beside those of coreutils;
 //! - [`report`]: what was found out, as plain data, and the forms in which it is told;
 //! - [`process`]: child processes and what is read from outside them; [`sys`]: the system calls that std
 //!   lacks.
 
 mod compare;
 mod competitor;
+mod copy;
 mod idle;
 mod instructions;
 mod job;
+mod kv;
 mod load;
 mod process;
 mod progress;
@@ -59,6 +62,8 @@ enum Command {
     Load(load::Options),
     Work(job::Options),
     Web(web::Options),
+    Kv(kv::Options),
+    Cp(copy::Options),
     #[command(hide = true)]
     WebServe(web::ServeOptions),
     /// Names the competitors and the workloads
@@ -76,6 +81,8 @@ fn main() -> ExitCode {
         Some(Command::Load(options)) => load::run(&options),
         Some(Command::Work(options)) => job::run(&options),
         Some(Command::Web(options)) => web::run(&options),
+        Some(Command::Kv(options)) => kv::run(&options),
+        Some(Command::Cp(options)) => copy::run(&options),
         Some(Command::WebServe(options)) => web::serve(&options),
         Some(Command::List) => {
             list();

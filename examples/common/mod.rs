@@ -1,19 +1,25 @@
 //! What the examples share: their command line, one server a core, and a clean end.
 
+mod end;
+
 use std::future::IntoFuture;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chainring::net::TcpListener;
 use chainring::signal::signal;
-use chainring::{Builder, CoreHandle};
+use chainring::{Builder, CancellationToken, CoreHandle};
 use clap::Parser;
 use futures::future::{Either, select};
+
+#[allow(unused_imports, reason = "each example uses its part")]
+pub(crate) use end::{Drain, drained, seconds, serve_chain};
 
 /// The command line of a server.
 #[derive(Parser)]
@@ -29,20 +35,22 @@ pub(crate) struct Args {
     pub(crate) sqpoll: Option<u64>,
 }
 
-/// Runs one server a core until SIGINT or SIGTERM.
+/// Runs one server a core until SIGINT or SIGTERM, when it is dropped.
 #[allow(dead_code, reason = "a server that knows its core is another one")]
 pub(crate) fn serve<F>(args: &Args, server: impl Fn(TcpListener) -> F + Sync) -> ExitCode
 where
     F: IntoFuture<Output = io::Result<()>>,
 {
-    serve_on(args, |_, listener| server(listener))
+    serve_on(args, async |_, listener, end| {
+        end.run_until_cancelled(server(listener).into_future()).await.unwrap_or(Ok(()))
+    })
 }
 
-/// The same for a server that is told which core it is on.
-pub(crate) fn serve_on<F>(args: &Args, server: impl Fn(CoreHandle, TcpListener) -> F + Sync) -> ExitCode
-where
-    F: IntoFuture<Output = io::Result<()>>,
-{
+/// The same for a server that is told which core it is on, and ends by itself when it is told to. A second signal drops it.
+pub(crate) fn serve_on(
+    args: &Args,
+    server: impl AsyncFn(CoreHandle, TcpListener, CancellationToken) -> io::Result<()> + Sync,
+) -> ExitCode {
     match run(args, server) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -52,30 +60,39 @@ where
     }
 }
 
-fn run<F>(args: &Args, server: impl Fn(CoreHandle, TcpListener) -> F + Sync) -> io::Result<()>
-where
-    F: IntoFuture<Output = io::Result<()>>,
-{
+fn run(
+    args: &Args,
+    server: impl AsyncFn(CoreHandle, TcpListener, CancellationToken) -> io::Result<()> + Sync,
+) -> io::Result<()> {
     let listeners = bind(args).map_err(|error| {
         io::Error::new(error.kind(), format!("cannot listen on {}: {error}", args.listen))
     })?;
     let address = listeners[0].local_addr()?;
+    // Each is its core's alone: whoever closes it turns away who comes then.
+    let listeners: Vec<_> = listeners.into_iter().map(|listener| Mutex::new(Some(listener))).collect();
     let waiting = AtomicUsize::new(args.cores.get());
     let builder = match args.sqpoll {
         Some(idle) => Builder::new().sqpoll(Duration::from_millis(idle), None),
         None => Builder::new(),
     };
     let ended = chainring::cores(args.cores).builder(builder).run(async |core| {
-        let listener = TcpListener::from_std(listeners[core.index()].try_clone()?);
+        let listener = listeners[core.index()].lock().map(|mut listener| listener.take());
+        let listener = listener.ok().flatten().ok_or(io::ErrorKind::NotConnected)?;
+        let listener = TcpListener::from_std(listener);
         let (mut int, mut term) = (signal(libc::SIGINT)?, signal(libc::SIGTERM)?);
         if waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
             println!("listening on {address}, {} core(s)", args.cores);
         }
-        let (int, term) = (pin!(int.recv()), pin!(term.recv()));
-        match select(pin!(server(core.clone(), listener).into_future()), select(int, term)).await {
-            Either::Left((result, _)) => result,
-            Either::Right(_) => Ok(()),
+        let end = CancellationToken::new();
+        let mut serving = pin!(server(core.clone(), listener, end.clone()));
+        for _ in 0..2 {
+            let (int, term) = (pin!(int.recv()), pin!(term.recv()));
+            match select(serving.as_mut(), select(int, term)).await {
+                Either::Left((result, _)) => return result,
+                Either::Right(_) => end.cancel(),
+            }
         }
+        Ok(())
     })?;
     ended.into_iter().collect()
 }

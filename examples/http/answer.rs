@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use chainring::CancellationToken;
 use chainring::chains::OutboxView;
 
 use crate::cache::Cache;
@@ -12,6 +13,8 @@ use crate::version::Version;
 /// What the connections of a core share.
 pub(crate) struct Core {
     pub(crate) cache: RefCell<Cache>,
+    /// Cancelled when the server is to end: then no connection is kept.
+    pub(crate) end: CancellationToken,
     /// The second, and how it is written.
     date: RefCell<(u64, String)>,
     /// The head that is being written.
@@ -29,9 +32,9 @@ pub(crate) struct Manner {
 }
 
 impl Core {
-    pub(crate) fn new(cache: usize) -> Core {
+    pub(crate) fn new(cache: usize, end: CancellationToken) -> Core {
         let cache = RefCell::new(Cache::new(cache));
-        Core { cache, date: RefCell::default(), text: RefCell::default() }
+        Core { cache, end, date: RefCell::default(), text: RefCell::default() }
     }
 
     /// Puts the head of an answer into the outbox; `lines` writes what is its own. 304 has no length.
@@ -131,6 +134,7 @@ fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        411 => "Length Required",
         413 => "Content Too Large",
         414 => "URI Too Long",
         416 => "Range Not Satisfiable",
@@ -148,7 +152,7 @@ mod tests {
 
     fn sent(write: impl FnOnce(&Core, &mut OutboxView)) -> usize {
         let mut out = OutboxView::default();
-        write(&Core::new(0), &mut out);
+        write(&Core::new(0, CancellationToken::new()), &mut out);
         out.len()
     }
 

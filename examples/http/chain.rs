@@ -42,7 +42,7 @@ pub(crate) mod after {
 pub(crate) fn program(limits: Limits) -> Result<Program<Connection>, BuildError> {
     let mut c = Chain::<Connection>::new("http");
     let (sock, file, out) = (c.accepted(), c.file(), c.outbox());
-    let (input, path, data) = (c.stream(HEAD), c.buffer(PATH as u32), c.buffer(CHUNK));
+    let (input, path, data) = (c.stream(HEAD), c.buffer(PATH as u32), c.pooled(CHUNK));
     let [action, after, errno, opened] = [(); 4].map(|()| c.reg());
     let [size, mode, modified, inode] = [(); 4].map(|()| c.reg());
     let [at, end, len] = [(); 3].map(|()| c.reg());

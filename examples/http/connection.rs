@@ -64,7 +64,7 @@ impl Connection {
             Head::Whole(len, request) => {
                 input.consume(len);
                 self.body = request.body;
-                self.close = !request.keep_alive;
+                self.close = !request.keep_alive || self.core.end.is_cancelled();
                 self.request = request;
                 *after = if self.close { after::CLOSE } else { after::GO_ON };
                 *action = self.resolve(out);

@@ -23,6 +23,7 @@ use chainring::chains::{ChainError, ErrorKind};
 use clap::Parser;
 
 use answer::Core;
+use common::seconds;
 use connection::Connection;
 
 /// Serves the files beneath a directory over HTTP/1.1. A directory is its index.html; none is listed.
@@ -51,14 +52,8 @@ struct Limits {
     /// MiB of small files that each core keeps in memory
     #[arg(long, value_name = "MIB", default_value = "64")]
     cache: u32,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|time| !time.is_zero())
-        .ok_or("more than nothing".to_owned())
+    #[command(flatten)]
+    end: common::Drain,
 }
 
 fn main() -> ExitCode {
@@ -69,10 +64,11 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let program = chain::program(limits).expect("the chain is right");
-    common::serve(&common, |listener| {
-        let core = Rc::new(Core::new(limits.cache as usize * (1 << 20)));
+    common::serve_on(&common, async |_, listener, end| {
+        let core = Rc::new(Core::new(limits.cache as usize * (1 << 20), end.clone()));
         let served = program.serve(listener, move |_| Connection::new(core.clone()));
-        served.on_exit(|_, result| result.unwrap_or_else(|error| tell(&error)))
+        let served = served.on_exit(|_, result| result.unwrap_or_else(|error| tell(&error)));
+        common::drained(served, end, limits.end.drain).await
     })
 }
 

@@ -102,7 +102,11 @@ fn understand(parsed: &httparse::Request<'_, '_>) -> Result<Request, u16> {
                     return Err(400);
                 }
             }
-            "transfer-encoding" => coded = Some(value()?),
+            "transfer-encoding" => {
+                // Several are a list, and then more than chunks.
+                let value = value()?;
+                coded = Some(coded.map_or(value.clone(), |before: String| format!("{before}, {value}")));
+            }
             "connection" => {
                 let value = value()?.to_ascii_lowercase();
                 let mut words = value.split(',').map(str::trim);
@@ -126,9 +130,14 @@ fn understand(parsed: &httparse::Request<'_, '_>) -> Result<Request, u16> {
     if hosts > 1 || (hosts == 0 && !old) {
         return Err(400);
     }
-    if coded.is_some() {
-        // With a length it is one request for one and two for another (RFC 9112, 6.1); in chunks nothing is sent here.
-        return Err(if length.is_some() || old { 400 } else { 501 });
+    if let Some(coded) = coded {
+        return Err(match coded.as_str() {
+            // With a length it is one request for one and two for another (RFC 9112, 6.1).
+            _ if length.is_some() || old => 400,
+            // Nobody sends files here: what a request brings is skipped, and has to say how long it is.
+            coded if coded.eq_ignore_ascii_case("chunked") => 411,
+            _ => 501,
+        });
     }
     request.body = length.unwrap_or(0);
     if request.body > BODY {
@@ -243,7 +252,8 @@ mod tests {
         }
         assert_eq!(refused("Host: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n"), 400);
         assert_eq!(refused("Host: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n"), 400);
-        assert_eq!(refused("Host: x\r\nTransfer-Encoding: chunked\r\n"), 501);
+        assert_eq!(refused("Host: x\r\nTransfer-Encoding: Chunked\r\n"), 411);
+        assert_eq!(refused("Host: x\r\nTransfer-Encoding: gzip, chunked\r\n"), 501);
         assert_eq!(refused("Host: x\r\nTransfer-Encoding : chunked\r\n"), 400, "a space before the colon");
         assert_eq!(refused("Host: x\r\n folded: y\r\n"), 400);
         assert_eq!(refused("Host: x\r\nContent-Length: 65537\r\n"), 413);

@@ -80,20 +80,22 @@ fn main() -> ExitCode {
         next_client: Default::default(),
         cores: (0..cores).map(|_| Counters::default()).collect(),
     });
-    common::serve_on(&options.common, |core, listener| {
+    common::serve_on(&options.common, async |core, listener, end| {
         // The others cannot serve the keys of one that is missing.
         let core = Core::enter(shared.clone(), core).unwrap_or_else(|error| {
             eprintln!("error: {error}");
             std::process::exit(1)
         });
-        async move {
-            drop(chainring::spawn(core.clone().keep_house()));
-            let served = match options.mode {
-                Mode::Chain => serve::chained::serve(listener, core).await,
-                Mode::Await => serve::awaited::serve(listener, core).await,
-            };
-            Core::leave();
-            served
-        }
+        drop(chainring::spawn(core.clone().keep_house()));
+        let serving = async {
+            match options.mode {
+                Mode::Chain => serve::chained::serve(listener, core.clone()).await,
+                Mode::Await => serve::awaited::serve(listener, core.clone()).await,
+            }
+        };
+        // Nobody is waited for: clients keep their connections, and all that was acknowledged is where it has to be.
+        let served = end.run_until_cancelled(serving).await.unwrap_or(Ok(()));
+        Core::leave();
+        served
     })
 }

@@ -12,20 +12,27 @@ mod common;
 mod connection;
 mod pump;
 
+use std::convert::Infallible;
 use std::io::{self, Write as _};
 use std::num::NonZeroU16;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chainring::CancellationToken;
 use chainring::buf::PoolOptions;
 use chainring::net::TcpListener;
 use chainring::signal::signal;
+use chainring::time::timeout;
 use clap::Parser;
 use futures::StreamExt as _;
+use futures::channel::mpsc;
+use futures::future::select;
 
 use backends::Backends;
+use common::seconds;
 
 /// Passes TCP connections on to back ends, in turn. One that cannot be reached is left out for a while.
 ///
@@ -55,14 +62,8 @@ struct Limits {
     /// Buffers of 16 KiB at most, on each core, for all bytes under way
     #[arg(long, value_name = "N", default_value = "1024")]
     buffers: NonZeroU16,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    Duration::try_from_secs_f64(seconds)
-        .ok()
-        .filter(|time| !time.is_zero())
-        .ok_or("more than nothing".to_owned())
+    #[command(flatten)]
+    end: common::Drain,
 }
 
 /// Bytes of a buffer.
@@ -72,29 +73,43 @@ fn main() -> ExitCode {
     let args = Options::parse();
     let backends = Arc::new(Backends::new(args.to, args.limits.retry));
     let reports = AtomicBool::new(false);
-    common::serve(&args.common, async |listener| {
-        let served = serve(listener, backends.clone(), args.limits.clone());
+    common::serve_on(&args.common, async |_, listener, end| {
+        let served = serve(listener, backends.clone(), args.limits.clone(), end);
         if reports.swap(true, Ordering::Relaxed) {
             return served.await;
         }
-        futures::future::try_join(served, report(&backends)).await.map(drop)
+        select(pin!(served), pin!(report(&backends))).await.factor_first().0
     })
 }
 
-async fn serve(listener: TcpListener, backends: Arc<Backends>, limits: Limits) -> io::Result<()> {
+async fn serve(
+    listener: TcpListener,
+    backends: Arc<Backends>,
+    limits: Limits,
+    end: CancellationToken,
+) -> io::Result<()> {
     let pool = PoolOptions::new().buffer_size(BUFFER).limit(limits.buffers.get()).build()?;
+    // Closed when the last connection has let go of its end.
+    let (live, mut gone) = mpsc::channel::<Infallible>(0);
     let mut incoming = listener.incoming();
-    while let Some(stream) = incoming.next().await {
+    while let Some(Some(stream)) = end.run_until_cancelled(incoming.next()).await {
         match stream {
             Ok(client) => {
                 let (backends, pool, limits) = (backends.clone(), pool.clone(), limits.clone());
+                let live = live.clone();
                 drop(chainring::spawn(async move {
-                    connection::pass_on(client, &backends, &pool, &limits).await
+                    connection::pass_on(client, &backends, &pool, &limits).await;
+                    drop(live);
                 }));
             }
             // Without descriptors the listener pauses before it tries again.
             Err(error) => eprintln!("accept: {error}"),
         }
+    }
+    drop(incoming);
+    drop((listener, live));
+    if timeout(limits.end.drain, gone.next()).await.is_err() {
+        eprintln!("connections are broken off");
     }
     Ok(())
 }

@@ -30,20 +30,20 @@ impl Callgrind {
     }
 
     /// A place for the dumps of one server.
-    pub(super) fn session(&self) -> Result<Session> {
+    pub(crate) fn session(&self) -> Result<Session> {
         Ok(Session { folder: TempDir::new()?, dumps: std::cell::Cell::new(0) })
     }
 }
 
 /// One server's dumps; the folder goes when this does.
-pub(super) struct Session {
+pub(crate) struct Session {
     folder: TempDir,
     dumps: std::cell::Cell<u32>,
 }
 
 impl Session {
     /// The command that runs its arguments under callgrind.
-    pub(super) fn wrapper(&self) -> Command {
+    pub(crate) fn wrapper(&self) -> Command {
         let mut valgrind = Command::new("valgrind");
         valgrind.args(["--quiet", "--tool=callgrind", "--compress-strings=no", "--compress-pos=no"]);
         valgrind.arg(format!("--callgrind-out-file={}", self.file().display()));
@@ -55,7 +55,7 @@ impl Session {
     }
 
     /// Reads the counts since the last dump and clears them.
-    pub(super) fn dump(&self, pid: u32) -> Result<Counts> {
+    pub(crate) fn dump(&self, pid: u32) -> Result<Counts> {
         let Output { status, stderr, .. } =
             Command::new("vgdb").arg(format!("--pid={pid}")).arg("dump").output()?;
         if !status.success() {
@@ -155,7 +155,7 @@ impl Counts {
     }
 
     /// What these counts have beyond others.
-    pub(super) fn minus(&self, other: &Counts) -> Counts {
+    pub(crate) fn minus(&self, other: &Counts) -> Counts {
         let left = |place, count: &u64| count.saturating_sub(other.places.get(place).copied().unwrap_or(0));
         Counts {
             total: self.total.saturating_sub(other.total),

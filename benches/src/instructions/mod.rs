@@ -18,6 +18,7 @@ mod profile;
 use std::time::Duration;
 
 pub(crate) use callgrind::{Callgrind, Counts};
+pub(crate) use profile::{By, render};
 
 use crate::Result;
 use crate::competitor::{self, Competitor};
@@ -31,7 +32,7 @@ use crate::stats::{Spread, median};
 use crate::workload::{Kind, Workload};
 
 /// Time for a server to notice that all connections have been closed.
-const SETTLE: Duration = Duration::from_millis(200);
+pub(crate) const SETTLE: Duration = Duration::from_millis(200);
 
 /// Counts user-space instructions per request under callgrind
 #[derive(Debug, clap::Args)]

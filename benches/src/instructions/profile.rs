@@ -6,7 +6,7 @@ use super::callgrind::Counts;
 
 /// What a line of a profile stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum By {
+pub(crate) enum By {
     /// A function, with all that was inlined into it
     Functions,
     /// A source file, wherever its code was inlined
@@ -16,7 +16,7 @@ pub(super) enum By {
 }
 
 /// The `top` costliest places of one competitor.
-pub(super) fn render(name: &str, counts: &Counts, by: By, requests: u64, top: usize) -> String {
+pub(crate) fn render(name: &str, counts: &Counts, by: By, requests: u64, top: usize) -> String {
     let mut costs = BTreeMap::<String, u64>::new();
     for (place, count) in &counts.places {
         let key = match by {

@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::Result;
 
 /// Builds one example in release mode and returns its path.
-pub(super) fn build(example: &str) -> Result<PathBuf> {
+pub(crate) fn build(example: &str) -> Result<PathBuf> {
     let output = Command::new(cargo())
         .args([
             "build",

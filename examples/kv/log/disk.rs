@@ -15,7 +15,7 @@ use super::record::{LONGEST, records};
 use crate::engine::Store;
 
 /// Bytes that are written and synced together, at most: some of the longest records.
-const BATCH: u32 = 4 * LONGEST as u32;
+pub(super) const BATCH: u32 = 4 * LONGEST as u32;
 
 /// See the module.
 #[derive(Debug)]

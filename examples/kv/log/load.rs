@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::Path;
 
-use super::record::Records;
+use super::disk::BATCH;
+use super::record::{Records, is_damaged};
 use crate::engine::table::find;
 use crate::engine::{Call, Store, run};
 use crate::protocol::{Limits, Parser, Proto, Replies};
@@ -12,7 +13,7 @@ use crate::protocol::{Limits, Parser, Proto, Replies};
 /// Does everything that a log says, and gives where its last whole record ends and how many bytes follow that.
 ///
 /// # Errors
-/// Those of reading the file; `InvalidData` if a whole record is not of commands.
+/// Those of reading the file; `InvalidData` if it is damaged before its end, or a whole record is not of commands.
 pub(crate) fn load(path: &Path, store: &mut Store) -> io::Result<(u64, u64)> {
     let file = File::open(path)?;
     let len = file.metadata()?.len();
@@ -41,5 +42,14 @@ pub(crate) fn load(path: &Path, store: &mut Store) -> io::Result<(u64, u64)> {
         }
     }
     (store.is_loading, store.journal) = (false, journal);
+    if records.at() < len && is_damaged(&File::open(path)?, records.at(), BATCH.into())? {
+        let (path, at, whole) = (path.display(), records.at(), records.whole());
+        // To cut it would be to forget, without a word, what was acknowledged.
+        let text = format!(
+            "{path} is damaged at byte {at}: the record there is not what was written, and others follow it. \
+             Restore the file from a copy, or give up all from there on: truncate -s {whole} {path}"
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
     Ok((records.whole(), len - records.whole()))
 }

@@ -3,6 +3,18 @@
 /// The number on a line that is there as a whole and is one of a few digits, as nearly all are; and the line's length.
 #[inline]
 pub(super) fn short(line: &[u8]) -> Option<(i64, usize)> {
+    let digit = |byte: &u8| i64::from(byte - b'0');
+    match line {
+        // One of one or two digits, without a loop: every request has some.
+        [_, one @ b'0'..=b'9', b'\r', b'\n', ..] => Some((digit(one), 4)),
+        [_, ten @ b'0'..=b'9', one @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            Some((10 * digit(ten) + digit(one), 5))
+        }
+        _ => longer(line),
+    }
+}
+
+fn longer(line: &[u8]) -> Option<(i64, usize)> {
     let mut number = 0;
     for (i, byte) in line.iter().enumerate().take(10).skip(1) {
         match byte {
