@@ -3,7 +3,7 @@
 use super::Options;
 use crate::Result;
 use crate::idle;
-use crate::job::{log::LOG, lookup, random_reads, small_files::SMALL_FILES};
+use crate::job::{core_to_core::CORE_TO_CORE, log::LOG, lookup, random_reads, small_files::SMALL_FILES};
 use crate::process::load::Shape;
 use crate::workload::{CHURN, ECHO, FRAMED, HTTP, Workload};
 
@@ -49,6 +49,8 @@ pub(super) fn full(options: &Options) -> Result<Vec<Shape>> {
         wide(&crate::job::executor::NOP, 64),
         Shape::of(&crate::job::executor::SPAWN),
         Shape::of(&crate::job::executor::TIMERS),
+        wide(&CORE_TO_CORE, 1),
+        wide(&CORE_TO_CORE, 64),
     ];
     let wanted = |shape: &Shape| {
         options.workload.is_empty() || options.workload.iter().any(|name| name == shape.workload.name)

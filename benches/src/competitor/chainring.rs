@@ -10,7 +10,7 @@ use chainring::{Runtime, spawn};
 
 use super::framing::{Frames, Framing as _};
 use super::{Competitor, Part, chains};
-use crate::job::{executor, log, lookup, random_reads, small_files};
+use crate::job::{core_to_core, executor, log, lookup, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED, HTTP};
 
 /// The connection as a chain.
@@ -20,6 +20,7 @@ pub(super) static CHAIN: Competitor = Competitor {
     parts: &[
         (&ECHO, Part::Example("echo_chain")),
         (&FRAMED, Part::Example("framed_chain")),
+        (&log::LOG, Part::Work(log::chain::run)),
         (&lookup::CACHED, Part::Work(lookup::by_chain::cached)),
         (&lookup::DIRECT, Part::Work(lookup::by_chain::direct)),
         (&HTTP, chains::HTTP_SHAPED),
@@ -49,6 +50,7 @@ pub(super) static AWAIT: Competitor = Competitor {
         (&executor::NOP, Part::Work(executor::chainring::nops)),
         (&executor::SPAWN, Part::Work(executor::chainring::spawns)),
         (&executor::TIMERS, Part::Work(executor::chainring::timers)),
+        (&core_to_core::CORE_TO_CORE, Part::Work(core_to_core::chainring::run)),
     ],
 };
 

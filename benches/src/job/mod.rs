@@ -5,6 +5,7 @@
 //! the same form as the load generator. A worker owns its figures; they are put together when the time is over. That the
 //! work was done right every competitor has to check itself, cheaply; what can be seen afterwards the job checks.
 
+pub(crate) mod core_to_core;
 pub(crate) mod executor;
 pub(crate) mod log;
 pub(crate) mod lookup;

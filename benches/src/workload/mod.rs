@@ -33,6 +33,7 @@ pub(crate) static ALL: &[&Workload] = &[
     &job::executor::NOP,
     &job::executor::SPAWN,
     &job::executor::TIMERS,
+    &job::core_to_core::CORE_TO_CORE,
 ];
 
 /// One thing to compare competitors by.

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
 use crate::competitor::{Competitor, Part};
-use crate::job::{executor, log, lookup, random_reads, small_files};
+use crate::job::{core_to_core, executor, log, lookup, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED, HEAD, LARGEST_BODY};
 
 pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
@@ -25,6 +25,7 @@ pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
         (&lookup::DIRECT, Part::Work(lookup::tokio::direct)),
         (&executor::SPAWN, Part::Work(executor::tokio::spawns)),
         (&executor::TIMERS, Part::Work(executor::tokio::timers)),
+        (&core_to_core::CORE_TO_CORE, Part::Work(core_to_core::peers::tokio)),
     ],
 };
 
