@@ -4,7 +4,7 @@
 //! process die first.
 
 mod child;
-mod examples;
+pub(crate) mod examples;
 pub(crate) mod job;
 pub(crate) mod load;
 pub(crate) mod perf;

@@ -38,6 +38,18 @@ impl CpuClock {
     }
 }
 
+/// The time that the children of this process have used, those that have ended and been waited for.
+pub(crate) fn children() -> io::Result<Duration> {
+    // SAFETY: an all-zero rusage is valid, and a valid place for the result.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        check(libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage))?;
+        usage
+    };
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    Ok(time(usage.ru_utime) + time(usage.ru_stime))
+}
+
 /// How long the main thread of a process has been ready to run without getting a core, as the scheduler
 /// accounts for it.
 pub(crate) fn waited(pid: u32) -> io::Result<Duration> {
@@ -55,6 +67,19 @@ mod tests {
         let inside = CpuClock::OWN.read().unwrap();
         let outside = CpuClock::of(std::process::id()).unwrap().read().unwrap();
         assert!(outside >= inside);
+    }
+
+    #[test]
+    fn a_child_counts_when_it_has_been_waited_for() {
+        let before = children().unwrap();
+        let mut busy = std::process::Command::new("sh");
+        assert!(
+            busy.args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done"])
+                .status()
+                .unwrap()
+                .success()
+        );
+        assert!(children().unwrap() > before);
     }
 
     #[test]
