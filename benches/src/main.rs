@@ -53,7 +53,8 @@ enum Command {
     /// Compares everything: all workloads in many shapes, all competitors
     Full(compare::Options),
     /// Writes the ratios of a report as Markdown
-    Document(compare::DocumentOptions),
+    Document(compare::kept::DocumentOptions),
+    Agree(compare::kept::AgreeOptions),
     Instructions(instructions::Options),
     Serve(serve::Options),
     Load(load::Options),
@@ -68,7 +69,8 @@ fn main() -> ExitCode {
         None => compare::brief(&options),
         Some(Command::Compare(options)) => compare::brief(&options),
         Some(Command::Full(options)) => compare::full(&options),
-        Some(Command::Document(options)) => compare::document(&options),
+        Some(Command::Document(options)) => compare::kept::document(&options),
+        Some(Command::Agree(options)) => compare::kept::agree(&options),
         Some(Command::Instructions(options)) => instructions::run(&options),
         Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Load(options)) => load::run(&options),

@@ -7,6 +7,7 @@
 
 mod cases;
 mod count;
+pub(crate) mod kept;
 mod pace;
 
 use std::collections::BTreeSet;
@@ -83,27 +84,6 @@ pub(crate) struct Options {
 
 /// What the README promises of it, without what is built: two minutes.
 const BRIEF: Duration = Duration::from_secs(114);
-
-/// Writes the ratios of a report as Markdown
-#[derive(Debug, clap::Args)]
-pub(crate) struct DocumentOptions {
-    /// The report [default: bench-report/report.json in the target directory]
-    #[arg(long, value_name = "FILE")]
-    from: Option<PathBuf>,
-    /// Where they go
-    #[arg(long, value_name = "FILE", default_value = "docs/comparison.md")]
-    to: PathBuf,
-}
-
-pub(crate) fn document(options: &DocumentOptions) -> Result<()> {
-    let from = match &options.from {
-        Some(file) => file.clone(),
-        None => target()?.join("bench-report/report.json"),
-    };
-    let findings =
-        Findings::read(&from).map_err(|error| format!("cannot read {}: {error}", from.display()))?;
-    findings.write_document(&options.to)
-}
 
 /// Parses a number of minutes.
 fn minutes(text: &str) -> Result<Duration, String> {

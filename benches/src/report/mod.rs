@@ -4,6 +4,7 @@
 //! [`Case`] is the one description that all are made of. Everything in it is plain data; whoever measures makes it,
 //! and nothing here runs anything.
 
+mod agree;
 mod case;
 mod document;
 mod machine;
@@ -15,6 +16,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use agree::Agreement;
 pub(crate) use case::{Case, Row};
 pub(crate) use machine::Machine;
 pub(crate) use table::{idle, instructions, render};
