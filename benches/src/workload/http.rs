@@ -21,13 +21,13 @@ pub(crate) static HTTP: Workload = Workload {
     about: "heads that end with an empty line, each answered with the same 79 bytes",
     connections: 64,
     size: 128,
-    kind: Kind::Served(Protocol { sizes: 64..=LARGEST_HEAD, exchange, speaks: "http-shaped", renews: false }),
+    kind: Kind::Served(Protocol::new(64..=LARGEST_HEAD, exchange, "http-shaped")),
 };
 
 fn exchange(size: usize, seed: u64) -> Exchange {
     let path = noise(size - BEFORE.len() - BEHIND.len(), seed);
     let path: Vec<u8> = path.into_iter().map(|byte| b'a' + byte % 26).collect();
-    Exchange { request: [BEFORE, &path, BEHIND].concat(), reply: REPLY.to_vec(), stamp: None }
+    Exchange::plain([BEFORE, &path, BEHIND].concat(), REPLY.to_vec())
 }
 
 /// How long the head at the front of `bytes` is, if it is there as a whole. Never inlined, so that its cost, the same for all
