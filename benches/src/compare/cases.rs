@@ -3,7 +3,7 @@
 use super::Options;
 use crate::Result;
 use crate::idle;
-use crate::job::{log::LOG, lookup, random_reads, small_files::SMALL_FILES};
+use crate::job::{log::LOG, lookup, random_reads, shared, small_files::SMALL_FILES};
 use crate::process::load::Shape;
 use crate::workload::{CHURN, ECHO, FRAMED, HTTP, Workload};
 
@@ -49,6 +49,10 @@ pub(super) fn full(options: &Options) -> Result<Vec<Shape>> {
         wide(&crate::job::executor::NOP, 64),
         Shape::of(&crate::job::executor::SPAWN),
         Shape::of(&crate::job::executor::TIMERS),
+        Shape::of(&shared::COUNTER),
+        Shape::of(&shared::COUNTER_OF_TWO),
+        Shape::of(&shared::LOG),
+        Shape::of(&shared::LOG_OF_TWO),
     ];
     let wanted = |shape: &Shape| {
         options.workload.is_empty() || options.workload.iter().any(|name| name == shape.workload.name)

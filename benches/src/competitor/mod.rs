@@ -14,6 +14,7 @@ mod raw_buffered;
 mod raw_linked;
 mod raw_mapped;
 mod raw_multishot;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,14 @@ pub(crate) static ALL: &[&Competitor] = &[
     &peers::monoio::COMPETITOR,
     &peers::compio::COMPETITOR,
     &peers::glommio::COMPETITOR,
+    &sharing::CONTINUATIONS,
+    &sharing::SERIAL,
+    &sharing::COMMIT,
+    &sharing::ATOMIC,
+    &sharing::FUTEX,
+    &sharing::MUTEX,
+    &sharing::EVENTS,
+    &sharing::CHANNEL,
 ];
 
 /// Those to which all others are put in relation, where they compete.

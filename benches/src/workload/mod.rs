@@ -33,6 +33,10 @@ pub(crate) static ALL: &[&Workload] = &[
     &job::executor::NOP,
     &job::executor::SPAWN,
     &job::executor::TIMERS,
+    &job::shared::COUNTER,
+    &job::shared::COUNTER_OF_TWO,
+    &job::shared::LOG,
+    &job::shared::LOG_OF_TWO,
 ];
 
 /// One thing to compare competitors by.
