@@ -170,6 +170,10 @@ fn alone(
     requests: u64,
     cores: Cores,
 ) -> Result<Counts> {
+    if crate::job::shared::spans_cores(shape.workload) {
+        // It would hang: valgrind runs one thread at a time, and does not know that io_uring_enter waits for the others.
+        return Err("callgrind cannot count cores that wait for each other".into());
+    }
     let run = |pieces| {
         let session = callgrind.session()?;
         job.run(shape, Extent::Requests(pieces), Some(session.wrapper()), cores.server)?;
