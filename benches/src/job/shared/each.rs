@@ -1,11 +1,12 @@
 //! Connections on several cores.
 
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
 
 use chainring::CoreHandle;
 use chainring::chains::{Event, Init, Program};
-use futures::future::try_join_all;
+use futures::future::{Either, select, try_join_all};
 
 use super::{Work, Worker};
 use crate::Result;
@@ -25,20 +26,30 @@ where
         shares[worker.index % count].push(worker);
     }
     let shares = Mutex::new(shares);
-    let done = Event::new("done");
+    let (done, failed) = (Event::new("done"), Event::new("failed"));
     let cores = NonZeroUsize::new(count).ok_or("no cores")?;
     let ended = chainring::cores(cores).run(|core| {
         let share = std::mem::take(&mut shares.lock().unwrap_or_else(PoisonError::into_inner)[core.index()]);
-        let (ended, done) = (run(core.clone(), share), &done);
+        let (ended, done, failed) = (run(core.clone(), share), &done, &failed);
         async move {
-            let workers = ended.await;
-            for other in core.cores() {
-                done.notify_on(&other);
+            let all_ended = async {
+                let workers = ended.await?;
+                core.cores().for_each(|other| _ = done.notify_on(&other));
+                for _ in 0..core.count() {
+                    done.wait().await;
+                }
+                Ok(workers)
+            };
+            // Whoever fails may hold what others wait for.
+            let ended: Result<_> = match select(pin!(all_ended), pin!(failed.wait())).await {
+                Either::Left((ended, _)) => ended,
+                // That one says why.
+                Either::Right(_) => return Ok(Vec::new()),
+            };
+            if ended.is_err() {
+                core.cores().for_each(|other| _ = failed.notify_on(&other));
             }
-            for _ in 0..core.count() {
-                done.wait().await;
-            }
-            workers
+            ended
         }
     })?;
     let mut all = Vec::with_capacity(work.workers);
