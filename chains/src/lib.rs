@@ -103,6 +103,8 @@
 //! - [`Shared`] words of a core and [`Atomic`] words of all threads, in expressions and [`set`](Chain::set);
 //! - [`Log`] with [`commit`](Chain::commit): the records of many frames and tasks reach the disk by one write and one sync.
 //!
+//! What each of them costs for a counter and for a log that connections share is in `docs/coordination.md`.
+//!
 //! # To add a step
 //!
 //! One that is an operation of the kernel's: a `Verb` in `chainring_runtime::frame` (its facts, what counts as its success,

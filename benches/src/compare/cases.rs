@@ -4,7 +4,7 @@ use super::Options;
 use crate::Result;
 use crate::idle;
 use crate::job::{
-    copy::COPY, core_to_core::CORE_TO_CORE, log::LOG, lookup, random_reads, small_files::SMALL_FILES,
+    copy::COPY, core_to_core::CORE_TO_CORE, log::LOG, lookup, random_reads, shared, small_files::SMALL_FILES,
 };
 use crate::process::load::Shape;
 use crate::workload::{CHURN, ECHO, FILES, FRAMED, HTTP, KV, PROXY, Workload};
@@ -60,6 +60,10 @@ pub(super) fn full(options: &Options) -> Result<Vec<Shape>> {
         Shape::of(&crate::job::executor::TIMERS),
         wide(&CORE_TO_CORE, 1),
         wide(&CORE_TO_CORE, 64),
+        Shape::of(&shared::COUNTER),
+        Shape::of(&shared::COUNTER_OF_TWO),
+        Shape::of(&shared::LOG),
+        Shape::of(&shared::LOG_OF_TWO),
     ];
     let wanted = |shape: &Shape| {
         options.workload.is_empty() || options.workload.iter().any(|name| name == shape.workload.name)

@@ -16,6 +16,7 @@ mod raw_buffered;
 mod raw_linked;
 mod raw_mapped;
 mod raw_multishot;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
@@ -50,6 +51,14 @@ pub(crate) static ALL: &[&Competitor] = &[
     &installed::REDIS,
     &installed::NGINX,
     &installed::COREUTILS,
+    &sharing::CONTINUATIONS,
+    &sharing::SERIAL,
+    &sharing::COMMIT,
+    &sharing::ATOMIC,
+    &sharing::FUTEX,
+    &sharing::MUTEX,
+    &sharing::EVENTS,
+    &sharing::CHANNEL,
 ];
 
 /// Those to which all others are put in relation, where they compete.

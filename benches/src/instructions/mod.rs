@@ -170,6 +170,10 @@ fn alone(
     if job.starts_programs() {
         return Err("the work is done by other programs, which are not counted".into());
     }
+    if crate::job::shared::spans_cores(shape.workload) {
+        // It would hang: valgrind runs one thread at a time, and does not know that io_uring_enter waits for the others.
+        return Err("callgrind cannot count cores that wait for each other".into());
+    }
     let run = |pieces| {
         let session = callgrind.session()?;
         job.run(shape, Extent::Requests(pieces), Some(session.wrapper()), cores.server)?;

@@ -12,6 +12,7 @@ pub(crate) mod log;
 pub(crate) mod lookup;
 pub(crate) mod random_reads;
 mod run;
+pub(crate) mod shared;
 pub(crate) mod small_files;
 mod worker;
 

@@ -46,6 +46,10 @@ pub(crate) static ALL: &[&Workload] = &[
     &job::executor::SPAWN,
     &job::executor::TIMERS,
     &job::core_to_core::CORE_TO_CORE,
+    &job::shared::COUNTER,
+    &job::shared::COUNTER_OF_TWO,
+    &job::shared::LOG,
+    &job::shared::LOG_OF_TWO,
 ];
 
 /// One thing to compare competitors by.

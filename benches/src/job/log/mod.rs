@@ -23,10 +23,10 @@ pub(crate) static LOG: Workload = Workload {
 };
 
 /// A record's writer and number stand in front of its filler.
-const HEAD: usize = size_of::<u64>() * 2;
+pub(super) const HEAD: usize = size_of::<u64>() * 2;
 
 /// The record that a writer appends after `worker.done` others.
-fn record(worker: &Worker, size: usize) -> Vec<u8> {
+pub(super) fn record(worker: &Worker, size: usize) -> Vec<u8> {
     let mut record = vec![0; size.max(HEAD)];
     fill(worker, &mut record);
     record
@@ -41,12 +41,12 @@ fn fill(worker: &Worker, record: &mut [u8]) {
 }
 
 /// An empty log.
-fn create(dir: &Path) -> std::io::Result<File> {
+pub(super) fn create(dir: &Path) -> std::io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).open(dir.join("log"))
 }
 
 /// Every writer's records are there, in its order, as many as were acknowledged.
-fn check(work: &Work, workers: &[Worker]) -> Result<()> {
+pub(super) fn check(work: &Work, workers: &[Worker]) -> Result<()> {
     let log = std::fs::read(work.dir.join("log"))?;
     let mut found = vec![0; workers.len()];
     let records = log.chunks_exact(work.size.max(HEAD));
