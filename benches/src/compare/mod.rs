@@ -49,8 +49,8 @@ pub(crate) struct Options {
     /// Two rounds of 0.2 seconds and nothing counted, to see that everything works
     #[arg(long)]
     quick: bool,
-    /// Take about so many minutes at most, with fewer rounds if need be; what is to be built does not count [default: 1.9, if
-    /// neither rounds nor seconds are said and it is not `full`]
+    /// Take about so many minutes at most, with fewer rounds if need be; what is to be built does not count [default: 1.9 for
+    /// the four workloads, if neither rounds nor seconds are said]
     #[arg(long, value_parser = minutes)]
     minutes: Option<Duration>,
     /// Connections, or pieces of work in flight, in place of each workload's own number

@@ -123,7 +123,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What `requests` requests cost, counted once.
+/// What `requests` requests cost, counted once; once more, if that fails: callgrind's dumps are torn at times.
 pub(crate) fn count(
     subject: &Subject,
     callgrind: &Callgrind,
@@ -131,10 +131,11 @@ pub(crate) fn count(
     requests: u64,
     cores: Cores,
 ) -> Result<Counts> {
-    match subject {
+    let once = || match subject {
         Subject::Server(program) => served(program, callgrind, shape, requests, cores),
         Subject::Job(job) => alone(job, callgrind, shape, requests, cores),
-    }
+    };
+    once().or_else(|_| once())
 }
 
 fn served(

@@ -25,9 +25,10 @@ th { font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 ";
 
 const READING: &str = "Each round runs every competitor once, one after the other, and a ratio is taken within a round. \
-    Behind it stands its 95 % interval (Student's t on the logarithms of the rounds' ratios); where that contains 1, the two \
-    are not resolved (in the plots, the figure stands in brackets). Latency and throughput are medians of the rounds. CPU time is the server's, user and system, by the \
-    scheduler's account. System calls and instructions are counted in passes of their own.";
+    Behind it stands its 95 % interval (Student's t on the logarithms of the rounds' ratios, with at least the deviation that is \
+    usual in the table); where that contains 1, the two are not resolved (in the plots, the figure stands in brackets). Latency \
+    and throughput are medians of the rounds. CPU time is the server's, user and system, by the scheduler's account. System \
+    calls and instructions are counted in passes of their own.";
 
 /// The whole page.
 pub(super) fn render(findings: &Findings) -> Result<String> {
