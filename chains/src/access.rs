@@ -204,7 +204,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Something that a call can be lent. Implemented by what [`read`], [`write()`], [`reg`] and [`value`] return.
+/// Something that a call can be lent. Implemented by what the functions of this module return.
 pub trait Item: sealed::Sealed + Copy + Send + Sync + 'static {
     /// What the closure gets.
     type View<'f>;

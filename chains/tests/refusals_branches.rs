@@ -248,12 +248,43 @@ fn what_one_branch_writes_another_one_touches() {
         );
     });
     assert_eq!(text, shared("one half of s0", "3 (send_all)", "2 (send_outbox)"));
+    // What takes the errno of an error that each handles.
+    let text = refused(|c| {
+        let (files, data, errno) = ([c.file(), c.file()], c.buffer(16), c.reg());
+        let handled = |c: &mut Chain<()>, i: usize| {
+            let span = data.range(8 * i as u32..8 * i as u32 + 8);
+            c.attempt(|c| {
+                c.read_at(files[i], span, 0);
+            })
+            .on_error(errno, |c| c.sleep(1));
+        };
+        beside(c, |c| handled(c, 0), |c| handled(c, 1));
+    });
+    assert!(text.contains("register r0 is shared with step"), "{text}");
     // Outboxes.
     let text = refused(|c| {
         let (socks, outbox) = ([c.socket(), c.socket()], c.outbox());
         beside(c, |c| c.send_outbox(socks[0], outbox), |c| c.send_outbox(socks[1], outbox));
     });
     assert_eq!(text, shared("outbox o0", "3 (send_outbox)", "2 (send_outbox)"));
+}
+
+#[test]
+fn branches_share_the_handler_around_them() {
+    accepted(|c| {
+        let (files, data, errno) = ([c.file(), c.file()], c.buffer(16), c.reg());
+        c.attempt(|c| {
+            c.all(|b| {
+                b.branch(|c| {
+                    c.read_at(files[0], data.to(8), 0);
+                });
+                b.branch(|c| {
+                    c.read_at(files[1], data.range(8..), 0);
+                });
+            });
+        })
+        .on_error(errno, |c| c.sleep(1));
+    });
 }
 
 #[test]

@@ -9,7 +9,7 @@ use chainring_runtime::frame::Half;
 
 use super::branches::Fork;
 use super::effects::{Effect, effects, may_overlap};
-use super::flow::{Flow, Inst, Pc};
+use super::flow::{Flow, Handler, Inst, Pc};
 use crate::error::{BuildError, Reason, Shared};
 use crate::handle::Place;
 
@@ -75,6 +75,11 @@ fn touched(flow: &Flow, fork: &Fork, branch: usize) -> Vec<Touched> {
         let inst = &flow.lines[line].inst;
         let mut touch = |touch| touched.push(Touched { line, in_order, touch });
         effects(inst, &mut |effect| touch(Touch::Effect(effect)));
+        // An error that is handled inside of the branch writes its errno, which is no line's effect.
+        let inside = |handler: &Handler| flow.lines[handler.to].branch == flow.lines[line].branch;
+        if let Some(errno) = flow.lines[line].handler.filter(inside).and_then(|handler| handler.errno) {
+            touch(Touch::Effect(Effect::Writes(errno)));
+        }
         let Inst::Io(io) = inst else { continue };
         if io.verb.has_place() && !io.place.file && !io.verb.opens() && !io.verb.closes() {
             touch(Touch::Half(io.place, io.verb.half()));

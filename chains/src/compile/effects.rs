@@ -42,7 +42,7 @@ pub(crate) fn effects(inst: &Inst, visit: &mut impl FnMut(Effect)) {
         Inst::Io(io) => of_io(io, visit),
         Inst::Compute(compute) => of_compute(compute, visit),
         Inst::Ensure(cond, _) | Inst::Unless(cond, _) => expr(cond, visit),
-        Inst::Sleep(time) | Inst::Arm(time, _) => expr(time, visit),
+        Inst::Sleep(number) | Inst::Arm(number, _) | Inst::Fail(number) => expr(number, visit),
         Inst::Call(_, touches) | Inst::Fetch(_, touches) | Inst::Store(touches) => {
             touches.iter().for_each(|touch| read_by_call(touch, visit));
             touches.iter().for_each(|touch| written_by_call(touch, visit));

@@ -117,6 +117,9 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     if chain.constants.len() > i32::MAX as usize {
         return Err(refuse(Reason::TooMuch("bytes of constants (2 GiB)")));
     }
+    if chain.things.most() > usize::from(u16::MAX) {
+        return Err(refuse(Reason::TooMuch("groups, logs, events or words")));
+    }
     let tree = chain.blocks.pop().expect("the outermost block stays open");
     if tree.is_empty() {
         return Err(refuse(Reason::Empty));

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use super::code::{self, Trap, Word};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
-use super::memory::{ASKED, FREE, Header, Memory, PARKED};
+use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED};
 use super::outbox::Outboxes;
 use super::plan::{PlanError, Plans};
 use super::pooled::{self, Pooled};
@@ -248,8 +248,10 @@ impl<R: Resume> Owner for Frames<R> {
             header.flags.set(header.flags.get() & !PARKED);
             let index = key.index() as usize;
             let told = self.region.stop_waiting(index);
+            // Whoever is to do something else has no use for what it was told of, even if it goes on with that at once.
+            let elsewhere = header.has(CANCELLING | INTERRUPTED);
             self.runner.unparked(Frame::new(&self.region, record, index));
-            if told && !header.in_flight() {
+            if told && (elsewhere || !header.in_flight()) {
                 self.region.pass_on();
             }
         }

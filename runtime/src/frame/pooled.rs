@@ -390,8 +390,8 @@ impl Frame<'_> {
     /// If the program has no such pooled buffer.
     pub fn wait_for_pooled(self, number: u16) -> Result<(), Self> {
         let Some(pool) = self.region.pooled.pool(number) else { return Err(self) };
-        // One has come back in the meantime, or the pool has grown.
-        if self.is_cancelled() || pool.shared.has_ready() {
+        // One has come back in the meantime, or the pool has grown; or there is no waiting for it any more.
+        if self.is_cancelled() || self.is_interrupted() || pool.shared.has_ready() {
             self.park();
             return Ok(());
         }

@@ -56,10 +56,7 @@ pub(super) const NONE: u32 = u32::MAX;
 
 impl Region {
     pub(super) fn allocate(&self) -> Option<Frame<'_>> {
-        if self.retired.get() || self.core.driver().is_closing() {
-            return None;
-        }
-        if self.free.get() == NONE && !self.grow() {
+        if !self.has_room() {
             return None;
         }
         let index = self.free.get();
@@ -81,7 +78,8 @@ impl Region {
 
     /// Whether [`allocate`](Region::allocate) would succeed.
     pub(super) fn has_room(&self) -> bool {
-        self.free.get() != NONE || self.grow()
+        let takes = !self.retired.get() && !self.core.driver().is_closing();
+        takes && (self.free.get() != NONE || self.grow())
     }
 
     #[cold]

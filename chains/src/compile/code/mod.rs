@@ -31,6 +31,10 @@ pub(crate) enum Exit {
     Finish,
     /// The `ensure` of this line does not hold.
     Ensure(Pc, i32),
+    /// The line fails with the errno that the register holds.
+    Fail { line: Pc, errno: u16 },
+    /// The step is done whose deadline was over when it succeeded; the flow goes on at the line.
+    Late { next: Pc },
     /// The native call of this line; code goes on at the op.
     Call { line: Pc, native: usize, next: u32 },
     /// Makes and starts the future of this line; code goes on at the op.
@@ -66,6 +70,9 @@ pub(crate) struct Generated {
     /// The first op of each line; none for those that no code leads to.
     pub(crate) entries: Vec<Option<u32>>,
     pub(crate) exits: Vec<Exit>,
+    /// Where a step that stands under a deadline computes something behind its last operation: that line, and an op that
+    /// computes it and leaves.
+    pub(crate) late: Vec<(Pc, u32)>,
     /// Registers in use, those for what expressions compute included.
     pub(crate) registers: u16,
 }
@@ -149,6 +156,10 @@ impl Generator<'_> {
                 let op = self.unless(cond);
                 self.failures.push((op, Exit::Ensure(line, *code)));
             }
+            Inst::Fail(errno) => {
+                let errno = self.operand(&errno.0, 0);
+                self.exit(Exit::Fail { line, errno });
+            }
             Inst::Unless(cond, to) => {
                 let op = self.unless(cond);
                 self.fixups.push(Fixup { op, line: *to });
@@ -214,12 +225,36 @@ impl Generator<'_> {
             self.patch(op, self.here());
             self.exit(exit);
         }
+        self.late();
         for Fixup { op, line } in std::mem::take(&mut self.fixups) {
             let to = self.made.entries[line].expect("code is generated for where code leads");
             self.patch(op, to);
         }
         join(&mut self.made.code.ops);
         self.made
+    }
+
+    /// What is left of a step when its operations have succeeded, a second time: a deadline that is over then strikes behind
+    /// it, not inside.
+    fn late(&mut self) {
+        let lines = &self.flow.lines;
+        for first in 1..lines.len() {
+            let [before, line] = [&lines[first - 1], &lines[first]];
+            let belongs = line.scope.is_some() && line.step == before.step && line.branch.is_none();
+            if !belongs || !matches!((&before.inst, &line.inst), (Inst::Io(_), Inst::Compute(_))) {
+                continue;
+            }
+            self.made.late.push((first, self.here()));
+            let mut next = first;
+            while let Inst::Compute(compute) = &lines[next].inst
+                && lines[next].step == line.step
+            {
+                self.line = next;
+                self.compute(compute);
+                next += 1;
+            }
+            self.exit(Exit::Late { next });
+        }
     }
 
     fn patch(&mut self, op: usize, target: u32) {
