@@ -19,11 +19,11 @@
 //! gone. The next list that opens into the place closes what is in it; if there is none in the same turn, a request
 //! does. A longer file is first made an ordinary descriptor of.
 
-mod room;
-
 use std::io;
 
 use super::openat2::OpenHow;
+use super::room::Room;
+pub use super::room::SMALL;
 use super::{
     Completion, LONGEST, ListOp, ListOperation, Members, Then, directory, fixed_fd_install, openat2, read,
 };
@@ -33,8 +33,6 @@ use crate::driver::direct::Place;
 use crate::exec::Handle;
 use crate::ring::sqe::FIXED_FILE;
 use crate::ring::{Prepared, Sqe};
-use room::Room;
-pub use room::SMALL;
 
 /// "At the file's own position."
 const OWN: u64 = u64::MAX;

@@ -1,4 +1,5 @@
-//! All that a small file is read with, used again for the next: a core that reads file after file allocates none of it.
+//! All that a small file is read with (see [`read_file`](super::read_file)), used again for the next: a core that reads
+//! file after file allocates none of it.
 
 use std::cell::RefCell;
 use std::fmt;
