@@ -19,7 +19,7 @@
 //! This is the only crate of chainring with `unsafe`, and only these files have it (`tests/unsafe_files.rs` compares):
 //!
 //! - `ring/{map,queue,mod,prepared,enter,sqe}`: mapped queues, io_uring_enter;
-//! - `driver/{mod,list,owners}`, `driver/slot/{mod,chunk,erased,held,prepare}`: operations with forgotten types, descriptors
+//! - `driver/{mod,owners}`, `driver/list/{mod,held}`, `driver/slot/{mod,chunk,erased,held,prepare}`: operations with forgotten types, descriptors
 //!   out of completions;
 //! - `frame/{memory,region,token,submit,emit,row,wide,settle,views,outbox,pooled}`, `frame/strand/token`,
 //!   `frame/code/{execute,number}`: the region;
