@@ -11,7 +11,7 @@ mod http;
 
 pub(crate) use echo::{CHURN, ECHO};
 pub(crate) use framed::{FRAMED, HEAD, LARGEST_BODY};
-pub(crate) use http::{HTTP, LARGEST_HEAD, REPLY, head};
+pub(crate) use http::{END as HEAD_END, HTTP, LARGEST_HEAD, REPLY, head};
 
 use std::ops::RangeInclusive;
 

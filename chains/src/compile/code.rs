@@ -224,6 +224,7 @@ impl Generator<'_> {
         match &mut self.made.code.ops[op] {
             Op::Jump { to } | Op::Unless { to, .. } => *to = target,
             Op::UnlessWithin { to, .. } | Op::IfWithin { to, .. } => *to = target,
+            Op::UnlessCompared { to, .. } => *to = target,
             other => unreachable!("only branches and jumps are patched, and not {other:?}"),
         }
     }
@@ -259,6 +260,13 @@ impl Generator<'_> {
                 }
             }
             Compute::Copy { to, from } => self.bulk(Bulk::Copy { to: area(to), from: area(from) }),
+            Compute::Append(outbox, span) => {
+                self.bulk(Bulk::Append { outbox: outbox.index, area: area(span) })
+            }
+            Compute::AppendNumber(outbox, order, value) => {
+                let from = self.operand(&value.0, 0);
+                self.bulk(Bulk::AppendNumber { outbox: outbox.index, from, order: *order });
+            }
             Compute::Compact(stream) => self.bulk(Bulk::Compact {
                 offset: stream.buf.start,
                 room: stream.buf.len,
@@ -298,6 +306,12 @@ impl Generator<'_> {
                 Within::Inside { low, span } => Op::UnlessWithin { a, low, span, to: 0 },
                 Within::Outside { low, span } => Op::IfWithin { a, low, span, to: 0 },
             });
+        }
+        if let Node::Binary(operator, operands) = &cond.0
+            && operator.compares()
+        {
+            let (a, b) = (self.operand(&operands[0], 0), self.operand(&operands[1], 1));
+            return self.op(Op::UnlessCompared { operator: *operator, a, b, to: 0 });
         }
         let condition = self.operand(&cond.0, 0);
         self.op(Op::Unless { condition, to: 0 })
@@ -357,15 +371,31 @@ impl Generator<'_> {
                 let byte = self.operand(byte, depth);
                 self.bulk(Bulk::Find { to, area: area(span), byte });
             }
+            Node::FindBytes(span, other) => {
+                self.bulk(Bulk::FindBytes { to, area: area(span), bytes: area(other) });
+            }
+            Node::Partition { span, order, stride, key, or_equal } => {
+                let (key, order, stride) = (self.operand(key, depth), *order, *stride);
+                self.bulk(Bulk::Partition { to, area: area(span), order, stride, key, or_equal: *or_equal });
+            }
             Node::Equal(a, b) => self.bulk(Bulk::Equal { to, a: area(a), b: area(b) }),
             Node::Hash(span) => self.bulk(Bulk::Hash { to, area: area(span) }),
         }
     }
 }
 
-/// A number that is loaded, and then compared, is both in one op. The comparison stays where it is, for whoever comes to it
-/// from elsewhere.
+/// A number that is loaded, and then compared, is both in one op; and so is what `consume` says. What is superfluous then
+/// stays where it is, for whoever comes to it from elsewhere.
 fn join(ops: &mut [Op]) {
+    for i in 2..ops.len() {
+        let [compared, added, subtracted] = [ops[i - 2], ops[i - 1], ops[i]];
+        let Op::UnlessCompared { operator: Operator::Le, a: by, b: len, to: or } = compared else { continue };
+        let Op::Binary { operator: Operator::Add, to: from, a, b } = added else { continue };
+        let less = Op::Binary { operator: Operator::Sub, to: len, a: len, b: by };
+        if (a, b) == (from, by) && subtracted == less && from != by && from != len {
+            ops[i - 2] = Op::Take { by, len, from, or };
+        }
+    }
     for i in 1..ops.len() {
         if let Op::Load { order, to, at } = ops[i - 1]
             && let Op::UnlessWithin { a, low: 0, span: most, to: or } = ops[i]

@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::code::{self, Code, Trap, Word};
+use super::code::{self, Code, Searches, Trap, Word};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED, Record, VACANT};
@@ -90,6 +90,8 @@ pub(crate) struct Region {
     pub(super) memory: Memory,
     pub(super) templates: Box<[Template]>,
     pub(super) code: Code,
+    /// What its code looks for.
+    pub(super) searches: Searches,
     /// Whether the segment that was met last is one that code follows.
     pub(super) computes: Cell<bool>,
     /// The frame that `advance` has left to the owner.
@@ -159,8 +161,9 @@ impl<R: Resume> Frames<R> {
             Template::check(plan, &bounds).map_err(|error| FramesError::Plan { segment, error })
         };
         let templates = template::join(segments.iter().enumerate().map(template).collect::<Result<_, _>>()?);
-        let code = code::check(code, &layout, constant_bytes, segments.len(), words.len(), &pooled);
+        let code = code::check(code, &layout, constant_bytes, segments.len(), words.len(), outboxes, &pooled);
         let code = code.map_err(FramesError::Code)?;
+        let searches = Searches::new(&code, &constants);
         if !words.iter().all(Word::is_there) {
             return Err(FramesError::Code(PlanError::NoSuchHandle));
         }
@@ -182,6 +185,7 @@ impl<R: Resume> Frames<R> {
                     memory,
                     templates,
                     code,
+                    searches,
                     computes: Cell::new(false),
                     handover: Cell::new(None),
                     trap: Cell::new(Trap::Division),
