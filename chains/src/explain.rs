@@ -190,6 +190,10 @@ impl<'p> Explain<'p> {
                     let error = std::io::Error::from_raw_os_error(*code);
                     parts.push(format!("ensure {cond} else \"{error}\" #{number}"));
                 }
+                Inst::Fail(errno) => {
+                    parts.push(format!("fail with {errno} #{number}"));
+                    break false;
+                }
                 Inst::MakePipe(pipe) => parts.push(format!("a pipe {} {} #{number}", pipe.write, pipe.read)),
                 Inst::Call(..) => parts.push(format!("call #{number}")),
                 Inst::Sync(sync) => {

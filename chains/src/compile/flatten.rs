@@ -117,6 +117,7 @@ impl<'c> Flattener<'c> {
             Kind::Sync(sync) => Inst::Sync(sync.try_map(|number| self.register(step, number))?),
             Kind::Compute(compute) => Inst::Compute(compute.clone()),
             Kind::Ensure(cond, code) => Inst::Ensure(cond.clone(), *code),
+            Kind::Fail(errno) => Inst::Fail(errno.clone()),
             Kind::Call(index, touches) => Inst::Call(*index, touches.clone()),
             Kind::CallAsync(index, making, storing) => {
                 self.push(step, Inst::Fetch(*index, making.clone()), true);

@@ -46,6 +46,8 @@ pub(crate) enum Inst {
     Io(Io),
     Compute(Compute),
     Ensure(Cond, i32),
+    /// Fails with the errno that the expression gives.
+    Fail(Expr),
     /// Goes on at the target if the condition does not hold.
     Unless(Cond, Pc),
     Jump(Pc),
@@ -93,7 +95,7 @@ impl Flow {
 /// Where a line can lead, its error edge apart.
 pub(super) fn successors(inst: &Inst, pc: Pc) -> [Option<Pc>; 2] {
     match inst {
-        Inst::Finish => [None, None],
+        Inst::Finish | Inst::Fail(_) => [None, None],
         Inst::Jump(to) | Inst::Join(to) => [Some(*to), None],
         Inst::Unless(_, to) | Inst::Branch(to) => [Some(pc + 1), Some(*to)],
         _ => [Some(pc + 1), None],

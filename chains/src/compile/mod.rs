@@ -18,6 +18,7 @@
 //! `effects` says what each line reads and writes, and everything else asks it. Blocks that run side by side are lines one
 //! behind the other as well (`branches`); what is said of segments and code holds for each of them by itself.
 
+mod apart;
 pub(crate) mod branches;
 mod check;
 mod cleanup;
@@ -116,6 +117,9 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     if chain.constants.len() > i32::MAX as usize {
         return Err(refuse(Reason::TooMuch("bytes of constants (2 GiB)")));
     }
+    if chain.things.most() > usize::from(u16::MAX) {
+        return Err(refuse(Reason::TooMuch("groups, logs, events or words")));
+    }
     let tree = chain.blocks.pop().expect("the outermost block stays open");
     if tree.is_empty() {
         return Err(refuse(Reason::Empty));
@@ -129,7 +133,7 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     if flow.lines.len() > usize::from(u16::MAX) {
         return Err(refuse(Reason::TooMuch("steps")));
     }
-    branches::check(&flow, &chain.name)?;
+    apart::check(&flow, &chain.name)?;
     paths::paths(&flow, &chain, registers)?;
     hoist::hoist(&mut flow, registers);
     // What expressions compute on the way does not depend on how the flow is cut.

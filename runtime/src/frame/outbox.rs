@@ -169,7 +169,7 @@ impl Outbox {
     /// Address and length of what is in it, if that is nothing but copies.
     #[inline]
     pub(super) fn only_copies(&self) -> Option<(u64, usize)> {
-        self.parts.is_empty().then(|| (self.copied.as_ptr() as u64, self.copied.len()))
+        self.parts.is_empty().then_some((self.copied.as_ptr() as u64, self.copied.len()))
     }
 
     /// What is left of it behind the first `done` bytes, as the kernel is to read it. It stays valid until the outbox

@@ -3,8 +3,8 @@
 use std::ptr::NonNull;
 
 use super::{Op, Outcome, Trap};
-use crate::frame::frames::Region;
 use crate::frame::memory::Record;
+use crate::frame::region::Region;
 
 /// Jumps back that a frame may take before others have their turn.
 const FUEL: u32 = 1024;
@@ -33,24 +33,24 @@ impl Region {
         loop {
             // By reference: each of them loads what it has, and no more.
             // SAFETY: an op: the caller's, a checked target, or the successor of an op that has one.
-            match unsafe { &*op } {
-                &Op::Set { to, value } => register(to).set(value),
-                &Op::Move { to, from } => register(to).set(register(from).get()),
-                &Op::Binary { operator, to, a, b } => {
+            match *unsafe { &*op } {
+                Op::Set { to, value } => register(to).set(value),
+                Op::Move { to, from } => register(to).set(register(from).get()),
+                Op::Binary { operator, to, a, b } => {
                     match operator.apply(register(a).get(), register(b).get()) {
                         Some(value) => register(to).set(value),
                         None => return self.trapped(place(op), Trap::Division),
                     }
                 }
-                &Op::BinaryBy { operator, to, a, value } => match operator.apply(register(a).get(), value) {
+                Op::BinaryBy { operator, to, a, value } => match operator.apply(register(a).get(), value) {
                     Some(value) => register(to).set(value),
                     None => return self.trapped(place(op), Trap::Division),
                 },
-                &Op::Load { order, to, at } => {
+                Op::Load { order, to, at } => {
                     // SAFETY: the bytes were checked to lie inside the frame's, which nobody else touches.
                     register(to).set(unsafe { order.load(bytes.add(at as usize)) });
                 }
-                &Op::LoadAtMost { order, to, at, most, or } => {
+                Op::LoadAtMost { order, to, at, most, or } => {
                     // SAFETY: as for a load.
                     let value = unsafe { order.load_usual(bytes.add(at as usize)) };
                     register(to).set(value);
@@ -71,18 +71,18 @@ impl Region {
                     }
                     continue;
                 }
-                &Op::LoadAt { order, to, index, start, room } => {
+                Op::LoadAt { order, to, index, start, room } => {
                     match within(register(index).get(), order.width(), room) {
                         // SAFETY: inside the room, which was checked to lie inside the frame's bytes.
                         Ok(at) => register(to).set(unsafe { order.load(bytes.add(start as usize + at)) }),
                         Err(trap) => return self.trapped(place(op), trap),
                     }
                 }
-                &Op::Store { order, from, at } => {
+                Op::Store { order, from, at } => {
                     // SAFETY: as for a load.
                     unsafe { order.store(bytes.add(at as usize), register(from).get()) };
                 }
-                &Op::StoreAt { order, from, index, start, room } => {
+                Op::StoreAt { order, from, index, start, room } => {
                     match within(register(index).get(), order.width(), room) {
                         // SAFETY: as for a load.
                         Ok(at) => unsafe {
@@ -91,13 +91,13 @@ impl Region {
                         Err(trap) => return self.trapped(place(op), trap),
                     }
                 }
-                &Op::Bulk(number) => {
+                Op::Bulk(number) => {
                     // SAFETY: the caller's promise about the frame.
                     if !unsafe { self.bulk(number, record, bytes) } {
                         return Outcome::Trapped(place(op));
                     }
                 }
-                &Op::Unless { condition, to } => {
+                Op::Unless { condition, to } => {
                     if register(condition).get() == 0 {
                         if is_spent(op, target(to), &mut fuel) {
                             return Outcome::Spent(to);
@@ -106,7 +106,7 @@ impl Region {
                         continue;
                     }
                 }
-                &Op::UnlessWithin { a, low, span, to } => {
+                Op::UnlessWithin { a, low, span, to } => {
                     if register(a).get().wrapping_sub(low.into()) > span.into() {
                         if is_spent(op, target(to), &mut fuel) {
                             return Outcome::Spent(to);
@@ -115,7 +115,7 @@ impl Region {
                         continue;
                     }
                 }
-                &Op::IfWithin { a, low, span, to } => {
+                Op::IfWithin { a, low, span, to } => {
                     if register(a).get().wrapping_sub(low.into()) <= span.into() {
                         if is_spent(op, target(to), &mut fuel) {
                             return Outcome::Spent(to);
@@ -124,7 +124,7 @@ impl Region {
                         continue;
                     }
                 }
-                &Op::UnlessCompared { operator, a, b, to } => {
+                Op::UnlessCompared { operator, a, b, to } => {
                     if operator.apply(register(a).get(), register(b).get()) != Some(1) {
                         if is_spent(op, target(to), &mut fuel) {
                             return Outcome::Spent(to);
@@ -133,7 +133,7 @@ impl Region {
                         continue;
                     }
                 }
-                &Op::Take { by, len, from, or } => {
+                Op::Take { by, len, from, or } => {
                     let (taken, held) = (register(by).get(), register(len).get());
                     if taken > held {
                         if is_spent(op, target(or), &mut fuel) {
@@ -148,15 +148,15 @@ impl Region {
                     op = unsafe { op.add(3) };
                     continue;
                 }
-                &Op::Jump { to } => {
+                Op::Jump { to } => {
                     if is_spent(op, target(to), &mut fuel) {
                         return Outcome::Spent(to);
                     }
                     op = target(to);
                     continue;
                 }
-                &Op::Submit(segment) => return Outcome::Submit(segment),
-                &Op::Leave(number) => return Outcome::Left(number),
+                Op::Submit(segment) => return Outcome::Submit(segment),
+                Op::Leave(number) => return Outcome::Left(number),
             }
             // SAFETY: whatever comes here has a successor: the check lets no other op be the last.
             op = unsafe { op.add(1) };

@@ -8,10 +8,10 @@ use memchr::memchr;
 use super::bulk::{hash, place};
 use super::search::{find, partition};
 use super::{Area, Bulk, Order, Trap};
-use crate::frame::frames::Region;
 use crate::frame::memory::Record;
 use crate::frame::outbox::Outbox;
 use crate::frame::plan::Len;
+use crate::frame::region::Region;
 
 impl Region {
     /// Does the bulk op with this number, or notes why it could not, and says false.
