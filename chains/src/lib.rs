@@ -34,7 +34,7 @@
 //! | [`pooled`](Chain::pooled) | taken from the core's pool when bytes come, until the last reader is done | what many idle connections wait for |
 //! | [`owned`](Chain::owned) | allocated for what is asked for, until the last reader is done or a call takes it | large values |
 //! | [`stream`](Chain::stream) | each frame's own, filled at one end and consumed at the other | pipelined parsing |
-//! | [`outbox`](Chain::outbox) | copies, and blobs that are shared | replies |
+//! | [`outbox`](Chain::outbox) | copies, by [`append`](Chain::append) and calls, and blobs that are shared | replies |
 //! | [`constant`](Chain::constant) | the program's | greetings, tables |
 //! | [`pipe`](Chain::pipe) | the kernel's | bytes that pass by: [`splice`](Chain::splice) |
 //!

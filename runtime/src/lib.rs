@@ -22,7 +22,7 @@
 //! - `driver/{mod,owners}`, `driver/list/{mod,held}`, `driver/slot/{mod,chunk,erased,held,prepare}`: operations with forgotten types, descriptors
 //!   out of completions;
 //! - `frame/{memory,region,token,submit,emit,row,wide,settle,views,outbox,pooled}`, `frame/strand/token`,
-//!   `frame/code/{execute,number}`: the region;
+//!   `frame/code/{execute,many,number}`: the region;
 //! - `buf/{fill,mod,vectored,bytes,plain,direct,slice,skip}`: uninitialised memory;
 //! - `buf/{pages,aligned,ring,lent,fixed}`, `buf/pool/shared`: mapped buffers;
 //! - `op/{completion,message,pipe}`, `descriptor`: ownership of descriptors;

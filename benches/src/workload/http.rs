@@ -1,5 +1,9 @@
 //! The shape of HTTP without its grammar: a request is a head that ends with an empty line, its reply is always the same.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::{Exchange, Kind, Protocol, Workload, noise};
 
 /// The reply to every request.
@@ -10,7 +14,7 @@ pub(crate) const REPLY: &[u8] =
 pub(crate) const LARGEST_HEAD: usize = 4096;
 
 /// The end of a head.
-const END: &[u8] = b"\r\n\r\n";
+pub(crate) const END: &[u8] = b"\r\n\r\n";
 
 const BEFORE: &[u8] = b"GET /";
 const BEHIND: &[u8] = b" HTTP/1.1\r\nHost: bench\r\n\r\n";
@@ -34,14 +38,8 @@ fn exchange(size: usize, seed: u64) -> Exchange {
 /// servers, can be told from theirs.
 #[inline(never)]
 pub(crate) fn head(bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    while let Some(at) = bytes[from..].iter().position(|byte| *byte == b'\n') {
-        from += at + 1;
-        if bytes[..from].ends_with(END) {
-            return Some(from);
-        }
-    }
-    None
+    static SEARCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(END));
+    SEARCH.find(bytes).map(|at| at + END.len())
 }
 
 #[cfg(test)]

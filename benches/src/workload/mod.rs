@@ -15,7 +15,7 @@ mod proxy;
 pub(crate) use echo::{CHURN, ECHO};
 pub(crate) use files::FILES;
 pub(crate) use framed::{FRAMED, HEAD, LARGEST_BODY};
-pub(crate) use http::{HTTP, LARGEST_HEAD, REPLY, head};
+pub(crate) use http::{END as HEAD_END, HTTP, LARGEST_HEAD, REPLY, head};
 pub(crate) use kv::KV;
 pub(crate) use proxy::PROXY;
 

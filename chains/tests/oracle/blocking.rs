@@ -26,6 +26,7 @@ pub(crate) struct Twin<'p> {
     pub(super) files: [Option<Open>; FILES],
     pub(super) regs: [u64; ALL_REGS],
     pub(super) bufs: Vec<Vec<u8>>,
+    pub(super) outbox: Vec<u8>,
     /// What calls have noted there, and at which steps.
     counts: VecDeque<(u32, u64)>,
     /// The call whose note was last made use of, before it is called here.
@@ -84,6 +85,7 @@ impl<'p> Twin<'p> {
             files: [disk.map(|disk| Open::new(disk.given(), libc::O_RDWR)), None],
             regs,
             bufs: bufs.into(),
+            outbox: Vec::new(),
             counts: hints.counts,
             known: None,
             strike: hints.strike,
@@ -167,12 +169,18 @@ impl<'p> Twin<'p> {
                     Err(error) => Way::Fail(number, errno(&error)),
                 }
             }),
-            Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } | Kind::Sleep { .. } => {
-                match self.compute(kind) {
-                    Ok(()) => Way::On,
-                    Err(failure) => Way::Fail(number, failure),
-                }
+            Kind::SendOutbox { socket } => {
+                self.visit(number, Verb::Send, *socket, |twin| twin.send_outbox(number, *socket))
             }
+            Kind::Set { .. }
+            | Kind::Store { .. }
+            | Kind::Copy { .. }
+            | Kind::Append { .. }
+            | Kind::AppendNumber { .. }
+            | Kind::Sleep { .. } => match self.compute(kind) {
+                Ok(()) => Way::On,
+                Err(failure) => Way::Fail(number, failure),
+            },
             Kind::Ensure { cond, code } => match self.value(cond) {
                 Ok(0) => Way::Fail(number, Failure::Ensure(*code)),
                 Ok(_) => Way::On,

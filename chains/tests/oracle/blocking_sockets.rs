@@ -169,4 +169,16 @@ impl Twin<'_> {
         into.iter().for_each(|reg| self.regs[*reg] = all);
         Way::On
     }
+
+    /// Everything in the outbox, which is empty when it has been sent.
+    pub(super) fn send_outbox(&mut self, step: u32, socket: usize) -> Way {
+        if let Err(failure) = self.strike_unless(self.outbox.is_empty(), "send") {
+            return Way::Fail(step, failure);
+        }
+        if let Err(error) = (&self.sockets[socket]).write_all(&self.outbox) {
+            return Way::Fail(step, errno(&error));
+        }
+        self.report.sent[socket].append(&mut self.outbox);
+        Way::On
+    }
 }

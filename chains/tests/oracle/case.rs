@@ -35,6 +35,7 @@ pub(crate) fn sockets(program: &Program) -> usize {
         | Kind::RecvExact { socket, .. }
         | Kind::Send { socket, .. }
         | Kind::SendAll { socket, .. }
+        | Kind::SendOutbox { socket }
         | Kind::Fill { socket, .. }
         | Kind::Shutdown { socket } => *socket > 0,
         _ => false,

@@ -307,7 +307,13 @@ impl Reads<'_> {
                 self.bytes(span);
                 self.expr(byte);
             }
-            Expr::Equals(a, b) => [a, b].into_iter().for_each(|span| self.bytes(span)),
+            Expr::Partition { span, key, .. } => {
+                self.bytes(span);
+                self.expr(key);
+            }
+            Expr::Equals(a, b) | Expr::FindBytes(a, b) => {
+                [a, b].into_iter().for_each(|span| self.bytes(span))
+            }
             Expr::Hash(span) => self.bytes(span),
             Expr::Binary(_, operands) => operands.iter().for_each(|operand| self.expr(operand)),
         }
@@ -342,6 +348,8 @@ fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
             reads.sends(*socket);
             spans.iter().for_each(|span| reads.bytes(span));
         }
+        Kind::Append { span } => reads.bytes(span),
+        Kind::SendOutbox { socket } => reads.sends(*socket),
         Kind::Shutdown { socket } => {
             reads.sends(*socket);
             if reads.faults.is_empty() && known.may_be_shut[*socket] {
@@ -373,6 +381,7 @@ fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
         | Kind::Ensure { cond: expr, .. }
         | Kind::When { cond: expr, .. }
         | Kind::Consume { len: expr }
+        | Kind::AppendNumber { value: expr, .. }
         | Kind::Sleep { time: expr } => reads.expr(expr),
         Kind::Store { at, value, .. } => {
             reads.expr(at);

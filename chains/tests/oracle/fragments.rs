@@ -5,7 +5,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::program::{BUFS, Block, Call, Expr, FILES, HELD, Kind, Len, NAMES, Op, Path, Span, Step};
+use super::program::{
+    BUFS, Block, CONSTANT, Call, Expr, FILES, HELD, Kind, Len, NAMES, Op, Path, Span, Step,
+};
 use super::strategy::{
     Inside, any_buf, binary, block, call, exact, expr, fixed, general, inlet, leaf, send_all, set, socket,
     source, span, step,
@@ -26,6 +28,7 @@ pub(crate) fn simple() -> Vec<(u32, Fragment)> {
         (1, statx()),
         (3, stream()),
         (2, compute()),
+        (3, outbox()),
         (1, send()),
         (1, sleep()),
     ]
@@ -170,6 +173,36 @@ fn send() -> Fragment {
 
 fn sleep() -> Fragment {
     leaf().prop_map(|value| step(Kind::Sleep { time: masked(value, 0x7fff) })).boxed()
+}
+
+/// What is put into the outbox, and mostly sent.
+fn outbox() -> Fragment {
+    let number = (option::of(select(vec![1u32, 2, 4, 8])), any::<bool>(), leaf());
+    let put = prop_oneof![
+        3 => source().prop_map(|span| step(Kind::Append { span })),
+        2 => number.prop_map(|(width, big, value)| step(Kind::AppendNumber { width, big, value })),
+    ];
+    let send = option::weighted(0.8, socket().prop_map(|socket| step(Kind::SendOutbox { socket })));
+    (vec(put, 0..4), send).prop_map(|(put, send)| [put.concat(), send.unwrap_or_default()].concat()).boxed()
+}
+
+/// Sorted numbers, searched: the constant's bytes ascend, and so do the numbers that are made of them, in either order.
+pub(crate) fn parted() -> BoxedStrategy<Expr> {
+    let key = prop_oneof![
+        3 => (0..12u64, select(vec![1u64, 0x101, 0x0101_0101])).prop_map(|(n, by)| Expr::Const(n * by)),
+        1 => Just(Expr::Const(u64::MAX)),
+        1 => general().prop_map(Expr::Reg),
+    ];
+    (fixed(Just(CONSTANT)), select(vec![1u32, 2, 4, 8]), any::<bool>(), 0..3u32, key, any::<bool>())
+        .prop_map(|(span, width, big, more, key, or_equal)| Expr::Partition {
+            span,
+            width,
+            big,
+            stride: width + more,
+            key: key.into(),
+            or_equal,
+        })
+        .boxed()
 }
 
 /// What cannot trap: it may move.

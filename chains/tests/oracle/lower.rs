@@ -4,7 +4,7 @@ use std::error::Error;
 
 use chainring_chains::{Buf, Span as Bytes, read, reg, stream, value, write};
 use chainring_chains::{BuildError, Chain, Expr as Value, File, Flow, Lowering, OpenHow, Order, Reg, Socket};
-use chainring_chains::{SpanLen, StreamBuf};
+use chainring_chains::{Outbox, SpanLen, StreamBuf};
 
 use super::native::{self, Next};
 use super::program::{
@@ -39,7 +39,8 @@ pub(crate) fn build(program: &Program, lowering: Lowering) -> Result<Built, Buil
     // The stream's is never asked for.
     bufs.extend([bufs[0], c.constant(&constant())]);
     debug_assert_eq!(bufs.len(), CONSTANT + 1);
-    Lowerer { sockets, files, directory, regs, bufs, stream }.block(&mut c, &program.body);
+    let outbox = c.outbox();
+    Lowerer { sockets, files, directory, regs, bufs, stream, outbox }.block(&mut c, &program.body);
     Ok(Built { program: c.build()?, sockets, given: files[0], directory, regs })
 }
 
@@ -50,6 +51,7 @@ struct Lowerer {
     regs: [Reg; REGS],
     bufs: Vec<Buf>,
     stream: StreamBuf,
+    outbox: Outbox,
 }
 
 impl Lowerer {
@@ -98,6 +100,12 @@ impl Lowerer {
                 c.store(self.bufs[*buf], self.expr(at), order(*width, *big), self.expr(value));
             }
             Kind::Copy { to, from } => c.copy(self.span(to), self.span(from)),
+            Kind::Append { span } => c.append(self.outbox, self.span(span)),
+            Kind::AppendNumber { width: None, value, .. } => c.append_decimal(self.outbox, self.expr(value)),
+            Kind::AppendNumber { width: Some(width), big, value } => {
+                c.append_number(self.outbox, order(*width, *big), self.expr(value));
+            }
+            Kind::SendOutbox { socket } => c.send_outbox(self.sockets[*socket], self.outbox),
             Kind::Sleep { time } => c.sleep(self.expr(time)),
             Kind::Attempt { body, errno, handler } => {
                 let step = c.attempt(|c| self.block(c, body));
@@ -256,6 +264,14 @@ impl Lowerer {
                 load(self.bufs[*buf], self.expr(index), order(*width, *big))
             }
             Expr::Find { span, byte } => self.span(span).find(self.expr(byte)),
+            Expr::FindBytes(a, b) => self.span(a).find_bytes(self.span(b)),
+            Expr::Partition { span, width, big, stride, key, or_equal } => {
+                let (span, order, key) = (self.span(span), order(*width, *big), self.expr(key));
+                match or_equal {
+                    true => span.partition_le(order, *stride, key),
+                    false => span.partition_lt(order, *stride, key),
+                }
+            }
             Expr::Equals(a, b) => self.span(a).equals(self.span(b)),
             Expr::Hash(span) => self.span(span).hash(),
             Expr::Binary(op, operands) => {

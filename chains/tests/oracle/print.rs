@@ -92,6 +92,12 @@ impl fmt::Display for Kind {
                 write!(f, "store(b{buf}, {at}, {}{}, {value})", if *big { "be" } else { "le" }, width * 8)
             }
             Kind::Copy { to, from } => write!(f, "copy({to}, {from})"),
+            Kind::Append { span } => write!(f, "append({span})"),
+            Kind::AppendNumber { width: None, value, .. } => write!(f, "append_decimal({value})"),
+            Kind::AppendNumber { width: Some(width), big, value } => {
+                write!(f, "append_number({}{}, {value})", if *big { "be" } else { "le" }, width * 8)
+            }
+            Kind::SendOutbox { socket } => write!(f, "send_outbox(s{socket})"),
             Kind::Sleep { time } => write!(f, "sleep({time})"),
             Kind::Attempt { .. } => write!(f, "attempt"),
             Kind::Set { reg, value } => write!(f, "set(r{reg}, {value})"),
@@ -138,6 +144,11 @@ impl fmt::Display for Expr {
                 write!(f, "b{buf}.{}{}({index})", if *big { "be" } else { "le" }, width * 8)
             }
             Expr::Find { span, byte } => write!(f, "{span}.find({byte})"),
+            Expr::FindBytes(a, b) => write!(f, "{a}.find_bytes({b})"),
+            Expr::Partition { span, width, big, stride, key, or_equal } => {
+                let (name, order) = (if *or_equal { "le" } else { "lt" }, if *big { "be" } else { "le" });
+                write!(f, "{span}.partition_{name}({order}{}, {stride}, {key})", width * 8)
+            }
             Expr::Equals(a, b) => write!(f, "{a}.equals({b})"),
             Expr::Hash(span) => write!(f, "{span}.hash()"),
             Expr::Binary(op, operands) => {

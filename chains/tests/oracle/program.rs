@@ -25,9 +25,9 @@ pub(crate) const ECHO_BUF: usize = 5;
 pub(crate) const STREAM: usize = 6;
 pub(crate) const CONSTANT: usize = 7;
 
-/// What the constant holds.
+/// What the constant holds: bytes that ascend.
 pub(crate) fn constant() -> Vec<u8> {
-    (0..BUFS[CONSTANT]).map(|i| (i * 37 % 11) as u8).collect()
+    (0..BUFS[CONSTANT]).map(|i| (i * 11 / BUFS[CONSTANT]) as u8).collect()
 }
 
 /// Files of every program: one that is given, and one that is not.
@@ -149,6 +149,19 @@ pub(crate) enum Kind {
         to: Span,
         from: Span,
     },
+    /// Into the outbox.
+    Append {
+        span: Span,
+    },
+    /// The same; without a width as decimal digits.
+    AppendNumber {
+        width: Option<u32>,
+        big: bool,
+        value: Expr,
+    },
+    SendOutbox {
+        socket: usize,
+    },
     Sleep {
         time: Expr,
     },
@@ -259,9 +272,32 @@ impl Span {
 pub(crate) enum Expr {
     Const(u64),
     Reg(usize),
-    Load { buf: usize, offset: u32, width: u32, big: bool },
-    LoadAt { buf: usize, index: Box<Expr>, width: u32, big: bool },
-    Find { span: Span, byte: Box<Expr> },
+    Load {
+        buf: usize,
+        offset: u32,
+        width: u32,
+        big: bool,
+    },
+    LoadAt {
+        buf: usize,
+        index: Box<Expr>,
+        width: u32,
+        big: bool,
+    },
+    Find {
+        span: Span,
+        byte: Box<Expr>,
+    },
+    FindBytes(Span, Span),
+    /// How many sorted numbers are less than the key, or not greater.
+    Partition {
+        span: Span,
+        width: u32,
+        big: bool,
+        stride: u32,
+        key: Box<Expr>,
+        or_equal: bool,
+    },
     Equals(Span, Span),
     Hash(Span),
     Binary(Op, Box<[Expr; 2]>),
@@ -298,7 +334,8 @@ impl Expr {
             Expr::Const(_) | Expr::Reg(_) | Expr::Load { .. } => false,
             Expr::LoadAt { .. } => true,
             Expr::Find { span, byte } => !span.is_fixed() || byte.can_trap(),
-            Expr::Equals(a, b) => !a.is_fixed() || !b.is_fixed(),
+            Expr::Partition { span, key, .. } => !span.is_fixed() || key.can_trap(),
+            Expr::Equals(a, b) | Expr::FindBytes(a, b) => !a.is_fixed() || !b.is_fixed(),
             Expr::Hash(span) => !span.is_fixed(),
             Expr::Binary(op, operands) => {
                 matches!(op, Op::Div | Op::Rem) || operands.iter().any(Expr::can_trap)

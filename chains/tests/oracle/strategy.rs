@@ -221,6 +221,9 @@ pub(crate) fn leaf() -> BoxedStrategy<Expr> {
         1 => (source(), general()).prop_map(|(span, reg)| Expr::Find { span, byte: Expr::Reg(reg).into() }),
         2 => (source(), source()).prop_map(|(a, b)| Expr::Equals(a, b)),
         1 => source().prop_map(Expr::Hash),
+        2 => (source(), source()).prop_map(|(a, b)| Expr::FindBytes(a, b)),
+        2 => (source(), fixed(Just(CONSTANT))).prop_map(|(a, b)| Expr::FindBytes(a, b)),
+        2 => fragments::parted(),
     ];
     let index = (0..ECHO_BUF, general(), any::<bool>(), select(vec![1u32, 2, 4, 8]), any::<bool>()).prop_map(
         |(buf, reg, fits, width, big)| {
