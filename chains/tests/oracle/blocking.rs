@@ -15,10 +15,10 @@ use super::blocking_files::Open;
 use super::disk::Disk;
 use super::native::{self, Next};
 use super::program::{
-    ALL_REGS, BUFS, Block, CONSTANT, Call, Count, FILES, HELD, HELD_FROM, Kind, Len, Program, REGS, SOCKETS,
-    STREAM, Span, Step, constant,
+    ALL_REGS, BUFS, Block, CONSTANT, Call, Count, FILES, HELD, HELD_FROM, Kind, Len, POOLED, Program, REGS,
+    SOCKETS, STREAM, Span, Step, WORDS, constant,
 };
-use super::report::{Ended, Failure, Report, Strike, Verb, Visit};
+use super::report::{ANY, Ended, Failure, Report, Strike, Verb, Visit};
 
 pub(crate) struct Twin<'p> {
     pub(super) sockets: &'p [Socket],
@@ -26,6 +26,15 @@ pub(crate) struct Twin<'p> {
     pub(super) files: [Option<Open>; FILES],
     pub(super) regs: [u64; ALL_REGS],
     pub(super) bufs: Vec<Vec<u8>>,
+    /// Of buffers that are not a frame's own at all times: how much has come.
+    pub(super) have: [Option<usize>; BUFS.len()],
+    pub(super) words: [u64; WORDS],
+    /// Of the event, that nobody has taken.
+    pub(super) posts: u64,
+    pub(super) log: Option<std::fs::File>,
+    pub(super) logged_bytes: u64,
+    /// Of the blocks that it is in.
+    pub(super) deadlines: Vec<u64>,
     /// What calls have noted there, and at which steps.
     counts: VecDeque<(u32, u64)>,
     /// The call whose note was last made use of, before it is called here.
@@ -58,6 +67,8 @@ pub(super) enum Way {
     Leave,
     Finish,
     Fail(u32, Failure),
+    /// It waits until it is cancelled.
+    Never,
 }
 
 /// What was sent when a turn of an endless echo was done, until it has ended.
@@ -84,6 +95,12 @@ impl<'p> Twin<'p> {
             files: [disk.map(|disk| Open::new(disk.given(), libc::O_RDWR)), None],
             regs,
             bufs: bufs.into(),
+            have: std::array::from_fn(|buf| (buf >= POOLED).then_some(0)),
+            words: [0; WORDS],
+            posts: 0,
+            log: None,
+            logged_bytes: 0,
+            deadlines: Vec::new(),
             counts: hints.counts,
             known: None,
             strike: hints.strike,
@@ -95,8 +112,10 @@ impl<'p> Twin<'p> {
         };
         let ended = match twin.block(&program.body) {
             Way::On | Way::Finish => Ok(()),
+            Way::Fail(step, Failure::Deadline(_)) => Err((step, Failure::Deadline(0))),
             Way::Fail(step, failure) => Err((step, failure)),
             Way::Again | Way::Leave => unreachable!("outside of a loop these are refused"),
+            Way::Never => unreachable!("the strategies made a program that waits for ever"),
         };
         twin.report.loose = twin.loose;
         let total = twin.sent();
@@ -109,7 +128,7 @@ impl<'p> Twin<'p> {
         (ended, twin.report)
     }
 
-    fn block(&mut self, block: &Block) -> Way {
+    pub(super) fn block(&mut self, block: &Block) -> Way {
         for step in block {
             match self.step(step) {
                 Way::On => {}
@@ -167,12 +186,35 @@ impl<'p> Twin<'p> {
                     Err(error) => Way::Fail(number, errno(&error)),
                 }
             }),
-            Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } | Kind::Sleep { .. } => {
-                match self.compute(kind) {
-                    Ok(()) => Way::On,
-                    Err(failure) => Way::Fail(number, failure),
-                }
+            Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } => match self.compute(kind) {
+                Ok(()) => Way::On,
+                Err(failure) => Way::Fail(number, failure),
+            },
+            Kind::Sleep { time } => match self.value(time) {
+                Ok(time) => self.sleep(number, time),
+                Err(failure) => Way::Fail(number, failure),
+            },
+            Kind::SetWord { .. }
+            | Kind::FetchAdd { .. }
+            | Kind::Exchange { .. }
+            | Kind::Notify
+            | Kind::Wait
+            | Kind::Commit { .. }
+            | Kind::Fetch { .. } => match self.shared(kind) {
+                Ok(()) => Way::On,
+                Err(failure) => Way::Fail(number, failure),
+            },
+            Kind::Nop => Way::On,
+            Kind::Rename { .. } | Kind::Remove { .. } => {
+                self.name(kind).unwrap_or_else(|failure| Way::Fail(number, failure))
             }
+            Kind::Splice { .. } => {
+                self.splice(number, kind).unwrap_or_else(|failure| Way::Fail(number, failure))
+            }
+            Kind::Serial { body } => self.block(body),
+            Kind::Within { time, body } => self.within(*time, body),
+            Kind::Fork { need, branches } => self.fork(*need, branches),
+            Kind::Pipelined { ahead, in_order, .. } => self.pipelined(ahead, in_order),
             Kind::Ensure { cond, code } => match self.value(cond) {
                 Ok(0) => Way::Fail(number, Failure::Ensure(*code)),
                 Ok(_) => Way::On,
@@ -183,6 +225,10 @@ impl<'p> Twin<'p> {
                 Err(failure) => Way::Fail(number, failure),
             },
             Kind::Attempt { body, errno: reg, handler } => match self.block(body) {
+                // A deadline around it is not its to deal with.
+                Way::Fail(step, failure @ Failure::Deadline(number)) if number < self.deadlines.len() => {
+                    Way::Fail(step, failure)
+                }
                 Way::Fail(step, failure) => {
                     let Some(errno) = failure.errno() else { return Way::Fail(step, failure) };
                     self.report.handled += 1;
@@ -232,6 +278,15 @@ impl<'p> Twin<'p> {
 
     /// The bytes of a span, or why there are none.
     pub(super) fn range(&self, span: &Span) -> Result<Range<usize>, Failure> {
+        let range = self.range_of(span)?;
+        match self.have[span.buf] {
+            Some(have) if range.end > have => Err(not_there()),
+            _ => Ok(range),
+        }
+    }
+
+    /// The same, whether anything has come there or not.
+    pub(super) fn range_of(&self, span: &Span) -> Result<Range<usize>, Failure> {
         let len = match span.len {
             Len::Fixed(len) => len.into(),
             Len::Reg(reg) => self.regs[reg],
@@ -346,6 +401,11 @@ impl<'p> Twin<'p> {
         self.report.trace.push(event);
         Way::On
     }
+}
+
+/// Of a buffer there is not as much.
+pub(super) fn not_there() -> Failure {
+    Failure::Bounds { len: 0, max: ANY, plus: 0 }
 }
 
 pub(super) fn errno(error: &io::Error) -> Failure {

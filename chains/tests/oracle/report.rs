@@ -3,6 +3,9 @@
 use super::disk::Contents;
 use super::program::{Event, SOCKETS};
 
+/// Stands for any number.
+pub(crate) const ANY: u32 = u32::MAX;
+
 /// Why a program ended early.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Failure {
@@ -11,7 +14,8 @@ pub(crate) enum Failure {
         done: u32,
         want: u32,
     },
-    /// A transfer is free to count the fixed spans in front, `plus` bytes, in both numbers.
+    /// A transfer is free to count the fixed spans in front, `plus` bytes, in both numbers. Those of a buffer that is not
+    /// there at all times have a `max` of [`ANY`].
     Bounds {
         len: u64,
         max: u32,
@@ -20,6 +24,8 @@ pub(crate) enum Failure {
     Division,
     Ensure(i32),
     Call,
+    /// The deadline with this number, counted from the outermost.
+    Deadline(usize),
     /// A recv brought on the other side what does not come here.
     NotSent,
 }
@@ -33,6 +39,7 @@ impl Failure {
             Failure::Bounds { .. } => Some(libc::EMSGSIZE),
             Failure::Division => Some(libc::EDOM),
             Failure::Call => Some(libc::EIO),
+            Failure::Deadline(_) => Some(libc::ETIMEDOUT),
             Failure::NotSent => None,
         }
     }
