@@ -204,7 +204,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// Something that a call can be lent. Implemented by what [`read`], [`write()`], [`reg`] and [`value`] return.
+/// Something that a call can be lent. Implemented by what the functions of this module return.
 pub trait Item: sealed::Sealed + Copy + Send + Sync + 'static {
     /// What the closure gets.
     type View<'f>;
@@ -342,7 +342,7 @@ macro_rules! tuples {
                 vec![$(self.$field.touch()),*]
             }
 
-            #[allow(unused_variables, clippy::unused_unit)]
+            #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple has no parts")]
             fn views<'f>(self, parts: &mut Parts<'f>) -> Result<Self::Views<'f>, OutOfBounds> {
                 Ok(($(self.$field.view(parts)?,)*))
             }

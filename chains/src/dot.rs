@@ -70,6 +70,7 @@ fn ends(flow: &Flow, segments: &Segments, from: Pc) -> BTreeSet<End> {
                 ends.insert(End::Finish);
                 continue;
             }
+            Inst::Fail(_) => {}
             Inst::Jump(to) | Inst::Join(to) => work.push(*to),
             Inst::Unless(_, to) => work.extend([*to, pc + 1]),
             // Behind the last head is what follows when branches have joined.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use chainring_runtime::frame::FramesError;
+use chainring_runtime::frame::{FramesError, Trap};
 
 use crate::handle::{Buf, Place};
 
@@ -36,6 +36,12 @@ impl ChainError {
 }
 
 impl ErrorKind {
+    /// What a [`fail`](crate::Chain::fail) with this number is.
+    pub(crate) fn failed(errno: u64) -> Self {
+        let errno = i32::try_from(errno).ok().filter(|errno| (1..=4095).contains(errno));
+        ErrorKind::Errno(errno.unwrap_or(libc::EINVAL))
+    }
+
     /// What [`on_error`](crate::AttemptStep::on_error) puts into its register; `None` for what cannot be handled.
     pub(crate) fn errno(&self) -> Option<i32> {
         match self {
@@ -54,7 +60,7 @@ impl ErrorKind {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The kernel answered with this errno.
+    /// The kernel answered with this errno, or a [`fail`](crate::Chain::fail) named it.
     Errno(i32),
     /// The stream ended in the middle of an exact transfer.
     Short {
@@ -86,6 +92,15 @@ pub enum ErrorKind {
     },
     /// A `call`, or a part of a `call_async`, panicked with this message.
     Panic(String),
+}
+
+impl From<Trap> for ErrorKind {
+    fn from(trap: Trap) -> Self {
+        match trap {
+            Trap::Bounds { end, room } => ErrorKind::Bounds { len: end, max: room },
+            Trap::Division => ErrorKind::Division,
+        }
+    }
 }
 
 impl fmt::Display for ChainError {
@@ -182,7 +197,7 @@ pub(crate) enum Shared {
     /// A socket or file that one of them opens, closes or shuts down.
     Descriptor(Place),
     /// A socket on which both send, or both receive.
-    Direction(Place),
+    Half(Place),
 }
 
 impl fmt::Display for Shared {
@@ -192,7 +207,7 @@ impl fmt::Display for Shared {
             Shared::Buffer(buf) => write!(f, "buffer b{buf}"),
             Shared::Outbox(outbox) => write!(f, "outbox o{outbox}"),
             Shared::Descriptor(place) => write!(f, "the descriptor of {place}"),
-            Shared::Direction(place) => write!(f, "one direction of {place}"),
+            Shared::Half(place) => write!(f, "one half of {place}"),
         }
     }
 }
@@ -289,7 +304,7 @@ impl fmt::Display for StartError {
         match &self.0 {
             Refused::Frames(error) => write!(f, "{error}"),
             Refused::NoLog(name) => write!(f, "the log {name} is not open on this core"),
-            Refused::NoFutex => write!(f, "it waits for a futex, which takes Linux 6.7"),
+            Refused::NoFutex => write!(f, "it waits for futexes or wakes them, which takes Linux 6.7"),
         }
     }
 }

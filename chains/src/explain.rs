@@ -7,7 +7,8 @@ use std::fmt;
 use chainring_runtime::frame::{Layout, Moves, Success};
 
 use crate::compile::branches::BranchId;
-use crate::compile::flow::{Flow, Inst, Io, Line, Pc, io};
+use crate::compile::flow::{Flow, Inst, Line, Pc, io};
+use crate::compile::member::Io;
 use crate::compile::segment::{Segment, Segments};
 use crate::dot::dot;
 use crate::expr::{Expr, Node, name};
@@ -188,6 +189,10 @@ impl<'p> Explain<'p> {
                 Inst::Ensure(cond, code) => {
                     let error = std::io::Error::from_raw_os_error(*code);
                     parts.push(format!("ensure {cond} else \"{error}\" #{number}"));
+                }
+                Inst::Fail(errno) => {
+                    parts.push(format!("fail with {errno} #{number}"));
+                    break false;
                 }
                 Inst::MakePipe(pipe) => parts.push(format!("a pipe {} {} #{number}", pipe.write, pipe.read)),
                 Inst::Call(..) => parts.push(format!("call #{number}")),

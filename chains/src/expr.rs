@@ -38,7 +38,7 @@ impl Expr {
     }
 
     /// 1 if this is zero, else 0.
-    #[allow(clippy::should_implement_trait)]
+    #[allow(clippy::should_implement_trait, reason = "the number 1 or 0, not what `!` gives of an integer")]
     #[must_use]
     pub fn not(self) -> Cond {
         self.eq(0)

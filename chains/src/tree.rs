@@ -23,6 +23,7 @@ pub(crate) enum Kind {
     Io(IoStep),
     Compute(Compute),
     Ensure(Cond, i32),
+    Fail(Expr),
     /// The native call with this index, and what it touches.
     Call(usize, Vec<Touch>),
     /// The future with this index: what its making touches, and what the storing of its output does.

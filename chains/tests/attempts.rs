@@ -89,6 +89,14 @@ fn every_kind_of_error_has_its_errno() {
     let asleep = errno(|c, _, zero| c.sleep(zero / zero));
     assert_eq!(asleep, libc::EDOM, "a division in a time");
     assert_eq!(errno(|c, _, _| c.call((), |_, ()| Flow::fail("no"))), libc::EIO, "a call that fails");
+    assert_eq!(errno(|c, _, _| c.fail(libc::EXDEV)), libc::EXDEV, "one that is named");
+    for (number, errno_of_it) in [(0, libc::EINVAL), (4096, libc::EINVAL), (4095, 4095)] {
+        assert_eq!(
+            errno(|c, _, zero| c.fail(zero + number)),
+            errno_of_it,
+            "{number} where an errno is to be"
+        );
+    }
 }
 
 #[test]
@@ -115,6 +123,28 @@ fn an_attempt_may_finish_and_fail_for_good() {
         });
     });
     assert_eq!((text.as_str(), notes), ("chain test, step 2 (call): panicked: on purpose", vec![]));
+}
+
+#[test]
+fn a_handler_fails_with_the_error_that_it_was_given() {
+    let (text, notes) = handled(|c, _, _| {
+        let (file, data, errno) = (c.file(), c.buffer(8), c.reg());
+        c.attempt(|c| drop(c.read_at(file, data.all(), 0))).on_error(errno, |c| {
+            mark(c, 1);
+            c.fail(errno);
+        });
+        mark(c, 2);
+    });
+    assert_eq!((text.as_str(), notes), ("", vec![1, libc::EBADF as u64, 7]));
+    let (program, ()) = chain(|c| {
+        let n = c.param();
+        c.when(n.eq(0), |c| c.fail(libc::EXDEV));
+    });
+    assert_eq!(
+        run(&program, Notes::new(), |_| ()).text(),
+        "chain test, step 2 (fail): Invalid cross-device link (os error 18)"
+    );
+    assert!(program.explain().to_string().contains("fail with 18 #2"), "{}", program.explain());
 }
 
 #[test]

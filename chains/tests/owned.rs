@@ -9,7 +9,7 @@ use chainring_chains::{
     Chain, ErrorKind, Exit, Flow, Init, Program, Reg, Socket, outbox, read, reg, take, write,
 };
 use chainring_runtime::Runtime;
-use common::both::{eight, same};
+use common::both::{eight, eight_and_no_more, same};
 use common::one::{Dir, Notes, chain, lowered, note, with_peer};
 use common::{pair, run_beside, soon};
 
@@ -128,6 +128,34 @@ fn it_grows_where_it_ends_and_is_sent_written_and_computed_with() {
     assert_eq!((&seen.received[..], &seen.notes[..]), (&b"aXcd\0\0"[..], &[6][..]), "{}", seen.error);
     assert!(seen.error.ends_with("a span of 9 bytes does not fit into 8"), "{}", seen.error);
     assert!(seen.explain.contains("v0 of 100 bytes"), "{}", seen.explain);
+}
+
+#[test]
+fn it_is_not_filled_again_before_it_is_sent() {
+    let seen = same(
+        |c, sock| {
+            let value = c.owned(8);
+            c.repeat(|c| {
+                c.recv_exact(sock, value.range(..4)).or_finish();
+                c.send_all(sock, value.range(..4));
+            });
+        },
+        eight_and_no_more,
+    );
+    assert_eq!((&seen.received[..], &seen.error[..]), (&b"\0\0\0\x03abcd"[..], ""), "{}", seen.explain);
+    let seen = same(
+        |c, sock| {
+            let (value, other) = (c.owned(64 << 10), c.constant(b"-"));
+            c.recv_exact(sock, value.range(..2));
+            c.send_all(sock, value.range(..2));
+            c.recv_exact(sock, value.range(2..4));
+            c.send_all(sock, other.all());
+            c.recv_exact(sock, value.range(..4));
+            c.send_all(sock, value.range(..4));
+        },
+        eight_and_no_more,
+    );
+    assert_eq!((&seen.received[..], &seen.error[..]), (&b"\0\0-abcd"[..], ""), "{}", seen.explain);
 }
 
 #[test]

@@ -236,7 +236,7 @@ fn what_one_branch_writes_another_one_touches() {
             },
         );
     });
-    assert_eq!(text, shared("one direction of s0", "3 (recv)", "2 (recv)"));
+    assert_eq!(text, shared("one half of s0", "3 (recv)", "2 (recv)"));
     let text = refused(|c| {
         let (sock, data, outbox) = (c.socket(), c.constant(b"text"), c.outbox());
         beside(
@@ -247,7 +247,17 @@ fn what_one_branch_writes_another_one_touches() {
             },
         );
     });
-    assert_eq!(text, shared("one direction of s0", "3 (send_all)", "2 (send_outbox)"));
+    assert_eq!(text, shared("one half of s0", "3 (send_all)", "2 (send_outbox)"));
+    // What takes the errno of an error that each handles.
+    let text = refused(|c| {
+        let (files, data, errno) = ([c.file(), c.file()], c.buffer(16), c.reg());
+        let handled = |c: &mut Chain<()>, i: usize| {
+            let span = data.range(8 * i as u32..8 * i as u32 + 8);
+            c.attempt(|c| drop(c.read_at(files[i], span, 0))).on_error(errno, |c| c.sleep(1));
+        };
+        beside(c, |c| handled(c, 0), |c| handled(c, 1));
+    });
+    assert!(text.contains("register r0 is shared with step"), "{text}");
     // Outboxes.
     let text = refused(|c| {
         let (socks, outbox) = ([c.socket(), c.socket()], c.outbox());
@@ -257,13 +267,27 @@ fn what_one_branch_writes_another_one_touches() {
 }
 
 #[test]
+fn branches_share_the_handler_around_them() {
+    accepted(|c| {
+        let (files, data, errno) = ([c.file(), c.file()], c.buffer(16), c.reg());
+        c.attempt(|c| {
+            c.all(|b| {
+                b.branch(|c| drop(c.read_at(files[0], data.to(8), 0)));
+                b.branch(|c| drop(c.read_at(files[1], data.range(8..), 0)));
+            });
+        })
+        .on_error(errno, |c| c.sleep(1));
+    });
+}
+
+#[test]
 fn what_branches_only_read_they_share() {
     accepted(|c| {
         let (socks, data, n) = ([c.socket(), c.socket()], c.buffer(8), c.param());
         let (file, other, text) = (c.file(), c.buffer(8), c.constant(b"text"));
         c.copy(data.to(4), text.all());
         c.all(|b| {
-            // Both directions of one socket, and one file.
+            // Both halves of one socket, and one file.
             b.branch(|c| {
                 c.send_all(socks[0], [data.to(n), text.all()]);
                 c.write_all_at(file, text.all(), n);
@@ -328,7 +352,7 @@ fn turns_share_nothing_but_what_is_done_in_order() {
     });
     assert_eq!(
         text,
-        "chain test, step 2 (recv_exact): one direction of s0 is shared with step 2 (recv_exact), which runs beside it"
+        "chain test, step 2 (recv_exact): one half of s0 is shared with step 2 (recv_exact), which runs beside it"
     );
     accepted(|c| {
         let (sock, sum) = (c.socket(), c.param());

@@ -21,10 +21,10 @@
 //! - `ring/{map,queue,mod,prepared,enter,sqe}`: mapped queues, io_uring_enter;
 //! - `driver/{mod,list,owners}`, `driver/slot/{mod,chunk,erased,held,prepare}`: operations with forgotten types, descriptors
 //!   out of completions;
-//! - `frame/{memory,frames,token,submit,emit,row,wide,settle,views,outbox,pooled}`, `frame/strand/token`,
+//! - `frame/{memory,region,token,submit,emit,row,wide,settle,views,outbox,pooled}`, `frame/strand/token`,
 //!   `frame/code/{execute,number}`: the region;
 //! - `buf/{fill,mod,vectored,bytes,plain,direct,slice,skip}`: uninitialised memory;
-//! - `buf/{pages,aligned,ring,pool,lent,fixed}`: mapped buffers;
+//! - `buf/{pages,aligned,ring,lent,fixed}`, `buf/pool/shared`: mapped buffers;
 //! - `op/{completion,message,pipe}`, `descriptor`: ownership of descriptors;
 //! - `op/{raw,syscall,sockopt}`: what others vouch for, system calls that the ring does not have;
 //! - `exec/{core,bell}`, `exec/cores/affinity`, `exec/task/{cell,header,join,scheduler,waker,tests}`, `signal/mod`: the

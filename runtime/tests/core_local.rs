@@ -51,6 +51,28 @@ fn a_value_may_be_made_with_the_help_of_others() {
     assert_eq!(*value, 7, "the one that was made on the way stays");
 }
 
+#[test]
+fn the_end_of_a_value_may_look_for_another_one() {
+    struct Asks(chainring_runtime::Handle, Arc<u8>, Rc<Cell<u32>>);
+
+    impl Drop for Asks {
+        fn drop(&mut self) {
+            self.0.core_local(&self.1, || Rc::new(()));
+            self.2.set(self.2.get() + 1);
+        }
+    }
+
+    let ended = Rc::new(Cell::new(0));
+    let runtime = Runtime::new().expect("a ring");
+    let things: Vec<Arc<u8>> = (0..5).map(Arc::new).collect();
+    for thing in &things {
+        let core = runtime.handle();
+        runtime.handle().core_local(thing, || Asks(core.clone(), things[0].clone(), ended.clone()));
+    }
+    drop(runtime);
+    assert_eq!(ended.get(), 5);
+}
+
 /// Counts its arrivals, on whichever core.
 #[derive(Default)]
 struct Bell {

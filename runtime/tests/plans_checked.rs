@@ -103,6 +103,34 @@ fn segments_on_pooled_buffers_are_checked() {
 }
 
 #[test]
+fn an_owned_buffer_is_not_filled_beside_what_works_on_it() {
+    Runtime::new().expect("a ring").block_on(async {
+        use Verb::{RecvExact, SendAll};
+        // The first of the two is owned.
+        let owned = |members: &[Transfer]| {
+            let layout = Layout { registers: 2, descriptors: 2, bytes: 64 };
+            let segments = vec![Plan { members: members.to_vec(), ..Plan::default() }];
+            let pooled = PooledPlan { sizes: vec![8, 100], owned: 1, limit: 1 };
+            Frames::new(layout, Plans { segments, pooled, ..Plans::default() }, 1, Ends)
+        };
+        let refused = |members: &[Transfer]| match owned(members) {
+            Err(FramesError::Plan { error, .. }) => error,
+            other => panic!("{other:?}"),
+        };
+        let (send, fill, more) =
+            (member(SendAll, 0, 0, 4), member(RecvExact, 0, 0, 4), member(RecvExact, 0, 4, 4));
+        let other = Transfer::new(SendAll, 0, 0, Len::Fixed(4));
+        for members in [[send, fill], [send, more], [giving_back(other, 1), fill]] {
+            assert_eq!(refused(&members), PlanError::Spent { member: 1 });
+        }
+        assert_eq!(refused(&[send, other, fill]), PlanError::Spent { member: 2 });
+        for members in [[other, fill], [send, other], [member(SendAll, 1, 0, 4), fill]] {
+            owned(&members).expect("apart").retire();
+        }
+    });
+}
+
+#[test]
 fn code_on_pooled_buffers_is_checked() {
     Runtime::new().expect("a ring").block_on(async {
         let area =

@@ -29,18 +29,17 @@
 //! J: join
 //! ```
 //!
-//! [`check`] then refuses what branches may not share, by what `effects` says of their lines.
+//! `apart` then refuses what branches may not share, by what `effects` says of their lines.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use chainring_runtime::frame::{self, Verb};
+use chainring_runtime::frame;
 
 use super::Lowered;
-use super::effects::{Effect, effects, may_overlap};
-use super::flow::{Flattener, Flow, Inst, Io, LATER, Loop, Pc};
+use super::flatten::{Flattener, LATER, Loop};
+use super::flow::{Flow, Inst, Pc};
 use crate::build::MOST_BRANCHES;
-use crate::error::{BuildError, Reason, Shared};
+use crate::error::{BuildError, Reason};
 use crate::expr::Expr;
 use crate::tree::{Block, Compute, IoStep, Kind, OnEnd, Step, Turn};
 
@@ -87,8 +86,8 @@ pub(super) fn allow(kind: &Kind) -> Result<(), &'static str> {
         Kind::MakePipe(_) => Err("a pipe is the whole frame's"),
         Kind::Within(..) => Err("a deadline is the whole frame's, and stands around the branches"),
         Kind::Fork { .. } | Kind::Pipelined(_) => Err("branches do not branch again"),
-        Kind::Io(_) | Kind::Compute(_) | Kind::Ensure(..) | Kind::Sleep(_) | Kind::When { .. } => Ok(()),
-        Kind::Repeat(_) | Kind::Attempt { .. } | Kind::Again | Kind::Leave => Ok(()),
+        Kind::Io(_) | Kind::Compute(_) | Kind::Ensure(..) | Kind::Fail(_) | Kind::Sleep(_) => Ok(()),
+        Kind::When { .. } | Kind::Repeat(_) | Kind::Attempt { .. } | Kind::Again | Kind::Leave => Ok(()),
     }
 }
 
@@ -191,128 +190,6 @@ impl Flattener<'_> {
         self.block(block)?;
         let part = self.loops.pop().expect("pushed above");
         Ok((part.agains, part.leaves))
-    }
-}
-
-/// One thing that a line of a branch does.
-#[derive(Clone, Copy)]
-enum Touch {
-    Effect(Effect),
-    /// Uses one direction of a socket, or all of it.
-    Direction(crate::handle::Place, Option<Direction>),
-    Outbox(u16),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
-    In,
-    Out,
-    /// Only looks.
-    Neither,
-}
-
-/// The same, where it is.
-struct Touched {
-    line: Pc,
-    /// Whether it is done in the order of the turns.
-    in_order: bool,
-    touch: Touch,
-}
-
-/// Refuses branches that share what one of them changes.
-pub(super) fn check(flow: &Flow, chain: &Arc<str>) -> Result<(), BuildError> {
-    for fork in &flow.forks {
-        if let Some(line) =
-            fork.branches.iter().cloned().flatten().find(|line| is_pooled(&flow.lines[*line].inst))
-        {
-            let line = &flow.lines[line];
-            let reason = Reason::InBranch("a pooled or owned buffer is the whole frame's");
-            return Err(BuildError { chain: chain.clone(), step: Some((line.step, line.name)), reason });
-        }
-        let touched: Vec<Vec<Touched>> =
-            (0..fork.branches.len()).map(|branch| touched(flow, fork, branch)).collect();
-        for (i, of_b) in touched.iter().enumerate() {
-            for of_a in &touched[..i] {
-                let mut pairs = of_b.iter().flat_map(|b| of_a.iter().map(move |a| (b, a)));
-                let found = pairs.find_map(|(b, a)| Some((conflict(b, a)?, b.line, a.line)));
-                let Some((shared, line, other)) = found else { continue };
-                let (line, other) = (&flow.lines[line], &flow.lines[other]);
-                let reason = Reason::Shared(shared, (other.step, other.name));
-                return Err(BuildError { chain: chain.clone(), step: Some((line.step, line.name)), reason });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether a line touches a buffer that the frame has only while it uses it.
-fn is_pooled(inst: &Inst) -> bool {
-    let mut pooled = false;
-    effects(inst, &mut |effect| {
-        if let Effect::ReadsBytes(span) | Effect::WritesBytes(span) = effect {
-            pooled |= span.buf.pooled.is_some();
-        }
-    });
-    pooled
-}
-
-/// What a branch of a fork touches.
-fn touched(flow: &Flow, fork: &Fork, branch: usize) -> Vec<Touched> {
-    let mut touched = Vec::new();
-    for line in fork.branches[branch].clone() {
-        let in_order = fork.in_order.get(branch).is_some_and(|lines| lines.contains(&line));
-        let inst = &flow.lines[line].inst;
-        let mut touch = |touch| touched.push(Touched { line, in_order, touch });
-        effects(inst, &mut |effect| touch(Touch::Effect(effect)));
-        let Inst::Io(io) = inst else { continue };
-        if io.verb.has_place() && !io.place.file && !io.verb.opens() && !io.verb.closes() {
-            touch(Touch::Direction(io.place, direction(io)));
-        }
-        io.outbox.into_iter().for_each(|outbox| touch(Touch::Outbox(outbox.index)));
-    }
-    touched
-}
-
-fn direction(io: &Io) -> Option<Direction> {
-    match io.verb {
-        Verb::Recv | Verb::RecvExact => Some(Direction::In),
-        Verb::Send | Verb::SendAll | Verb::SendOutbox | Verb::Shutdown => Some(Direction::Out),
-        Verb::Poll(_) => Some(Direction::Neither),
-        _ => None,
-    }
-}
-
-/// What two branches share that one of them changes.
-fn conflict(a: &Touched, b: &Touched) -> Option<Shared> {
-    // What is done in order is not done at the same time; but bytes, descriptors and outboxes are a branch's own in any case.
-    let serial = a.in_order && b.in_order;
-    let (a, b) = match (&a.touch, &b.touch) {
-        (Touch::Effect(a), Touch::Effect(b)) => (a, b),
-        (Touch::Direction(a, of_a), Touch::Direction(b, of_b)) => {
-            let neither = |direction: &Option<Direction>| *direction == Some(Direction::Neither);
-            let apart = neither(of_a) || neither(of_b) || (of_a.is_some() && of_b.is_some() && of_a != of_b);
-            return (a == b && !apart && !serial).then_some(Shared::Direction(*a));
-        }
-        (Touch::Outbox(a), Touch::Outbox(b)) => return (a == b).then_some(Shared::Outbox(*a)),
-        _ => return None,
-    };
-    one_way(a, b, serial).or_else(|| one_way(b, a, serial))
-}
-
-/// What `a` changes and `b` touches.
-fn one_way(a: &Effect, b: &Effect, serial: bool) -> Option<Shared> {
-    use Effect::{Closes, Lends, Opens, Reads, ReadsBytes, Sends, ShutsDown, Uses, Writes, WritesBytes};
-    match (a, b) {
-        (Writes(a), Reads(b) | Writes(b) | Lends(b)) if a == b && !serial => Some(Shared::Register(a.index)),
-        (WritesBytes(a), ReadsBytes(b) | WritesBytes(b)) if may_overlap(a, b) => {
-            Some(Shared::Buffer(a.buf.index))
-        }
-        (Opens(a) | Closes(a) | ShutsDown(a), Opens(b) | Closes(b) | ShutsDown(b) | Uses(b) | Sends(b))
-            if a == b =>
-        {
-            Some(Shared::Descriptor(*a))
-        }
-        _ => None,
     }
 }
 

@@ -60,7 +60,7 @@ fn step_handles(step: &Step, builder: BuilderId) -> Result<(), Reason> {
         Kind::Io(io) => own.io(io),
         Kind::Compute(compute) => own.compute(compute),
         Kind::Ensure(cond, _) | Kind::When { cond, .. } => own.expr(cond),
-        Kind::Sleep(time) | Kind::Within(time, _) => own.expr(time),
+        Kind::Sleep(number) | Kind::Within(number, _) | Kind::Fail(number) => own.expr(number),
         Kind::Attempt { errno, .. } => errno.iter().try_for_each(|reg| own.reg(reg)),
         Kind::Call(_, touches) => {
             touches.iter().try_for_each(|touch| own.touch(touch))?;

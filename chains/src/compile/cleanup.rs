@@ -4,8 +4,8 @@
 //! is severed by nothing: the close is submitted together with the read, and runs though that comes short or fails. The read
 //! reports by itself, and so does the close: two completions, one submission.
 //!
-//! That is right only if whoever handles an error of the read has no more use for the file; a frame that ends closes it
-//! anyway. Reads that are exact do not need it: they are taken up again where they came short, for which the file must
+//! That is right only if whoever handles an error of the read has no more use for the file; a frame that ends would close
+//! it, or give it back with its `Exit`, and so `close_file` says that it may be closed. Reads that are exact do not need it: they are taken up again where they came short, for which the file must
 //! still be open, and their ordinary link keeps the close from running before. Nor does an `open` before the read join them:
 //! its descriptor's number is in no entry that is made before it is known. (With a direct descriptor it could be. But a frame
 //! would have to own a slot of the ring's table for as long as the file may be open, and everything that works on a file

@@ -1,8 +1,9 @@
 //! What a line reads and writes: the one place that says so. The checks and the hoisting of computations rest on it.
 
-use chainring_runtime::frame::{Moves, Verb};
+use chainring_runtime::frame::{Half, Moves, Verb};
 
-use super::flow::{Inst, Io, is_from_front};
+use super::flow::Inst;
+use super::member::{Io, is_from_front};
 use crate::access::Touch;
 use crate::expr::{Expr, Node};
 use crate::handle::{Place, Reg, Span, SpanLen};
@@ -41,7 +42,7 @@ pub(crate) fn effects(inst: &Inst, visit: &mut impl FnMut(Effect)) {
         Inst::Io(io) => of_io(io, visit),
         Inst::Compute(compute) => of_compute(compute, visit),
         Inst::Ensure(cond, _) | Inst::Unless(cond, _) => expr(cond, visit),
-        Inst::Sleep(time) | Inst::Arm(time, _) => expr(time, visit),
+        Inst::Sleep(number) | Inst::Arm(number, _) | Inst::Fail(number) => expr(number, visit),
         Inst::Call(_, touches) | Inst::Fetch(_, touches) | Inst::Store(touches) => {
             touches.iter().for_each(|touch| read_by_call(touch, visit));
             touches.iter().for_each(|touch| written_by_call(touch, visit));
@@ -67,13 +68,11 @@ fn of_io(io: &Io, visit: &mut impl FnMut(Effect)) {
     if let Some((_, path)) = io.target {
         visit(ReadsBytes(path));
     }
-    match io.verb {
-        Verb::Send | Verb::SendAll | Verb::SendOutbox | Verb::SpliceAll => visit(Sends(io.place)),
-        Verb::Shutdown => {
-            visit(Sends(io.place));
-            visit(ShutsDown(io.place));
-        }
-        _ => {}
+    if io.verb.half() == Half::Sending {
+        visit(Sends(io.place));
+    }
+    if io.verb == Verb::Shutdown {
+        visit(ShutsDown(io.place));
     }
     match io.verb.moves() {
         Moves::In => io.spans.iter().for_each(|span| {

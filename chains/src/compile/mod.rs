@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tree    what the builder recorded: nested blocks
-//!   | flow      blocks become lines with jumps; transfers of several spans become one each, or one
+//!   | flatten   blocks become lines with jumps; transfers of several spans become one each, or one
 //!   v
 //! flow    a list of lines, in which every edge is explicit
 //!   | check     refuses what can never work, naming chain and step
@@ -18,14 +18,17 @@
 //! `effects` says what each line reads and writes, and everything else asks it. Blocks that run side by side are lines one
 //! behind the other as well (`branches`); what is said of segments and code holds for each of them by itself.
 
+mod apart;
 pub(crate) mod branches;
 mod check;
 mod cleanup;
 pub(crate) mod code;
 pub(crate) mod effects;
+mod flatten;
 pub(crate) mod flow;
 mod hoist;
 mod live;
+pub(crate) mod member;
 pub(crate) mod paths;
 mod pooled;
 mod scope;
@@ -40,7 +43,8 @@ use crate::build::{Chain, Lowering};
 use crate::error::{BuildError, Reason};
 use crate::program::{Inner, Program};
 use code::Generated;
-use flow::{Flattener, Flow};
+use flatten::Flattener;
+use flow::Flow;
 use segment::{LONGEST, Segments};
 
 /// Registers and descriptors of a frame: the region numbers them in 16 bits, and keeps two for itself.
@@ -113,6 +117,9 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     if chain.constants.len() > i32::MAX as usize {
         return Err(refuse(Reason::TooMuch("bytes of constants (2 GiB)")));
     }
+    if chain.things.most() > usize::from(u16::MAX) {
+        return Err(refuse(Reason::TooMuch("groups, logs, events or words")));
+    }
     let tree = chain.blocks.pop().expect("the outermost block stays open");
     if tree.is_empty() {
         return Err(refuse(Reason::Empty));
@@ -126,7 +133,7 @@ pub(crate) fn compile<S: 'static>(mut chain: Chain<S>) -> Result<Program<S>, Bui
     if flow.lines.len() > usize::from(u16::MAX) {
         return Err(refuse(Reason::TooMuch("steps")));
     }
-    branches::check(&flow, &chain.name)?;
+    apart::check(&flow, &chain.name)?;
     paths::paths(&flow, &chain, registers)?;
     hoist::hoist(&mut flow, registers);
     // What expressions compute on the way does not depend on how the flow is cut.

@@ -218,6 +218,7 @@ pub(crate) fn can_fail(inst: &Inst) -> bool {
         Inst::MakePipe(_)
         | Inst::Io(_)
         | Inst::Ensure(..)
+        | Inst::Fail(_)
         | Inst::Call(..)
         | Inst::Fetch(..)
         | Inst::Store(..) => true,

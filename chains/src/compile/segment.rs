@@ -34,7 +34,8 @@ use chainring_runtime::frame::{Moves, Plan, Then};
 
 use super::cleanup;
 use super::effects::may_overlap;
-use super::flow::{Flow, Inst, Io, Pc, follow, io};
+use super::flow::{Flow, Inst, Pc, follow, io};
+use super::member::Io;
 use super::pooled::Liveness;
 use crate::build::Lowering;
 
@@ -136,7 +137,7 @@ pub(crate) fn cut(flow: &Flow, lowering: Lowering, limit: usize) -> Segments {
             Inst::Unless(_, to) | Inst::Branch(to) => work.extend([*to, pc + 1]),
             Inst::Fork(_) | Inst::InOrder | Inst::Pass => work.push(pc + 1),
             // What follows a fork is behind the last of its heads.
-            Inst::Finish | Inst::Join(_) => {}
+            Inst::Finish | Inst::Fail(_) | Inst::Join(_) => {}
             Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) => work.push(pc + 1),
             Inst::Store(..) | Inst::Sleep(_) | Inst::Arm(..) | Inst::Disarm(_) => work.push(pc + 1),
             Inst::Sync(_) | Inst::MakePipe(_) => work.push(pc + 1),
@@ -208,7 +209,10 @@ fn run(flow: &Flow, liveness: &Liveness, start: Pc, lowering: Lowering, limit: u
 fn is_behind(flow: &Flow, member: Pc, next: Pc) -> bool {
     let (Some(before), Some(after)) = (io(flow, member), io(flow, next)) else { return false };
     let is_emptied = before.outbox.is_some() && before.outbox == after.outbox;
-    before.verb.closes() && after.works_on().any(|place| place == before.place) || is_emptied
+    // The buffer is made, or moved to where there is more room, when the entry is written: nobody before may read it then,
+    // or give it back later.
+    let is_made = after.changes().is_some() && after.spans[0].buf.owned;
+    before.verb.closes() && after.works_on().any(|place| place == before.place) || is_emptied || is_made
 }
 
 /// Whether the operation at `next` opens a path whose bytes one of the members writes.

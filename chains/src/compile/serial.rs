@@ -11,7 +11,8 @@
 //!
 //! What may have to wait for a peer, or for somebody who may himself wait for the group, is refused inside.
 
-use super::flow::{Flattener, Inst, Line};
+use super::flatten::Flattener;
+use super::flow::{Inst, Line};
 use crate::error::{BuildError, Reason};
 use crate::sync::Sync;
 use crate::tree::{Block, Step};

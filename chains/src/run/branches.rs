@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use chainring_runtime::Handle;
-use chainring_runtime::frame::{Frame, Interrupt, NotSubmitted, ResumeStrands, Stop, Strand, Trap};
+use chainring_runtime::frame::{Frame, Interrupt, NotSubmitted, ResumeStrands, Stop, Strand};
 use chainring_runtime::time::{self, Alarm};
 
 use super::place::Place;
@@ -191,6 +191,10 @@ impl<S: 'static> Runner<S> {
         match interrupt {
             Interrupt::Left(exit) => match self.lowered.generated.exits[exit as usize] {
                 Exit::Ensure(line, code) => return self.route_strand(strand, line, ErrorKind::Ensure(code)),
+                Exit::Fail { line, errno } => {
+                    let kind = ErrorKind::failed(strand.registers().get(errno));
+                    return self.route_strand(strand, line, kind);
+                }
                 Exit::Sleep { time, next } => return self.strand_sleep(strand, time, next),
                 Exit::Join { line } => self.end_strand(strand, line, Ok(())),
                 Exit::InOrder { here } => return self.wait_for_turn(strand, here),
@@ -201,16 +205,12 @@ impl<S: 'static> Runner<S> {
                 Exit::Arm { .. } | Exit::Disarm { .. } | Exit::Fork { .. } | Exit::Sync { .. } => {
                     unreachable!("`build` refuses it in a branch")
                 }
-                Exit::MakePipe { .. } => {
-                    unreachable!("`build` refuses it in a branch")
+                Exit::MakePipe { .. } | Exit::Late { .. } => {
+                    unreachable!("`build` refuses it, or what it belongs to, in a branch")
                 }
             },
             Interrupt::Trapped { pc, trap } => {
-                let kind = match trap {
-                    Trap::Bounds { end, room } => ErrorKind::Bounds { len: end, max: room },
-                    Trap::Division => ErrorKind::Division,
-                };
-                return self.route_strand(strand, self.line(pc), kind);
+                return self.route_strand(strand, self.line(pc), trap.into());
             }
             Interrupt::Spent { pc } => self.park_strand(strand, Place::Op(pc)),
             Interrupt::NotSubmitted { segment, reason } => {

@@ -131,18 +131,28 @@ impl<S: 'static> Runner<S> {
         } else if let Some(member) = segment.members.get(next) {
             (*member, 0)
         } else {
-            (flow::follow(&self.program.0.flow, segment.next), 0)
+            // What is left of the step needs nothing in flight: the interrupt stands until it is done.
+            let rest = self.lowered.generated.late.iter().find(|(line, _)| *line == segment.next);
+            match rest {
+                Some((_, op)) => self.run(frame, *op),
+                None => self.late_at(frame, segment.next),
+            }
+            return None;
         };
         match self.check(frame, line, done) {
-            Ok(frame) if stop.succeeded && next == segment.members.len() => self.go_on_at(frame, line),
             Ok(frame) => return Some(frame),
             Err(led) => self.follow(led),
         }
         None
     }
 
-    /// A segment has succeeded, and the frame goes on at this line behind it.
-    fn go_on_at(&self, frame: Frame<'_>, line: Pc) {
+    /// A step has succeeded that was in flight when the deadline passed, and the frame is to go on at this line.
+    pub(super) fn late_at(&self, frame: Frame<'_>, line: Pc) {
+        let line = flow::follow(&self.program.0.flow, line);
+        let frame = match self.check(frame, line, 0) {
+            Ok(frame) => frame,
+            Err(led) => return self.follow(led),
+        };
         match self.lowered.generated.then(line, &self.lowered.segments) {
             Then::Segment(segment) => self.submit(frame, segment),
             Then::Code(op) => self.run(frame, op),

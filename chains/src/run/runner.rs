@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chainring_runtime::Handle;
-use chainring_runtime::frame::{Frame, Interrupt, NotSubmitted, Resume, Stop, Trap};
+use chainring_runtime::frame::{Frame, Interrupt, NotSubmitted, Resume, Stop};
 use chainring_runtime::time::{self, Alarm};
 
 use super::branches::Progress;
@@ -150,6 +150,10 @@ impl<S: 'static> Runner<S> {
             Interrupt::Left(exit) => match self.lowered.generated.exits[exit as usize] {
                 Exit::Finish => self.end(frame, Ok(())),
                 Exit::Ensure(line, code) => return self.route(frame, line, ErrorKind::Ensure(code)),
+                Exit::Fail { line, errno } => {
+                    let kind = ErrorKind::failed(frame.registers().get(errno));
+                    return self.route(frame, line, kind);
+                }
                 Exit::MakePipe { line, pipe, next } => return self.make_pipe(frame, line, pipe, next),
                 Exit::Sleep { time, next } => return self.sleep(frame, time, next),
                 Exit::Sync { line, next } => return self.share(frame, line, next),
@@ -162,6 +166,10 @@ impl<S: 'static> Runner<S> {
                     self.disarm(&frame, depth);
                     return Some((frame, next));
                 }
+                Exit::Late { next } => {
+                    self.late_at(frame, next);
+                    return None;
+                }
                 Exit::Fetch { line, future, next } => return self.fetch(frame, line, future, next),
                 Exit::Store { line, next } => return self.store(frame, line, next),
                 Exit::Call { line, native, next } => {
@@ -170,11 +178,7 @@ impl<S: 'static> Runner<S> {
                 }
             },
             Interrupt::Trapped { pc, trap } => {
-                let kind = match trap {
-                    Trap::Bounds { end, room } => ErrorKind::Bounds { len: end, max: room },
-                    Trap::Division => ErrorKind::Division,
-                };
-                return self.route(frame, self.line(pc), kind);
+                return self.route(frame, self.line(pc), trap.into());
             }
             Interrupt::Spent { pc } => self.park(frame, Place::Op(pc)),
             Interrupt::NotSubmitted { segment, reason } => {

@@ -61,6 +61,14 @@ pub(crate) struct States {
 }
 
 impl Things {
+    /// The most that there are of one kind: each has 16 bits for its number.
+    pub(crate) fn most(&self) -> usize {
+        [self.groups.len(), self.logs.len(), self.events.len(), self.words.len()]
+            .into_iter()
+            .max()
+            .unwrap_or(0)
+    }
+
     /// Their states on the core that runs the caller.
     pub(crate) fn start(&self, core: &Handle) -> Result<States, StartError> {
         if self.futexes && !core.capabilities().futex() {
@@ -114,5 +122,6 @@ pub(crate) fn number_of<T: Clone>(all: &mut Vec<T>, thing: &T, same: impl Fn(&T,
         all.push(thing.clone());
         all.len() - 1
     });
+    // `build` refuses more than have a number.
     u16::try_from(number).unwrap_or(u16::MAX)
 }

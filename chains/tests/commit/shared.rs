@@ -1,8 +1,7 @@
 //! What the tests of group commit share: a chain that commits, records with checksums, and a reader that stops behind the
 //! last whole one.
 
-// Each of them uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each of them uses a part of it")]
 
 use chainring_chains::{Chain, Log, Program, Reg};
 

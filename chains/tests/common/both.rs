@@ -22,6 +22,12 @@ pub(crate) fn eight(mut client: Client) -> Vec<u8> {
     all(client)
 }
 
+/// The same, and ends its half of the connection.
+pub(crate) fn eight_and_no_more(mut client: Client) -> Vec<u8> {
+    client.write_all(b"\0\0\0\x03abcd").expect("send");
+    silent(client)
+}
+
 /// Sends nothing more, and reads the rest.
 pub(crate) fn silent(client: Client) -> Vec<u8> {
     client.shutdown(Shutdown::Write).expect("shutdown");

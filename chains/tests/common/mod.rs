@@ -1,7 +1,6 @@
 //! What the tests of chains share: a core beside its clients, peers that misbehave, and a look at the process.
 
-// Every test file has its own copy of this module and uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "every test file has its own copy of this module and uses a part of it")]
 
 pub(crate) mod both;
 pub(crate) mod framed;

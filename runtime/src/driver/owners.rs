@@ -27,7 +27,7 @@ pub(crate) trait Owner {
     fn is_cancelled(&self, key: Key) -> bool;
 
     /// A deadline of the frame has passed.
-    fn interrupt(&self, _key: Key) {}
+    fn interrupt(&self, key: Key);
 
     /// Queues the requests that cancel what the frame has in flight; false if there was no room.
     fn ask_cancel(&self, key: Key) -> bool;

@@ -13,8 +13,8 @@
 use std::ptr::NonNull;
 
 use super::code::{Outcome, Trap};
-use super::frames::Region;
 use super::memory::Record;
+use super::region::Region;
 use super::row::{Filled, Places};
 use super::template::{Address, Member, NO_CODE, NO_OUTBOX, NONE, Template};
 use super::verb::Moves;

@@ -4,16 +4,16 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use super::code::{self, Code, Trap, Word};
+use super::code::{self, Trap, Word};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
-use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED, Record, VACANT};
+use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED};
 use super::outbox::Outboxes;
 use super::plan::{PlanError, Plans};
 use super::pooled::{self, Pooled};
-use super::strand::{self, Branches, ForkError};
+use super::region::{NONE, Region};
+use super::strand::{self, ForkError};
 use super::template::{self, Bounds, Template};
 use super::token::{Frame, Stop};
 use crate::driver::key::MAX_INDEX;
@@ -80,39 +80,6 @@ impl fmt::Display for FramesError {
 }
 
 impl std::error::Error for FramesError {}
-
-pub(crate) struct Region {
-    pub(super) core: Handle,
-    owner: u32,
-    /// What the generations of its frames go on from.
-    generation: u32,
-    pub(super) layout: Layout,
-    pub(super) memory: Memory,
-    pub(super) templates: Box<[Template]>,
-    pub(super) code: Code,
-    /// Whether the segment that was met last is one that code follows.
-    pub(super) computes: Cell<bool>,
-    /// The frame that `advance` has left to the owner.
-    pub(super) handover: Cell<Option<Handover>>,
-    /// Why the code that has trapped last did so.
-    pub(super) trap: Cell<Trap>,
-    /// What the kernel may read for any of the frames.
-    pub(super) constants: Arc<[u8]>,
-    pub(super) outboxes: Outboxes,
-    pub(super) pooled: Pooled,
-    /// What code sees that is none of a frame's.
-    pub(super) words: Box<[Word]>,
-    /// What its strands run.
-    pub(super) branches: Branches,
-    /// Segments that have succeeded as a whole.
-    pub(super) advanced: Counter,
-    free: Cell<u32>,
-    live: Cell<u32>,
-    /// Nobody will allocate any more: forget the owner with the last frame.
-    retired: Cell<bool>,
-}
-
-const NONE: u32 = u32::MAX;
 
 /// The frames of one program on the core they were made on, together with what resumes them.
 pub struct Frames<R> {
@@ -216,7 +183,7 @@ impl<R: Resume> Frames<R> {
 
     /// Whether [`allocate`](Frames::allocate) would succeed.
     pub fn has_room(&self) -> bool {
-        self.region.free.get() != NONE || self.region.grow()
+        self.region.has_room()
     }
 
     /// The number of frames in use.
@@ -256,136 +223,6 @@ impl<R: Resume> Frames<R> {
     }
 }
 
-impl Region {
-    fn allocate(&self) -> Option<Frame<'_>> {
-        if self.retired.get() || self.core.driver().is_closing() {
-            return None;
-        }
-        if self.free.get() == NONE && !self.grow() {
-            return None;
-        }
-        let index = self.free.get();
-        let record = self.memory.record(index as usize);
-        let header = record.header();
-        self.free.set(header.next.get());
-        self.live.set(self.live.get() + 1);
-        let next = header.key.get().generation().wrapping_add(1);
-        header.key.set(Key::frame(self.owner, index, next));
-        header.flags.set(0);
-        header.done.set(0);
-        for word in 0..self.layout.words() {
-            let vacant = word < usize::from(self.layout.descriptors);
-            // SAFETY: below the words of the layout.
-            unsafe { record.word(word) }.set(if vacant { VACANT } else { 0 });
-        }
-        Some(Frame::new(self, record, index as usize))
-    }
-
-    #[cold]
-    fn grow(&self) -> bool {
-        let Ok(fresh) = self.memory.grow() else { return false };
-        self.outboxes.grow(fresh.end as usize);
-        self.pooled.grow(fresh.end as usize);
-        for index in fresh.rev() {
-            let header = self.memory.record(index as usize).header();
-            header.flags.set(FREE);
-            header.key.set(Key::frame(self.owner, index, self.generation));
-            header.next.set(self.free.get());
-            self.free.set(index);
-            self.make_strands(index);
-        }
-        true
-    }
-
-    /// The record of the frame that `key` names, if it is still the same use of it.
-    #[inline]
-    pub(super) fn find(&self, key: Key) -> Option<Record> {
-        let index = key.index() as usize;
-        if index >= self.memory.accessible() {
-            return None;
-        }
-        let record = self.memory.record(index);
-        let header = record.header();
-        (header.key.get() == key && !header.has(FREE)).then_some(record)
-    }
-
-    fn cancel(&self, record: Record) {
-        let header = record.header();
-        header.raise(CANCELLING);
-        if header.strands.get() > 0 {
-            self.cancel_strands(record);
-        } else if header.in_flight() {
-            // No completion is plain from here on.
-            if header.expect.replace(0) != 0 {
-                header.counted.set(1);
-            }
-            self.ask(record);
-        } else if header.has(PARKED) {
-            // It may wait for a call that does not come.
-            self.core.driver().make_ready(header.key.get());
-        }
-    }
-
-    /// Makes the driver ask the kernel, once for as long as the frame has something in flight.
-    pub(super) fn ask(&self, record: Record) {
-        self.ask_for(record.header());
-    }
-
-    /// The same, for a frame or a strand.
-    pub(super) fn ask_for(&self, header: &Header) {
-        if !header.has(ASKED) {
-            header.raise(ASKED);
-            self.core.driver().cancel(header.key.get());
-        }
-    }
-
-    /// `completions` are to come, each of which needs a closer look.
-    pub(super) fn await_counted(&self, record: Record, segment: u16, completions: u16) {
-        let header = record.header();
-        header.segment.set(segment);
-        header.counted.set(completions);
-        if header.has(CANCELLING | INTERRUPTED) {
-            // Between two segments: what was just submitted is cancelled in turn.
-            self.ask(record);
-        }
-    }
-
-    /// Gives a frame back. Its descriptors have been taken out.
-    pub(super) fn free(&self, record: Record, index: usize) {
-        let header = record.header();
-        debug_assert!(!header.in_flight());
-        header.flags.set(FREE);
-        header.strands.set(0);
-        header.expect.set(0);
-        // The key is over: a late completion finds nothing.
-        header.next.set(self.free.get());
-        self.free.set(index as u32);
-        self.live.set(self.live.get() - 1);
-        self.memory.discard(index);
-        self.empty_all(index);
-        self.give_back_all(index);
-        self.forget_if_unused();
-    }
-
-    /// Whether there is a frame in use of which this is true.
-    fn any(&self, is: impl Fn(Record) -> bool) -> bool {
-        let mut records = (0..self.memory.accessible()).map(|index| self.memory.record(index));
-        self.live.get() > 0 && records.any(|record| !record.header().has(FREE) && is(record))
-    }
-
-    /// Whether this is true of a frame, or of a strand of it.
-    fn has(&self, record: Record, is: impl Fn(&Header) -> bool) -> bool {
-        is(record.header()) || self.strands(record).any(is)
-    }
-
-    fn forget_if_unused(&self) {
-        if self.retired.get() && self.live.get() == 0 {
-            self.core.driver().remove_owner(self.owner);
-            self.branches.owner().into_iter().for_each(|owner| self.core.driver().remove_owner(owner));
-        }
-    }
-}
-
 impl<R: Resume> Owner for Frames<R> {
     fn completed(&self, key: Key, step: u32, completion: Completion) {
         match self.region.find(key).filter(|record| record.header().in_flight()) {
@@ -411,8 +248,10 @@ impl<R: Resume> Owner for Frames<R> {
             header.flags.set(header.flags.get() & !PARKED);
             let index = key.index() as usize;
             let told = self.region.stop_waiting(index);
+            // Whoever is to do something else has no use for what it was told of, even if it goes on with that at once.
+            let elsewhere = header.has(CANCELLING | INTERRUPTED);
             self.runner.unparked(Frame::new(&self.region, record, index));
-            if told && !header.in_flight() {
+            if told && (elsewhere || !header.in_flight()) {
                 self.region.pass_on();
             }
         }

@@ -15,8 +15,8 @@
 //! What the frame submits when the interrupt is taken is not cancelled: the standing request is over with the completions of what was in
 //! flight when the deadline passed, and requests on their way to the kernel are ahead of it in the queue.
 
-use super::frames::Region;
 use super::memory::{INTERRUPTED, PARKED, Record};
+use super::region::Region;
 use super::token::Frame;
 use crate::driver::Key;
 

@@ -18,7 +18,8 @@ const STEP: u32 = 64;
 #[repr(C)]
 pub(super) struct Header {
     /// The `user_data` of the one completion that is awaited, if that is how the submission ends; 0 else, and 0
-    /// wherever the completion needs a closer look (a part of a segment, a frame that is being cancelled).
+    /// wherever the completion needs a closer look (a part of a segment, a frame that is being cancelled). Nobody's key
+    /// if a deadline has interrupted the frame: the completion is the one awaited, and needs a closer look.
     pub(super) expect: Cell<u64>,
     /// The length that the member of the expected completion was submitted with.
     pub(super) want: Cell<u32>,

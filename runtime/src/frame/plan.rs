@@ -215,8 +215,8 @@ pub enum PlanError {
         /// Its position.
         member: usize,
     },
-    /// A member works on a descriptor that a member before it closes, whose number is another's by then, or sends an
-    /// outbox that a member before it has sent.
+    /// A member works on a descriptor that a member before it closes, whose number is another's by then, sends an outbox
+    /// that a member before it has sent, or fills an owned buffer that a member before it works on or gives back.
     Spent {
         /// Its position.
         member: usize,
@@ -241,7 +241,10 @@ impl fmt::Display for PlanError {
                 write!(f, "member {member} is linked to a successor but does not sever when it fails")
             }
             PlanError::Spent { member } => {
-                write!(f, "member {member} works on what a member before it has closed or emptied")
+                write!(
+                    f,
+                    "member {member} works on what a member before it has closed, emptied or not done with yet"
+                )
             }
             PlanError::Endless => write!(f, "the code runs off its end"),
         }

@@ -29,9 +29,9 @@ use std::io;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-use super::frames::Region;
 use super::memory::{PARKED, Record};
 use super::plan::PooledPlan;
+use super::region::Region;
 use super::template::{Address, Member, Template, Wide};
 use super::token::Frame;
 use super::verb::Moves;
@@ -390,8 +390,8 @@ impl Frame<'_> {
     /// If the program has no such pooled buffer.
     pub fn wait_for_pooled(self, number: u16) -> Result<(), Self> {
         let Some(pool) = self.region.pooled.pool(number) else { return Err(self) };
-        // One has come back in the meantime, or the pool has grown.
-        if self.is_cancelled() || pool.shared.has_ready() {
+        // One has come back in the meantime, or the pool has grown; or there is no waiting for it any more.
+        if self.is_cancelled() || self.is_interrupted() || pool.shared.has_ready() {
             self.park();
             return Ok(());
         }

@@ -5,8 +5,9 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use super::code::Outcome;
 use super::emit::Interrupt;
-use super::frames::{Frames, Region, Resume};
+use super::frames::{Frames, Resume};
 use super::memory::{BAD, CANCELLING, Header, INTERRUPTED, PARTIAL, Record, VACANT};
+use super::region::Region;
 use super::template::{Address, NO_CODE, NONE, Template};
 use super::token::{Frame, Stop};
 use super::verb::Success;

@@ -202,7 +202,10 @@ impl Template {
             if i < last && !is_hard && (!transfer.verb.severs() || transfer.fills()) {
                 return Err(PlanError::DoesNotSever { member: i });
             }
-            if plan.members[..i].iter().any(|before| spends(before, transfer)) {
+            if plan.members[..i]
+                .iter()
+                .any(|before| spends(before, transfer) || bounds.remakes(before, transfer))
+            {
                 return Err(PlanError::Spent { member: i });
             }
             let skip = if i < reports { CQE_SKIP_SUCCESS } else { 0 };
@@ -284,6 +287,15 @@ fn spends(before: &Transfer, after: &Transfer) -> bool {
 }
 
 impl Bounds<'_> {
+    /// Whether the entry of `after` makes or moves the owned buffer that `before` works on or gives back: that is done when
+    /// the entry is written, and the kernel may still read what the entry before it names.
+    fn remakes(&self, before: &Transfer, after: &Transfer) -> bool {
+        let made = after.extra.pooled.filter(|_| after.verb.moves() == Moves::In);
+        made.filter(|pooled| *pooled < 64 && self.pooled.is_owned(*pooled)).is_some_and(|pooled| {
+            before.extra.pooled == Some(pooled) || before.extra.gives_back & 1 << pooled != 0
+        })
+    }
+
     /// The word of a register, which must be there.
     fn register(&self, index: u16) -> Result<u16, PlanError> {
         if index < self.layout.registers {

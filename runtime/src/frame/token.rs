@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
 
-use super::frames::Region;
 use super::layout::Layout;
 use super::memory::{CANCELLING, PARKED, Record, VACANT};
+use super::region::Region;
 use super::views::Views;
 use crate::driver::Key;
 
@@ -53,7 +53,7 @@ impl<'f> Frame<'f> {
         self.record.header().key.get()
     }
 
-    /// Whether the frame is being cancelled: it must end, and cannot submit.
+    /// Whether the frame is being cancelled: it is to end, and what it submits is cancelled in turn.
     #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.record.header().has(CANCELLING)

@@ -95,45 +95,86 @@ pub enum Success {
     Descriptor,
 }
 
+/// The half of a connection that a member needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// The one that receives.
+    Receiving,
+    /// The one that sends.
+    Sending,
+    /// It only waits for what happens to either.
+    Neither,
+    /// Both, or what is no connection.
+    Whole,
+}
+
+/// What is peculiar to a verb; an entry of the table that everything below asks.
+struct Row {
+    facts: &'static Facts,
+    success: Success,
+    moves: Moves,
+    half: Half,
+    /// Works on, or fills, the place of a descriptor.
+    place: bool,
+    /// Has a second descriptor.
+    second: bool,
+    /// Works at a position of a file, or takes a number in its place.
+    position: bool,
+    /// Its span is a path, ended by a NUL.
+    path: bool,
+}
+
 /// `STATX_BASIC_STATS` and the birth time.
 const STATX_MASK: u32 = 0xfff;
 
 impl Verb {
+    /// The table: a verb is one entry here, and a template below if it has more than an opcode.
+    #[inline]
+    fn row(self) -> Row {
+        use {Half::*, Moves::*, Success::*};
+        let row = |facts, success, moves, half| {
+            let (place, second, position, path) = (true, false, false, false);
+            Row { facts, success, moves, half, place, second, position, path }
+        };
+        let at = |row: Row| Row { position: true, ..row };
+        let two = |row: Row| Row { second: true, ..row };
+        let named = |facts| Row { place: false, path: true, ..row(facts, Unit, Out, Half::Whole) };
+        match self {
+            Verb::Nop => Row { place: false, ..row(&nop::FACTS, Unit, Nothing, Half::Whole) },
+            Verb::Recv => row(&recv::FACTS, Some, In, Receiving),
+            Verb::RecvExact => row(&recv::FACTS, Success::Whole, In, Receiving),
+            Verb::Send => row(&send::FACTS, Some, Out, Sending),
+            Verb::SendAll | Verb::SendOutbox => row(&send::FACTS, Success::Whole, Out, Sending),
+            Verb::Shutdown => row(&shutdown::FACTS, Unit, Nothing, Sending),
+            Verb::ReadAt => at(row(&read::FACTS, Any, In, Half::Whole)),
+            Verb::ReadSomeAt => at(row(&read::FACTS, Some, In, Half::Whole)),
+            Verb::ReadExactAt => at(row(&read::FACTS, Success::Whole, In, Half::Whole)),
+            Verb::WriteAllAt => at(row(&write::FACTS, Success::Whole, Out, Half::Whole)),
+            Verb::Fsync | Verb::Fdatasync => row(&fsync::FACTS, Unit, Nothing, Half::Whole),
+            Verb::Fallocate => at(row(&fallocate::FACTS, Unit, Nothing, Half::Whole)),
+            Verb::Ftruncate => at(row(&ftruncate::FACTS, Unit, Nothing, Half::Whole)),
+            Verb::Open => Row { path: true, ..row(&openat2::FACTS, Descriptor, Out, Half::Whole) },
+            Verb::Statx => row(&statx::FACTS, Unit, In, Half::Whole),
+            Verb::Socket(_) => row(&socket::FACTS, Descriptor, Nothing, Half::Whole),
+            Verb::Connect => row(&connect::FACTS, Unit, Out, Half::Whole),
+            Verb::Poll(_) => row(&poll::FACTS, Some, Nothing, Neither),
+            Verb::Accept => two(row(&accept::FACTS, Descriptor, Nothing, Half::Whole)),
+            Verb::Splice => two(row(&splice::FACTS, Some, Past, Half::Whole)),
+            Verb::SpliceAll => two(row(&splice::FACTS, Success::Whole, Past, Sending)),
+            Verb::Rename => named(&rename::FACTS),
+            Verb::Unlink | Verb::RemoveDir => named(&unlink::FACTS),
+            Verb::Close => row(&close::FACTS, Unit, Nothing, Half::Whole),
+        }
+    }
+
     /// The facts of the opcode.
     pub fn facts(self) -> &'static Facts {
-        match self {
-            Verb::Nop => &nop::FACTS,
-            Verb::Recv | Verb::RecvExact => &recv::FACTS,
-            Verb::Send | Verb::SendAll | Verb::SendOutbox => &send::FACTS,
-            Verb::Shutdown => &shutdown::FACTS,
-            Verb::ReadAt | Verb::ReadSomeAt | Verb::ReadExactAt => &read::FACTS,
-            Verb::WriteAllAt => &write::FACTS,
-            Verb::Fsync | Verb::Fdatasync => &fsync::FACTS,
-            Verb::Fallocate => &fallocate::FACTS,
-            Verb::Ftruncate => &ftruncate::FACTS,
-            Verb::Open => &openat2::FACTS,
-            Verb::Statx => &statx::FACTS,
-            Verb::Socket(_) => &socket::FACTS,
-            Verb::Connect => &connect::FACTS,
-            Verb::Poll(_) => &poll::FACTS,
-            Verb::Accept => &accept::FACTS,
-            Verb::Splice | Verb::SpliceAll => &splice::FACTS,
-            Verb::Rename => &rename::FACTS,
-            Verb::Unlink | Verb::RemoveDir => &unlink::FACTS,
-            Verb::Close => &close::FACTS,
-        }
+        self.row().facts
     }
 
     /// What counts as its success.
     pub fn success(self) -> Success {
-        match self {
-            Verb::RecvExact | Verb::SendAll | Verb::SendOutbox => Success::Whole,
-            Verb::ReadExactAt | Verb::WriteAllAt | Verb::SpliceAll => Success::Whole,
-            Verb::Recv | Verb::Send | Verb::ReadSomeAt | Verb::Poll(_) | Verb::Splice => Success::Some,
-            Verb::ReadAt => Success::Any,
-            Verb::Open | Verb::Socket(_) | Verb::Accept => Success::Descriptor,
-            _ => Success::Unit,
-        }
+        self.row().success
     }
 
     /// Whether its result is known before it runs, if it succeeds: only then can another member follow it.
@@ -149,35 +190,32 @@ impl Verb {
 
     /// Which way the bytes of its span go.
     pub fn moves(self) -> Moves {
-        match self {
-            Verb::Recv | Verb::RecvExact | Verb::Statx => Moves::In,
-            Verb::ReadAt | Verb::ReadSomeAt | Verb::ReadExactAt => Moves::In,
-            Verb::Send | Verb::SendAll | Verb::SendOutbox | Verb::WriteAllAt => Moves::Out,
-            Verb::Open | Verb::Connect | Verb::Rename | Verb::Unlink | Verb::RemoveDir => Moves::Out,
-            Verb::Splice | Verb::SpliceAll => Moves::Past,
-            _ => Moves::Nothing,
-        }
+        self.row().moves
+    }
+
+    /// The half of a connection that it needs, if its descriptor is one.
+    pub fn half(self) -> Half {
+        self.row().half
     }
 
     /// Whether it works at a position of a file, or takes a number in its place.
     pub fn has_position(self) -> bool {
-        use Verb::{Fallocate, Ftruncate, ReadAt, ReadExactAt, ReadSomeAt, WriteAllAt};
-        matches!(self, ReadAt | ReadSomeAt | ReadExactAt | WriteAllAt | Fallocate | Ftruncate)
+        self.row().position
     }
 
     /// Whether its span is a path, ended by a NUL.
     pub fn takes_path(self) -> bool {
-        matches!(self, Verb::Open | Verb::Rename | Verb::Unlink | Verb::RemoveDir)
+        self.row().path
     }
 
     /// Whether it works on, or fills, the place of a descriptor.
     pub fn has_place(self) -> bool {
-        !matches!(self, Verb::Nop | Verb::Rename | Verb::Unlink | Verb::RemoveDir)
+        self.row().place
     }
 
     /// Whether it has a second descriptor.
     pub fn has_second(self) -> bool {
-        matches!(self, Verb::Accept | Verb::Splice | Verb::SpliceAll)
+        self.row().second
     }
 
     /// Whether it leaves the place of its descriptor vacant.

@@ -5,9 +5,9 @@ use std::ops::Range;
 use std::ptr::NonNull;
 
 use super::emit::{NotSubmitted, Written, nothing};
-use super::frames::Region;
 use super::memory::Record;
 use super::outbox::Message;
+use super::region::Region;
 use super::template::{Address, Member, Off, Template, Wide};
 use super::verb::Moves;
 use crate::driver::Key;

@@ -34,7 +34,8 @@ pub trait ListOperation: Sized + 'static {
 /// What comes after an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// The next one, if this succeeds. Only for opcodes that sever by an error and in no other way.
+    /// The next one, if this succeeds. An entry that is silent must be of an opcode that severs by an error and in no other
+    /// way: nobody hears of one that comes short.
     IfDone,
     /// The next one, whatever becomes of this.
     Anyway,

@@ -164,6 +164,8 @@ pub(crate) fn reset(socket: &Descriptor) {
 #[derive(Default)]
 pub struct Control {
     bytes: Vec<u8>,
+    /// What it was made to receive; a message leaves fewer bytes.
+    room: usize,
     /// Descriptors that go out with the message, kept open until it is sent.
     sending: Vec<Descriptor>,
     /// Descriptors that came with the message.
@@ -191,10 +193,11 @@ impl Control {
         Self::default()
     }
 
-    /// Room to receive control messages of `bytes` bytes, their heads (16 bytes each) and padding included.
+    /// Room to receive control messages of `bytes` bytes, their heads (16 bytes each) and padding included. What has received
+    /// a message has the same room for another one.
     pub fn with_room(bytes: usize) -> Self {
         let mut control = Control::new();
-        control.bytes = vec![0; bytes];
+        (control.bytes, control.room) = (vec![0; bytes], bytes);
         control
     }
 
@@ -251,7 +254,11 @@ impl Control {
     /// The room as the kernel is to fill it.
     pub(crate) fn room(&mut self) -> &mut [u8] {
         self.may_hold = true;
-        self.bytes.fill(0);
+        // What came with an earlier message is not this one's.
+        (self.sender, self.received) = (None, Vec::new());
+        let room = self.room.max(self.bytes.len());
+        self.bytes.clear();
+        self.bytes.resize(room, 0);
         &mut self.bytes
     }
 

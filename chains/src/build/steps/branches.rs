@@ -111,7 +111,7 @@ impl<S: 'static> Chain<S> {
     /// ```
     ///
     /// As for [`all`](Chain::all), a turn calls no native code, does not finish the frame and does not branch; and what a
-    /// turn writes no other one touches, except that the parts in order may share registers, and directions of sockets.
+    /// turn writes no other one touches, except that the parts in order may share registers, and halves of sockets.
     pub fn pipelined<H>(
         &mut self,
         depth: usize,

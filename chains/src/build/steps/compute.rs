@@ -60,6 +60,12 @@ impl<S: 'static> Chain<S> {
         self.push("ensure", Kind::Ensure(cond, code));
     }
 
+    /// Fails the frame with [`ErrorKind::Errno`](crate::ErrorKind::Errno): what [`on_error`](crate::AttemptStep::on_error) has
+    /// put into a register, once a handler has cleaned up, or any number. One that is no errno (1 to 4095) becomes EINVAL.
+    pub fn fail(&mut self, errno: impl Into<Expr>) {
+        self.push("fail", Kind::Fail(errno.into()));
+    }
+
     /// Runs `body` in submission context, with the session and exactly what `access` declares; nothing of the frame is
     /// in flight meanwhile. It must not block. A panic fails this frame alone.
     pub fn call<A, F>(&mut self, access: A, body: F)

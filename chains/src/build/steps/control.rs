@@ -33,7 +33,9 @@ impl<S: 'static> Chain<S> {
     /// When the time is up, what is in flight is cancelled, and the frame fails with
     /// [`ErrorKind::Deadline`](crate::ErrorKind::Deadline) at the step that was running. A result that came first stands,
     /// and the next step of the block is the one that fails; if there is none, the block was in time. A register that
-    /// takes the count of an interrupted transfer (`.into`) says how much of it was done. Attempts inside of the block do
+    /// takes the count of an interrupted transfer (`.into`) says how much of it was done, except for a
+    /// [`splice`](Chain::splice). Of branches that it interrupts, what they had received when they were cancelled is lost
+    /// to their stream buffers and registers. Attempts inside of the block do
     /// not handle its deadline, or a loop around them would outlive it; an attempt around the block does, with ETIMEDOUT,
     /// and its handler runs without that deadline. Of nested deadlines each is its own, and the earlier one comes first.
     ///

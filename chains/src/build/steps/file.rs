@@ -94,6 +94,9 @@ impl<S: 'static> Chain<S> {
     }
 
     /// Closes a file. Its place is vacant then; the steps behind it cannot use it before it is opened again.
+    ///
+    /// Directly behind a [`read_at`](Chain::read_at) of the file it may run although that failed or was cancelled; the file
+    /// then is not among those of the [`Exit`](crate::Exit).
     pub fn close_file(&mut self, file: File) {
         self.io("close_file", IoStep::new(Verb::Close, file.0, None));
     }

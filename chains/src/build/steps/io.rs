@@ -57,7 +57,11 @@ impl TransferStep<'_> {
     }
 
     /// Puts the number of bytes into a register.
-    #[allow(clippy::should_implement_trait, clippy::wrong_self_convention)]
+    #[allow(
+        clippy::should_implement_trait,
+        clippy::wrong_self_convention,
+        reason = "a chain reads as steps: `recv(...).into(reg)`"
+    )]
     pub fn into(mut self, reg: Reg) -> Self {
         self.io().into = Some(reg);
         self

@@ -50,7 +50,11 @@ pub struct SpliceStep<'c, S> {
 
 impl<S: 'static> SpliceStep<'_, S> {
     /// Puts the number of bytes into a register.
-    #[allow(clippy::should_implement_trait, clippy::wrong_self_convention)]
+    #[allow(
+        clippy::should_implement_trait,
+        clippy::wrong_self_convention,
+        reason = "a chain reads as steps: `recv(...).into(reg)`"
+    )]
     pub fn into(self, reg: Reg) -> Self {
         self.chain.push_part(self.number, "splice", Kind::Compute(Compute::Set(reg, self.moved.into())));
         self

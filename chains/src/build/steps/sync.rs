@@ -62,7 +62,11 @@ pub struct CommitStep<'c> {
 
 impl CommitStep<'_> {
     /// Puts the position of the record in the log's file into a register.
-    #[allow(clippy::should_implement_trait, clippy::wrong_self_convention)]
+    #[allow(
+        clippy::should_implement_trait,
+        clippy::wrong_self_convention,
+        reason = "a chain reads as steps: `recv(...).into(reg)`"
+    )]
     pub fn into(self, reg: Reg) -> Self {
         match &mut self.step.kind {
             Kind::Sync(Sync::Commit { into, .. }) => *into = Some(reg),

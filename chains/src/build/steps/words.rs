@@ -78,7 +78,11 @@ pub struct WordStep<'c>(&'c mut Step);
 
 impl WordStep<'_> {
     /// Puts the result into a register.
-    #[allow(clippy::should_implement_trait, clippy::wrong_self_convention)]
+    #[allow(
+        clippy::should_implement_trait,
+        clippy::wrong_self_convention,
+        reason = "a chain reads as steps: `recv(...).into(reg)`"
+    )]
     pub fn into(self, reg: Reg) -> Self {
         match &mut self.0.kind {
             Kind::Compute(Compute::Add(_, _, into) | Compute::Exchange { into, .. }) => *into = Some(reg),

@@ -4,9 +4,9 @@ use std::ptr::NonNull;
 
 use super::bulk::{hash, place};
 use super::{Area, Bulk, Op, Outcome, Trap};
-use crate::frame::frames::Region;
 use crate::frame::memory::Record;
 use crate::frame::plan::Len;
+use crate::frame::region::Region;
 
 /// Jumps back that a frame may take before others have their turn.
 const FUEL: u32 = 1024;

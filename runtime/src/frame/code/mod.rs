@@ -30,8 +30,7 @@ pub struct Code {
 
 /// One operation. Registers are named by their numbers, ops by their place in [`Code::ops`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-// The formula of each says what its fields are.
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the formula of each says what its fields are")]
 pub enum Op {
     /// `to = value`
     Set { to: u16, value: u64 },

@@ -3,7 +3,7 @@
 /// How two numbers become one. Arithmetic is that of `u64` and wraps, a comparison gives 1 or 0, and a shift by 64 or
 /// more gives 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the operations and layouts")]
 pub enum Operator {
     Add,
     Sub,
@@ -64,7 +64,7 @@ impl Operator {
 
 /// Width and byte order of a number among bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the names are the operations and layouts")]
 pub enum Order {
     U8,
     Be16,

@@ -23,8 +23,7 @@ pub enum Word {
 /// An op on a word. Words are named by their numbers. Those that any thread may see are accessed in one order for all
 /// (`SeqCst`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-// The formula of each says what its fields are.
-#[allow(missing_docs)]
+#[allow(missing_docs, reason = "the formula of each says what its fields are")]
 pub enum OnWord {
     /// `to = word`
     Load { to: u16, word: u16 },

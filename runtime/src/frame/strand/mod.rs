@@ -33,8 +33,9 @@ pub(super) use owner::none;
 pub use token::Strand;
 
 use super::emit::Interrupt;
-use super::frames::{Region, Resume};
+use super::frames::Resume;
 use super::memory::{FREE, Header, Record};
+use super::region::Region;
 use super::token::Stop;
 use crate::driver::Key;
 

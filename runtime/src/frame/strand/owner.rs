@@ -6,10 +6,11 @@ use super::{ForkError, NOBODY, ResumeStrands, Strand};
 use crate::driver::{Key, Owner};
 use crate::frame::code::Outcome;
 use crate::frame::emit::Interrupt;
-use crate::frame::frames::{Frames, FramesError, Region};
+use crate::frame::frames::{Frames, FramesError};
 use crate::frame::layout::Layout;
 use crate::frame::memory::{ASKED, FREE, Header, PARKED, Record};
 use crate::frame::plan::Plans;
+use crate::frame::region::Region;
 use crate::frame::template::{NO_CODE, NONE};
 use crate::op::{Completion, cancel};
 

@@ -4,8 +4,8 @@ use super::TRUNK;
 use crate::driver::Key;
 use crate::frame::code::{Outcome, Trap};
 use crate::frame::emit::{Interrupt, NotSubmitted};
-use crate::frame::frames::Region;
 use crate::frame::memory::{CANCELLING, FREE, Header, INTERRUPTED, PARKED, PARTIAL, Record};
+use crate::frame::region::Region;
 use crate::frame::template::Template;
 use crate::frame::token::{Frame, Registers};
 use crate::frame::wide::Part;
@@ -44,7 +44,7 @@ impl<'f> Frame<'f> {
     /// Goes several ways at once: a strand for each branch of the fork, which is [unparked](super::ResumeStrands) in a later
     /// turn. When the last of them has ended, that gives the frame back ([`Strand::end`]).
     ///
-    /// If the frame is being cancelled, so are the strands.
+    /// If the frame is being cancelled or was interrupted, the strands are cancelled.
     ///
     /// # Panics
     /// If there is no such fork.
@@ -53,7 +53,7 @@ impl<'f> Frame<'f> {
         let branches = region.branches.forks[usize::from(fork)].clone();
         let header = self.record.header();
         header.strands.set(branches.len() as u16);
-        let cancelling = header.flags.get() & CANCELLING;
+        let cancelling = if header.has(CANCELLING | INTERRUPTED) { CANCELLING } else { 0 };
         for (number, branch) in (0..).zip(branches) {
             let strand = region.strand(self.record, number);
             strand.key.set(strand.key.get().next_use());

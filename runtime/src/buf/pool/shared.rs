@@ -1,30 +1,4 @@
-//! Pools of provided buffers: memory that a receive takes only when bytes arrive.
-//!
-//! Who owns what: a pool owns its memory and keeps it until nobody uses it any more: the [`BufferPool`] handles,
-//! the operations in flight that may take from it, and the [`PoolBuf`]s that are out, each holds a share. Then it
-//! is taken back from the kernel and unmapped.
-//!
-//! A buffer is in one of three places:
-//!
-//! ```text
-//!             offer                  a completion names it
-//!   spare ------------> ready (kernel's) ------------> lent (a PoolBuf's) --\
-//!     ^                                                                     | dropped
-//!     \---------------------------------------------------------------------/
-//! ```
-//!
-//! Spare buffers are offered most recent first, and only so many that a window of them is ready: so a pool with
-//! little traffic keeps touching the same few pages, although the kernel takes what is ready in order. Buffers
-//! are made when there is no spare one, up to a limit.
-//!
-//! A completion says which buffer, and is not trusted: a number that does not exist or is not ready, or a length
-//! that does not fit, is an error of that receive and lends nothing.
-//!
-//! With *bundles* (6.10) one completion covers a row of buffers, in the order in which they were offered. Each
-//! buffer remembers the one that was offered after it; it keeps that until it is offered again, which is not
-//! before the completion was read. With *incremental use* (6.12) the kernel fills a buffer bit by bit, and each
-//! completion starts where the one before has ended. That is only known if they are read in the order in which
-//! they came, so such a pool serves one receive at a time.
+//! What the handles of a pool, its buffers and its receives share: the memory, and who has which part of it.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -32,182 +6,40 @@ use std::io;
 use std::mem::forget;
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
-use super::ring::BufRing;
-use super::{Pages, PoolBuf};
+use super::PoolOptions;
+use crate::buf::ring::BufRing;
+use crate::buf::{Pages, PoolBuf};
 use crate::exec::{Handle, wake_all};
 
 /// `IOU_PBUF_RING_INC`.
 const INC: u16 = 2;
 
-/// Sizes and wishes for a pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PoolOptions {
-    /// The bytes of a buffer, 1 to 2^30; 4096 by default.
-    pub buffer_size: u32,
-    /// The buffers that are kept ready for the kernel, rounded up to a power of two, at most 32768; 64 by default.
-    /// More than this cannot be filled between two looks at the ring: what arrives then waits in its socket.
-    pub ready: u16,
-    /// The buffers that there can be, at most 65535, lent ones included; 4096 by default.
-    pub limit: u16,
-    /// Have the kernel fill a buffer with several receives, one behind the other, where it can
-    /// ([`incremental_buffers`](crate::Capabilities::incremental_buffers)). For one stream of many small
-    /// messages: such a pool serves one receive at a time.
-    pub incremental: bool,
-}
-
-impl Default for PoolOptions {
-    fn default() -> Self {
-        PoolOptions { buffer_size: 4096, ready: 64, limit: 4096, incremental: false }
-    }
-}
-
-impl PoolOptions {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets [`buffer_size`](PoolOptions::buffer_size).
-    #[must_use]
-    pub fn buffer_size(mut self, bytes: u32) -> Self {
-        self.buffer_size = bytes;
-        self
-    }
-
-    /// Sets [`ready`](PoolOptions::ready).
-    #[must_use]
-    pub fn ready(mut self, buffers: u16) -> Self {
-        self.ready = buffers;
-        self
-    }
-
-    /// Sets [`limit`](PoolOptions::limit).
-    #[must_use]
-    pub fn limit(mut self, buffers: u16) -> Self {
-        self.limit = buffers;
-        self
-    }
-
-    /// Sets [`incremental`](PoolOptions::incremental).
-    #[must_use]
-    pub fn incremental(mut self, incremental: bool) -> Self {
-        self.incremental = incremental;
-        self
-    }
-
-    /// Makes the pool for the core that runs the caller. Memory is mapped in steps and taken when it is touched.
-    ///
-    /// # Errors
-    /// If the sizes are out of range, the system has no memory, or the ring has 65536 pools already.
-    ///
-    /// # Panics
-    /// Outside of a runtime.
-    pub fn build(self) -> io::Result<BufferPool> {
-        Shared::new(self).map(BufferPool)
-    }
-}
-
-/// A pool of buffers of one size, for receives that take one when bytes arrive. A handle: cloning it shares the
-/// pool. It belongs to one core.
-#[derive(Clone)]
-pub struct BufferPool(pub(crate) Rc<Shared>);
-
-/// Where the buffers of a pool are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PoolUsage {
-    /// All that were made so far.
-    pub made: usize,
-    /// With the kernel, or in completions that nobody has read yet.
-    pub ready: usize,
-    /// Held by a [`PoolBuf`].
-    pub lent: usize,
-    /// Waiting to be offered to the kernel.
-    pub spare: usize,
-}
-
-impl BufferPool {
-    /// A pool with the default sizes; see [`PoolOptions`].
-    ///
-    /// # Errors
-    /// As [`PoolOptions::build`].
-    ///
-    /// # Panics
-    /// Outside of a runtime.
-    pub fn new() -> io::Result<BufferPool> {
-        PoolOptions::new().build()
-    }
-
-    /// Where the buffers are now.
-    pub fn usage(&self) -> PoolUsage {
-        let inner = self.0.inner.borrow();
-        let made = inner.buffers.len();
-        let (ready, spare) = (usize::from(inner.ready), inner.spare.len());
-        PoolUsage { made, ready, spare, lent: made - ready - spare }
-    }
-
-    /// Whether the kernel fills buffers bit by bit; see [`PoolOptions::incremental`].
-    pub fn is_incremental(&self) -> bool {
-        self.0.incremental
-    }
-
-    /// Waits until a buffer is ready for the kernel: what to do after a receive has failed with ENOBUFS.
-    ///
-    /// Dropping the future is harmless.
-    pub async fn available(&self) {
-        std::future::poll_fn(|cx| {
-            let mut inner = self.0.inner.borrow_mut();
-            if inner.ready > 0 {
-                return Poll::Ready(());
-            }
-            // A waker's clone may run foreign code.
-            drop(inner);
-            let waker = cx.waker().clone();
-            inner = self.0.inner.borrow_mut();
-            if inner.ready > 0 {
-                return Poll::Ready(());
-            }
-            inner.waiting.push(waker);
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-impl fmt::Debug for BufferPool {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let usage = self.usage();
-        write!(f, "BufferPool({} bytes a buffer, {usage:?})", self.0.size)
-    }
-}
-
 pub(crate) struct Shared {
     core: Handle,
     group: u16,
-    size: u32,
+    pub(super) size: u32,
     limit: u16,
-    incremental: bool,
+    pub(super) incremental: bool,
     /// Whether an incremental pool serves a receive.
     leased: Cell<bool>,
-    inner: RefCell<Inner>,
+    pub(super) inner: RefCell<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     ring: BufRing,
-    buffers: Vec<Buffer>,
+    pub(super) buffers: Vec<Buffer>,
     steps: Vec<Pages>,
-    spare: Vec<u16>,
+    pub(super) spare: Vec<u16>,
     /// How many are in the ring.
-    ready: u16,
+    pub(super) ready: u16,
     /// The one that was offered last.
     newest: u16,
-    waiting: Vec<Waker>,
+    pub(super) waiting: Vec<Waker>,
 }
 
-struct Buffer {
+pub(super) struct Buffer {
     start: NonNull<u8>,
     /// In the ring: the kernel may write behind `filled`.
     ready: bool,
@@ -326,7 +158,7 @@ impl Shared {
     }
 
     /// A `PoolBuf` is gone.
-    pub(super) fn give_back(&self, id: u16) {
+    pub(in crate::buf) fn give_back(&self, id: u16) {
         let mut inner = self.inner.borrow_mut();
         let buffer = &mut inner.buffers[usize::from(id)];
         buffer.holders -= 1;
