@@ -141,6 +141,9 @@ impl<'p> Twin<'p> {
     fn step(&mut self, Step { number, kind }: &Step) -> Way {
         self.steps += 1;
         assert!(self.steps < ENDLESS, "the strategies made a program that does not end");
+        if let Some(arm) = kind.arm() {
+            *self.report.arms.entry(arm).or_default() += 1;
+        }
         let way = self.kind(*number, kind);
         self.report.failed |= matches!(way, Way::Fail(step, _) if step == *number);
         way

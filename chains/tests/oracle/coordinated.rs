@@ -43,14 +43,14 @@ pub(crate) fn nested(depth: usize, inside: Inside) -> Vec<(u32, Fragment)> {
     vec![(2, patient(depth, inside)), (2, serial(inside))]
 }
 
-/// From a socket as much as comes, where what is put cannot fail; else a byte. From a file what there is.
+/// From a socket as much as comes, where what is put cannot fail; else a byte. From a file to a file what there is.
 fn splice() -> Fragment {
     let len = prop_oneof![2 => (1..200u32).prop_map(Len::Fixed), 1 => Just(Len::Fixed(1 << 16))];
     let one = (socket(), prop_oneof![socket().prop_map(End::Socket), file().prop_map(End::File)])
         .prop_map(|(from, to)| (End::Socket(from), to, Len::Fixed(1)));
     let much = (socket(), len.clone()).prop_map(|(from, len)| (End::Socket(from), End::Socket(1), len));
-    let stored = (file(), prop_oneof![socket().prop_map(End::Socket), file().prop_map(End::File)], len)
-        .prop_map(|(from, to, len)| (End::File(from), to, len));
+    // What goes from a file to a socket lies in the file until the peer reads it, and may be written to meanwhile.
+    let stored = (file(), file(), len).prop_map(|(from, to, len)| (End::File(from), End::File(to), len));
     (prop_oneof![one, much, stored], general(), any::<bool>())
         .prop_map(|((from, to, len), into, or_finish)| {
             let splice = Kind::Splice { from, to, len, into, or_finish };
@@ -188,9 +188,16 @@ fn alone() -> Fragment {
     let transfer = prop_oneof![write(), read_exact(), names(), compute()];
     (vec(transfer, 1..3), general())
         .prop_map(|(steps, errno)| {
+            let mut steps = steps.concat();
+            // The end of a file must not lead out of it.
+            for step in &mut steps {
+                if let Kind::Read { or_finish, .. } = &mut step.kind {
+                    *or_finish = false;
+                }
+            }
             let word = INSIDE_WORD;
             let free = Expr::binary(Op::Eq, Expr::Word(word), Expr::Const(0));
-            let attempt = Kind::Attempt { body: steps.concat(), errno: Some(errno), handler: Block::new() };
+            let attempt = Kind::Attempt { body: steps, errno: Some(errno), handler: Block::new() };
             let body = vec![
                 Kind::Ensure { cond: free, code: libc::EDEADLK }.step(),
                 Kind::SetWord { word, value: Expr::Const(1) }.step(),
@@ -253,13 +260,15 @@ fn late() -> Fragment {
 /// What is opened is read and closed in one submission.
 fn cleaned_up() -> Fragment {
     let open = (0..NAMES.len(), select(vec![libc::O_RDONLY, libc::O_RDWR]));
-    (open, fixed(1..4usize), in_register(), option::of(general()), option::weighted(0.7, general()))
-        .prop_map(|((name, flags), span, (mut steps, position), into, errno)| {
-            let file = 1;
+    let errno = option::weighted(0.7, general());
+    (open, fixed(1..4usize), in_register(), general(), errno, prop::bool::weighted(0.3))
+        .prop_map(|((name, flags), span, (mut steps, position), reg, errno, exact)| {
+            let (file, into) = (1, Some(reg));
             let read = vec![
                 Kind::Open { file, path: Path::Name(name), flags }.step(),
-                Kind::Read { file, span, position, into, exact: true, or_finish: false }.step(),
+                Kind::Read { file, span, position, into, exact, or_finish: false }.step(),
                 Kind::CloseFile { file }.step(),
+                Kind::Call(if exact { Call::Observe } else { Call::Log(reg) }).step(),
             ];
             match errno {
                 Some(errno) => {

@@ -67,6 +67,7 @@ use disk::Disk;
 use judge::{Known, Verdict};
 use lower::Built;
 use peer::{Peer, connect};
+use program::Kind;
 use proptest::strategy::{BoxedStrategy, Strategy};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use report::{Ended, Failure, Report, Strike};
@@ -201,6 +202,7 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
         tally.count("frames");
         tally.add("steps of I/O", report.visits.len());
         tally.add("handled", report.handled);
+        report.arms.iter().for_each(|(arm, times)| tally.add(arm, *times));
         tally.count(ending(&known.ended));
         let say = |who: &str, outcome: &Outcome| {
             format!("{who} {:?}, calls {:?}, left {:?}", outcome.ended, outcome.trace, outcome.left)
@@ -264,7 +266,10 @@ fn run_programs(trouble: Trouble, count: usize) -> Tally {
         }
     }
     println!("{:?}", tally.0.borrow());
-    for seen in ["refused", "resumed", "ended well", "short", "bounds", "ensure", "errno", "handled"] {
+    for seen in ["refused", "resumed", "ended well", "short", "bounds", "ensure", "errno", "handled"]
+        .into_iter()
+        .chain(Kind::ARMS)
+    {
         assert!(tally.of(seen) > 0, "not one `{seen}`: the strategies are off");
     }
     assert!(tally.of("discarded") <= 1 + count / 50, "too many programs are of no use");

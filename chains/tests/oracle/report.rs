@@ -1,5 +1,7 @@
 //! What is known of a program that has ended: how, and what it did on the way there.
 
+use std::collections::BTreeMap;
+
 use super::disk::Contents;
 use super::program::{Event, SOCKETS};
 
@@ -88,6 +90,8 @@ pub(crate) struct Report {
     /// The socket whose end of the stream was the end of the program.
     pub(crate) met_end: Option<usize>,
     pub(crate) loose: bool,
+    /// How often steps were done that are seldom met.
+    pub(crate) arms: BTreeMap<&'static str, usize>,
     /// An operation has failed: what was to strike one behind it may not have had a chance.
     pub(crate) failed: bool,
     /// How many errors a handler has dealt with.
