@@ -58,7 +58,12 @@ impl Twin<'_> {
                 let got = if known.is_some() {
                     wire.read_exact(&mut bytes).map(|()| bytes.len())
                 } else {
-                    wire.read(&mut bytes)
+                    loop {
+                        match wire.read(&mut bytes) {
+                            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                            got => break got,
+                        }
+                    }
                 };
                 got.map_err(|error| errno(&error))?
             }
