@@ -6,7 +6,7 @@ use proptest::sample::select;
 
 use super::coordinated::is_shared;
 use super::peer::{Ending, Reader, Script};
-use super::program::{Count, End, Kind, Program, SOCKETS, Step};
+use super::program::{Count, End, Kind, Program, SHORT, SOCKETS, Step};
 use super::runner::{Fault, Masked, Variant};
 use super::strategy;
 
@@ -96,6 +96,15 @@ impl Case {
                     script.reader = Reader::Eager;
                 }
             }
+        }
+        let slow = |kind: &Kind| {
+            let waits =
+                matches!(kind, Kind::Within { time: SHORT, .. } | Kind::Fetch { .. } | Kind::Commit { .. });
+            waits || kind.overlaps()
+        };
+        if self.program.any(&mut |step| slow(&step.kind)) {
+            // Loops take a turn for each byte.
+            self.scripts.iter_mut().for_each(|script| script.bytes.truncate(600));
         }
         let (shared, overlaps) = (self.program.any(&mut is_shared), self.overlaps());
         let logs = self.program.any(&mut |step| matches!(step.kind, Kind::Commit { .. }));
