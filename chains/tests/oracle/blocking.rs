@@ -13,10 +13,9 @@ use socket2::Socket;
 
 use super::blocking_files::Open;
 use super::disk::Disk;
-use super::native::{self, Next};
 use super::program::{
-    ALL_REGS, BUFS, Block, CONSTANT, Call, Count, FILES, HELD, HELD_FROM, Kind, Len, POOLED, Program, REGS,
-    SOCKETS, STREAM, Span, Step, WORDS, constant,
+    ALL_REGS, BUFS, Block, CONSTANT, Count, FILES, HELD, HELD_FROM, Kind, Len, POOLED, Program, REGS,
+    SOCKETS, Span, Step, WORDS, constant,
 };
 use super::report::{ANY, Ended, Failure, Report, Strike, Verb, Visit};
 
@@ -36,9 +35,9 @@ pub(crate) struct Twin<'p> {
     /// Of the blocks that it is in.
     pub(super) deadlines: Vec<u64>,
     /// What calls have noted there, and at which steps.
-    counts: VecDeque<(u32, u64)>,
+    pub(super) counts: VecDeque<(u32, u64)>,
     /// The call whose note was last made use of, before it is called here.
-    known: Option<u32>,
+    pub(super) known: Option<u32>,
     strike: Option<Strike>,
     /// Whether reads may have come short there, although there was more.
     pub(super) shortened: bool,
@@ -332,77 +331,6 @@ impl<'p> Twin<'p> {
             _ => {}
         }
         Ok(())
-    }
-
-    /// What the call behind the step has noted there, if what comes next was noted there. Something can only come of
-    /// a span that is not empty.
-    pub(super) fn logged(&mut self, step: u32, want: usize) -> Option<u64> {
-        let fits = self.counts.front().is_some_and(|(_, count)| (*count == 0) == (want == 0));
-        if fits { self.noted(step) } else { None }
-    }
-
-    /// The same for what has succeeded here, and so there.
-    pub(super) fn noted(&mut self, step: u32) -> Option<u64> {
-        let (noted, count) = *self.counts.front()?;
-        let here = (step + 1..=step + 2).contains(&noted);
-        here.then(|| {
-            self.known = Some(noted);
-            self.counts.pop_front();
-            count
-        })
-    }
-
-    fn call(&mut self, step: u32, call: &Call) -> Way {
-        let event = match call {
-            Call::Log(reg) => {
-                // What nothing in front of it has brought.
-                let known = self.known.take() == Some(step);
-                if !known && self.counts.front().is_some_and(|(noted, _)| *noted == step) {
-                    self.counts.pop_front();
-                }
-                native::log(step, self.regs[*reg])
-            }
-            Call::Observe => native::observe(step, &self.regs[..REGS]),
-            Call::Look(span, reg) => match self.range(span) {
-                Ok(range) => native::look(step, &self.bufs[span.buf][range], self.regs[*reg]),
-                Err(failure) => return Way::Fail(step, failure),
-            },
-            Call::Take(reg) => match self.range(&Span::held(Len::Reg(HELD))) {
-                Ok(range) => {
-                    let (event, taken) = native::take(step, &self.bufs[STREAM][range], self.regs[*reg]);
-                    self.regs[HELD_FROM] += taken as u64;
-                    self.regs[HELD] -= taken as u64;
-                    event
-                }
-                Err(failure) => return Way::Fail(step, failure),
-            },
-            Call::Fill(span, seed) => match self.range(span) {
-                Ok(range) => {
-                    native::fill(&mut self.bufs[span.buf][range], *seed);
-                    return Way::On;
-                }
-                Err(failure) => return Way::Fail(step, failure),
-            },
-            Call::Mix { from, to, reg } => {
-                let ranges = self.range(from).and_then(|a| self.range(to).map(|b| (a, b)));
-                let (a, b) = match ranges {
-                    Ok(ranges) => ranges,
-                    Err(failure) => return Way::Fail(step, failure),
-                };
-                let source = self.bufs[from.buf][a].to_vec();
-                native::mix(&source, &mut self.bufs[to.buf][b], &mut self.regs[*reg]);
-                return Way::On;
-            }
-            Call::Decide(reg) => {
-                return match native::decide(self.regs[*reg]) {
-                    Next::On => Way::On,
-                    Next::Finish => Way::Finish,
-                    Next::Fail => Way::Fail(step, Failure::Call),
-                };
-            }
-        };
-        self.report.trace.push(event);
-        Way::On
     }
 }
 

@@ -21,21 +21,32 @@
 //! | where | what |
 //! |---|---|
 //! | `program.rs`, `print.rs` | the variant of [`Kind`](program::Kind), and how it is printed |
-//! | `check.rs` | what it reads and writes |
-//! | `lower.rs` | the call of the builder |
-//! | `blocking_sockets.rs`, `blocking_files.rs` | the system call, and what it is called if it can be made to fail |
-//! | `blocking.rs`, `blocking_numbers.rs` | what else it does, or computes |
-//! | `strategy.rs`, `fragments.rs` | a fragment with it |
+//! | `facts.rs` | what it reads and writes; `check.rs`, if it has blocks |
+//! | `lower.rs`, `lower_coordination.rs` | the call of the builder |
+//! | `blocking_sockets.rs`, `blocking_files.rs`, `blocking_names.rs` | the system call, and what it is called if it can be made to fail |
+//! | `blocking.rs`, `blocking_numbers.rs`, `blocking_coordination.rs` | what else it does, or computes |
+//! | `strategy.rs`, `fragments.rs`, `coordinated.rs`, `branched.rs` | a fragment with it |
+//!
+//! # Where time decides
+//!
+//! Of what coordinates, these programs have what comes out the same however long anything takes: deadlines that nothing
+//! comes to, and such that something sleeps through; branches that share nothing that shows; posts that are there before
+//! they are waited for; one frame at a time in a section, whoever comes first. Programs whose outcome is a matter of
+//! time run on the test clock (`deadlines_random.rs`), and where the kernel may be faster or slower, any of the
+//! outcomes that are permitted is right (`deadlines_raced.rs`, `branches_many.rs`).
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod arms;
 mod blocking;
+mod blocking_calls;
 mod blocking_coordination;
 mod blocking_files;
 mod blocking_names;
 mod blocking_numbers;
 mod blocking_sockets;
+mod branched;
 mod case;
 mod check;
 mod coordinated;
