@@ -109,6 +109,7 @@ impl Case {
         let (shared, overlaps) = (self.program.any(&mut is_shared), self.overlaps());
         let logs = self.program.any(&mut |step| matches!(step.kind, Kind::Commit { .. }));
         let loose = self.is_loose();
+        let pools = self.program.any(&mut |step| step.kind.arm() == Some("pooled or owned"));
         for variant in &mut self.variants {
             // What frames see of each other depends on who comes first.
             if shared {
@@ -117,6 +118,10 @@ impl Case {
             let fails = matches!(variant.fault, Fault::Fail { .. } | Fault::Refuse { .. });
             // The log writes and syncs at times of its own.
             let of_log = logs && variant.fault.verb().is_some_and(|verb| ["write", "fsync"].contains(&verb));
+            // To who fills a pooled buffer it says that there is none at the moment.
+            if let (true, Fault::Fail { errno: errno @ libc::ENOBUFS, .. }) = (pools, &mut variant.fault) {
+                *errno = libc::EIO;
+            }
             // How much a turn's read brought no call says.
             let is_unknown = overlaps && variant.fault.shortens_reads();
             if fails && (of_log || overlaps && loose) || is_unknown {
