@@ -114,7 +114,11 @@ fn a_deadline_ends_the_wait_for_a_pooled_buffer_that_a_refused_receive_begins() 
             c.sleep(100 * SECOND);
             c.send_all(sock, message.all());
         })
-        .otherwise(|c| c.within(SECOND, |c| drop(c.recv_exact(sock, message.all()))));
+        .otherwise(|c| {
+            c.within(SECOND, |c| {
+                c.recv_exact(sock, message.all());
+            })
+        });
         (sock, late)
     });
     let (sock, is_late) = sock;
@@ -174,13 +178,15 @@ fn a_buffer_that_comes_back_as_the_deadline_passes_is_the_next_ones() {
             c.finish();
         });
         c.when(role.eq(1), |c| {
-            c.attempt(|c| c.within(SHORT, |c| drop(c.recv_exact(sock, message.all())))).on_error(
-                errno,
-                |c| {
-                    c.send_all(sock, late.all());
-                    c.recv_exact(gate, byte.all());
-                },
-            );
+            c.attempt(|c| {
+                c.within(SHORT, |c| {
+                    c.recv_exact(sock, message.all());
+                })
+            })
+            .on_error(errno, |c| {
+                c.send_all(sock, late.all());
+                c.recv_exact(gate, byte.all());
+            });
         });
         c.when(role.eq(2), |c| {
             c.recv_exact(sock, message.all());

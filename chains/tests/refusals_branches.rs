@@ -253,7 +253,10 @@ fn what_one_branch_writes_another_one_touches() {
         let (files, data, errno) = ([c.file(), c.file()], c.buffer(16), c.reg());
         let handled = |c: &mut Chain<()>, i: usize| {
             let span = data.range(8 * i as u32..8 * i as u32 + 8);
-            c.attempt(|c| drop(c.read_at(files[i], span, 0))).on_error(errno, |c| c.sleep(1));
+            c.attempt(|c| {
+                c.read_at(files[i], span, 0);
+            })
+            .on_error(errno, |c| c.sleep(1));
         };
         beside(c, |c| handled(c, 0), |c| handled(c, 1));
     });
@@ -272,8 +275,12 @@ fn branches_share_the_handler_around_them() {
         let (files, data, errno) = ([c.file(), c.file()], c.buffer(16), c.reg());
         c.attempt(|c| {
             c.all(|b| {
-                b.branch(|c| drop(c.read_at(files[0], data.to(8), 0)));
-                b.branch(|c| drop(c.read_at(files[1], data.range(8..), 0)));
+                b.branch(|c| {
+                    c.read_at(files[0], data.to(8), 0);
+                });
+                b.branch(|c| {
+                    c.read_at(files[1], data.range(8..), 0);
+                });
             });
         })
         .on_error(errno, |c| c.sleep(1));

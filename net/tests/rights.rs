@@ -90,10 +90,31 @@ fn descriptors_that_the_process_cannot_have_are_not_called_too_many() {
     });
 }
 
+/// Linux 6.5.
+const SO_PASSPIDFD: i32 = 76;
+
+#[test]
+fn what_came_with_one_message_is_not_found_in_the_next() {
+    run(async || {
+        let (one, other) = UnixStream::pair().unwrap();
+        let mut room = Control::with_room(64);
+        for passes in [1, 0, 1] {
+            if set_option(other.descriptor(), libc::SOL_SOCKET, SO_PASSPIDFD, passes).await.is_err() {
+                return;
+            }
+            one.write("x").await.0.unwrap();
+            let mut control = recvmsg(other.descriptor(), [vec![0; 8]], room, 0).await.0.unwrap().control;
+            if passes == 0 {
+                assert!(control.take_sender().is_none(), "nobody was named this time");
+            }
+            room = control;
+        }
+        assert!(room.take_sender().is_some(), "there was as much room as at first");
+    });
+}
+
 #[test]
 fn the_descriptor_of_the_sending_process_is_owned() {
-    /// Linux 6.5.
-    const SO_PASSPIDFD: i32 = 76;
     run(async || {
         let (one, other) = UnixStream::pair().unwrap();
         if set_option(other.descriptor(), libc::SOL_SOCKET, SO_PASSPIDFD, 1).await.is_err() {
