@@ -144,7 +144,9 @@ impl<'p> Twin<'p> {
             *self.report.arms.entry(arm).or_default() += 1;
         }
         let way = self.kind(*number, kind);
-        self.report.failed |= matches!(way, Way::Fail(step, _) if step == *number);
+        // The end of a stream or file keeps what is behind it from being done, too.
+        let ends = matches!(way, Way::Finish) && kind.blocks().is_empty();
+        self.report.failed |= ends || matches!(way, Way::Fail(step, _) if step == *number);
         way
     }
 

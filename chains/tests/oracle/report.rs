@@ -92,7 +92,7 @@ pub(crate) struct Report {
     pub(crate) loose: bool,
     /// How often steps were done that are seldom met.
     pub(crate) arms: BTreeMap<&'static str, usize>,
-    /// An operation has failed: what was to strike one behind it may not have had a chance.
+    /// An operation has failed, or met an end: what was to strike one behind it may not have had a chance.
     pub(crate) failed: bool,
     /// How many errors a handler has dealt with.
     pub(crate) handled: usize,
