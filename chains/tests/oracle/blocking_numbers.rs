@@ -1,6 +1,6 @@
 //! The twin's numbers: the value of an expression, and the steps that only compute.
 
-use super::blocking::Twin;
+use super::blocking::{Twin, not_there};
 use super::program::{BUFS, Expr, Kind, Op};
 use super::report::Failure;
 
@@ -45,7 +45,6 @@ impl Twin<'_> {
                 }
                 self.outbox.append(&mut bytes);
             }
-            Kind::Sleep { time } => std::thread::sleep(std::time::Duration::from_nanos(self.value(time)?)),
             other => unreachable!("it does not only compute: {other:?}"),
         }
         Ok(())
@@ -56,6 +55,9 @@ impl Twin<'_> {
         let (end, max) = (at.saturating_add(width.into()), BUFS[buf]);
         if end > max.into() {
             return Err(Failure::Bounds { len: end, max, plus: 0 });
+        }
+        if self.have[buf].is_some_and(|have| end > have as u64) {
+            return Err(not_there());
         }
         Ok(at as usize..end as usize)
     }
@@ -70,6 +72,7 @@ impl Twin<'_> {
         Ok(match expr {
             Expr::Const(value) => *value,
             Expr::Reg(reg) => self.regs[*reg],
+            Expr::Word(word) => self.words[*word],
             Expr::Load { buf, offset, width, big } => self.load(*buf, (*offset).into(), *width, *big)?,
             Expr::LoadAt { buf, index, width, big } => self.load(*buf, self.value(index)?, *width, *big)?,
             Expr::Find { span, byte } => {

@@ -34,11 +34,11 @@ pub(crate) fn simple() -> Vec<(u32, Fragment)> {
     ]
 }
 
-fn file() -> impl Strategy<Value = usize> {
+pub(crate) fn file() -> impl Strategy<Value = usize> {
     prop_oneof![3 => Just(0), 2 => 0..FILES]
 }
 
-fn masked(value: Expr, mask: u64) -> Expr {
+pub(crate) fn masked(value: Expr, mask: u64) -> Expr {
     Expr::binary(Op::And, value, Expr::Const(mask))
 }
 
@@ -54,13 +54,13 @@ fn position() -> impl Strategy<Value = Expr> {
 }
 
 /// The same, and often a register itself, which is kept small.
-fn in_register() -> impl Strategy<Value = (Vec<Step>, Expr)> {
+pub(crate) fn in_register() -> impl Strategy<Value = (Vec<Step>, Expr)> {
     let register = (general(), leaf())
         .prop_map(|(reg, value)| (step(Kind::Set { reg, value: masked(value, 63) }), Expr::Reg(reg)));
     prop_oneof![1 => register, 2 => position().prop_map(|position| (Vec::new(), position))]
 }
 
-fn read_exact() -> Fragment {
+pub(crate) fn read_exact() -> Fragment {
     let into = option::weighted(0.3, general());
     let span = prop_oneof![fixed(inlet()).boxed(), span(0..3usize).boxed()];
     (file(), span, in_register(), into, prop::bool::weighted(0.3))
@@ -82,7 +82,7 @@ fn read() -> Fragment {
         .boxed()
 }
 
-fn write() -> Fragment {
+pub(crate) fn write() -> Fragment {
     let into = option::weighted(0.3, general());
     (file(), vec(source(), 1..4), in_register(), into)
         .prop_map(|(file, spans, (mut steps, position), into)| {
@@ -226,7 +226,7 @@ fn movable() -> Fragment {
     prop_oneof![3 => set, 2 => store, 1 => copy].boxed()
 }
 
-fn compute() -> Fragment {
+pub(crate) fn compute() -> Fragment {
     let store = (any_buf(), leaf(), select(vec![1u32, 2, 4]), any::<bool>(), expr()).prop_map(
         |(buf, at, width, big, value)| step(Kind::Store { buf, at: masked(at, 3), width, big, value }),
     );
