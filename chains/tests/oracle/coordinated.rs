@@ -247,9 +247,12 @@ fn late() -> Fragment {
         3 => Just(sleep()),
         1 => general().prop_map(move |reg| {
             let handler = step(Kind::Set { reg, value: Expr::Const(77) });
-            step(Kind::Attempt { body: sleep(), errno: Some(reg), handler })
+            // It has to have something to deal with.
+            let cond = Expr::binary(Op::Lt, Expr::Reg(reg), Expr::Const(u64::MAX));
+            let ensure = step(Kind::Ensure { cond, code: libc::EPROTO });
+            step(Kind::Attempt { body: [ensure, sleep()].concat(), errno: Some(reg), handler })
         }),
-        1 => Just(step(Kind::Repeat { body: [step(Kind::Nop), sleep()].concat() })),
+        1 => Just(step(Kind::Repeat { body: sleep() })),
         1 => Just(step(Kind::Serial { body: sleep() })),
         1 => Just(step(side_by_side(None))),
     ];
