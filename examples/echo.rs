@@ -27,9 +27,12 @@ async fn echo(stream: TcpStream) -> io::Result<()> {
 async fn serve(listener: TcpListener) -> io::Result<()> {
     let mut incoming = listener.incoming();
     while let Some(stream) = incoming.next().await {
-        let stream = stream?;
-        // A connection that breaks off is its client's business.
-        drop(chainring::spawn(echo(stream)));
+        match stream {
+            // A connection that breaks off is its client's business.
+            Ok(stream) => drop(chainring::spawn(echo(stream))),
+            // Without descriptors the listener pauses before it tries again.
+            Err(error) => eprintln!("accept: {error}"),
+        }
     }
     Ok(())
 }

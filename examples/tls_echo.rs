@@ -55,7 +55,14 @@ async fn echo(config: Arc<ServerConfig>, stream: TcpStream) -> io::Result<()> {
 async fn serve(config: Arc<ServerConfig>, listener: TcpListener) -> io::Result<()> {
     let mut incoming = listener.incoming();
     while let Some(stream) = incoming.next().await {
-        let (stream, config) = (stream?, config.clone());
+        let (stream, config) = match stream {
+            Ok(stream) => (stream, config.clone()),
+            // Without descriptors the listener pauses before it tries again.
+            Err(error) => {
+                eprintln!("accept: {error}");
+                continue;
+            }
+        };
         // A connection that breaks off is its client's business.
         drop(chainring::spawn(async move { drop(echo(config, stream).await) }));
     }

@@ -54,6 +54,19 @@ fn a_short_read_within_a_range_leaves_no_gap_and_reads_nothing_behind_it() {
 }
 
 #[test]
+fn a_stream_into_used_buffers_brings_what_the_file_has() {
+    run(async |dir| {
+        std::fs::write(dir.join("f"), content(5000)).unwrap();
+        let file = File::open(dir.join("f")).await.unwrap();
+        let used = || Ok(vec![b'x'; 4096]);
+        let whole: Vec<_> = file.stream_into(0, 2, used).map(Result::unwrap).collect().await;
+        assert!(whole.concat() == content(5000), "{} bytes", whole.concat().len());
+        let part: Vec<_> = file.stream_range(100..4300, 2, used).map(Result::unwrap).collect().await;
+        assert!(part.concat() == content(5000)[100..4300], "{} bytes", part.concat().len());
+    });
+}
+
+#[test]
 fn a_range_is_copied_inside_the_kernel() {
     run(async |dir| {
         std::fs::write(dir.join("from"), content(50_000)).unwrap();

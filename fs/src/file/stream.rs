@@ -109,7 +109,9 @@ impl<B: IoBufMut> Block<B> {
 
     /// Submits a read, to be waited for later.
     fn submit(file: &Descriptor, buffer: B, offset: u64, len: usize, done: usize) -> Block<B> {
-        let read = read_at(file, buffer.slice(done..len), offset.saturating_add(done as u64));
+        // The first time afresh: so a `Vec` has exactly what came, whatever was in it.
+        let room = if done == 0 { Slice::afresh(buffer, len) } else { buffer.slice(done..len) };
+        let read = read_at(file, room, offset.saturating_add(done as u64));
         let mut block = Block { offset, len, done, read, early: None };
         if let Poll::Ready(result) = block.poll(&mut Context::from_waker(Waker::noop())) {
             block.early = Some(result);

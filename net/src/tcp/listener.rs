@@ -30,8 +30,11 @@ use crate::accept::{self, Acceptor, listener};
 /// # }));
 /// let mut connections = Vec::new();
 /// while let Some(accepted) = end.run_until_cancelled(listener.accept()).await {
-///     let stream = accepted?;
-///     connections.push(spawn(async move { stream.write_all("hello").await.0 }));
+///     match accepted {
+///         Ok(stream) => connections.push(spawn(async move { stream.write_all("hello").await.0 })),
+///         // That of one connection; or there are no descriptors left, and it pauses before it tries again.
+///         Err(error) => eprintln!("accept: {error}"),
+///     }
 /// }
 /// drop(listener);
 /// for connection in connections {

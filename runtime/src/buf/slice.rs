@@ -13,6 +13,8 @@ pub struct Slice<B> {
     start: usize,
     /// Exclusive; `usize::MAX` is "to the end of whatever there is".
     end: usize,
+    /// Whether what the buffer had is still there when the slice has been filled.
+    keeps: bool,
 }
 
 impl<B: IoBuf> Slice<B> {
@@ -30,7 +32,13 @@ impl<B: IoBuf> Slice<B> {
         let len = buffer.as_bytes().len();
         assert!(start <= len, "slice starts at {start}, behind the {len} initialised bytes");
         assert!(start <= end, "slice ends at {end}, before its start {start}");
-        Slice { buffer, start, end }
+        Slice { buffer, start, end, keeps: true }
+    }
+
+    /// The first `end` bytes of a buffer as room for what comes next: what it had is forgotten when that has come, as it is
+    /// when the whole of a buffer is given to an operation.
+    pub fn afresh(buffer: B, end: usize) -> Self {
+        Slice { buffer, start: 0, end, keeps: false }
     }
 
     /// The whole buffer.
@@ -63,11 +71,11 @@ impl<B: IoBufMut> IoBufMut for Slice<B> {
     unsafe fn filled(&mut self, n: usize) {
         let counted = self.buffer.as_bytes().len();
         assert!(self.start <= counted, "a buffer has only {counted} of the {} bytes that it had", self.start);
-        // What lies behind the slice stays: a buffer never gets shorter through a view of it.
-        let len = counted.max(self.start + n);
+        // What lies behind a part of a buffer stays.
+        let len = if self.keeps { counted.max(self.start + n) } else { n };
         // SAFETY:
         // - `len` is the length of `as_bytes`, or the end of what the caller says was written, which is in the room that
-        //   the buffer last gave: `room` passed on what lies behind `start`;
+        //   the buffer last gave: `room` passed on what lies behind `start`, which is 0 for a slice that keeps nothing;
         // - what lies behind `as_bytes` is behind `start` too, so the caller promises that it was written.
         unsafe { self.buffer.filled(len) }
     }
