@@ -71,3 +71,26 @@ proptest! {
         property::holds(&bytes, &pieces);
     }
 }
+
+/// The seeds of the fuzz target, and what becomes of each when it ends early or one of its bytes is another.
+#[test]
+fn what_fuzzing_begins_with_holds_however_it_is_cut_or_changed() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/requests");
+    let mut count = 0;
+    for entry in std::fs::read_dir(seeds).unwrap() {
+        let input = std::fs::read(entry.unwrap().path()).unwrap();
+        let [first, bytes @ ..] = &input[..] else { panic!("an empty seed") };
+        let pieces = [usize::from(first >> 4) + 1, usize::from(first & 15) + 1];
+        property::holds(bytes, &pieces);
+        for at in 0..bytes.len().min(300) {
+            property::holds(&bytes[..at], &pieces);
+            let mut changed = bytes.to_vec();
+            for byte in [b'\r', b'\n', b'*', b'-', b'9', 0, 0xff] {
+                changed[at] = byte;
+                property::holds(&changed, &pieces);
+            }
+        }
+        count += 1;
+    }
+    assert!(count >= 15, "{count} seeds");
+}

@@ -5,6 +5,7 @@ mod common;
 use std::hash::{DefaultHasher, Hasher};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -305,6 +306,37 @@ fn a_thousand_silent_connections_take_neither_threads_nor_buffers() {
     assert!(after - before < 16 << 10, "{} KiB", after - before);
     drop(clients);
     counters(&mut proxy, &["0 active of 1000"]);
+}
+
+#[test]
+fn without_descriptors_clients_are_turned_away_and_no_back_end_is_blamed() {
+    let backends = [echo(b'a'), echo(b'b')];
+    let to = backends.map(|address| address.to_string());
+    let arguments = ["--to", to[0].as_str(), "--to", to[1].as_str(), "--retry", "1000"];
+    let mut proxy = Server::start_with_descriptors("proxy", &arguments, 40);
+    // More than there are descriptors for; those that are not taken yet wait in the listener's queue.
+    let clients: Vec<_> = (0..60).map(|_| TcpStream::connect(proxy.address).unwrap()).collect();
+    clients.iter().for_each(|client| client.set_nonblocking(true).unwrap());
+    let (begin, mut connected) = (Instant::now(), 0);
+    // How many, depends on who gets the descriptors: clients that are accepted, or connections to back ends.
+    while connected == 0 {
+        connected += clients.iter().filter(|client| matches!((&**client).read(&mut [0; 1]), Ok(1))).count();
+        assert!(begin.elapsed() < PATIENCE, "none of them is served");
+        thread::sleep(Duration::from_millis(5));
+    }
+    drop(clients);
+    counters(&mut proxy, &["0 active", " 0 failed"]);
+    let letters: Vec<_> = (0..4).map(|_| letter(&proxy)).collect();
+    assert!(letters.contains(&b'a') && letters.contains(&b'b'), "{letters:?}");
+}
+
+#[test]
+fn what_is_no_back_end_is_refused_in_words() {
+    for wrong in ["nonsense", ":80", "host:", "host:0", "host:http"] {
+        let output = Command::new(common::program("proxy")).args(["--to", wrong]).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && told.contains(&format!("invalid value '{wrong}'")), "{told}");
+    }
 }
 
 #[test]

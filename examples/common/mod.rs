@@ -21,7 +21,7 @@ use futures::future::{Either, select};
 #[allow(unused_imports, reason = "each example uses its part")]
 pub(crate) use end::{Drain, drained, seconds, serve_chain};
 
-/// The command line of a server.
+// The command line of a server. (No documentation: a program would show it as its own.)
 #[derive(Parser)]
 pub(crate) struct Args {
     /// Where to listen

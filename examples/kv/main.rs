@@ -38,6 +38,7 @@ enum Mode {
     Await,
 }
 
+/// Keeps keys and values for the clients of Redis: strings, lists, expiry, channels. `redis-cli -p PORT` talks to it.
 #[derive(Parser)]
 struct Options {
     #[command(flatten)]
@@ -65,7 +66,8 @@ fn main() -> ExitCode {
     let folder = match options.dir.as_deref().map(|dir| log::Folder::open(dir, cores)).transpose() {
         Ok(folder) => folder,
         Err(error) => {
-            eprintln!("error: cannot open the log: {error}");
+            let dir = options.dir.unwrap_or_default();
+            eprintln!("error: cannot open the log in {}: {error}", dir.display());
             return ExitCode::FAILURE;
         }
     };

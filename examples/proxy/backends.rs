@@ -9,6 +9,9 @@ pub(crate) struct Backends {
     turn: AtomicUsize,
     begin: Instant,
     retry: Duration,
+    /// The second in which something was told last, and what was not told since.
+    told: AtomicU64,
+    untold: AtomicU64,
     /// Clients for whom there was none.
     pub(crate) refused: AtomicU64,
 }
@@ -39,7 +42,8 @@ impl Backends {
             dead_until: number(),
         };
         let all = hosts.into_iter().map(backend).collect();
-        Backends { all, turn: AtomicUsize::new(0), begin: Instant::now(), retry, refused: number() }
+        let (turn, begin) = (AtomicUsize::new(0), Instant::now());
+        Backends { all, turn, begin, retry, told: number(), untold: number(), refused: number() }
     }
 
     /// Whom to try for the next connection: whose turn it is and those after it; last, as there is nobody else, those that
@@ -56,6 +60,19 @@ impl Backends {
     pub(crate) fn failed(&self, backend: &Backend) {
         backend.failures.fetch_add(1, Relaxed);
         backend.dead_until.store(self.now() + self.retry.as_millis() as u64, Relaxed);
+    }
+
+    /// Tells a trouble; not more than one a second, or they would be as many as there are clients.
+    pub(crate) fn tell(&self, trouble: fmt::Arguments<'_>) {
+        let second = 1 + self.begin.elapsed().as_secs();
+        if self.told.swap(second, Relaxed) == second {
+            self.untold.fetch_add(1, Relaxed);
+            return;
+        }
+        match self.untold.swap(0, Relaxed) {
+            0 => eprintln!("{trouble}"),
+            others => eprintln!("{trouble} (and {others} others before)"),
+        }
     }
 
     fn now(&self) -> u64 {

@@ -46,9 +46,14 @@ async fn connect(backends: &Backends, limit: Duration) -> Option<(TcpStream, &Ba
     for backend in backends.in_turn() {
         match TcpStream::connect_timeout(backend.host.as_str(), limit).await {
             Ok(stream) => return Some((stream, backend)),
+            // That there are no descriptors left is not the fault of any of them.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) => {
+                backends.tell(format_args!("a client is turned away: {error}"));
+                return None;
+            }
             Err(error) => {
                 backends.failed(backend);
-                eprintln!("{}: {error}", backend.host);
+                backends.tell(format_args!("{}: {error}", backend.host));
             }
         }
     }

@@ -42,7 +42,7 @@ struct Options {
     #[command(flatten)]
     common: common::Args,
     /// A back end; may be given several times
-    #[arg(long = "to", value_name = "HOST:PORT", required = true)]
+    #[arg(long = "to", value_name = "HOST:PORT", required = true, value_parser = host_and_port)]
     to: Vec<String>,
     #[command(flatten)]
     limits: Limits,
@@ -64,6 +64,16 @@ struct Limits {
     buffers: NonZeroU16,
     #[command(flatten)]
     end: common::Drain,
+}
+
+/// What can be a back end. Whether there is such a host is seen when it is needed.
+fn host_and_port(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    match port.map(|(_, port)| port.parse()) {
+        None => Err("a host and a port, as in localhost:8000".to_owned()),
+        Some(Ok(1..=u16::MAX)) => Ok(text.to_owned()),
+        Some(_) => Err("a port is a number from 1 to 65535".to_owned()),
+    }
 }
 
 /// Bytes of a buffer.
@@ -103,7 +113,7 @@ async fn serve(
                 }));
             }
             // Without descriptors the listener pauses before it tries again.
-            Err(error) => eprintln!("accept: {error}"),
+            Err(error) => backends.tell(format_args!("accept: {error}")),
         }
     }
     drop(incoming);

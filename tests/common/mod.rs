@@ -27,9 +27,17 @@ impl Server {
 
     /// The same with all files limited to as many blocks of 512 bytes: writing beyond that fails.
     pub(crate) fn start_limited(example: &str, arguments: &[&str], blocks: u32) -> Server {
+        Server::start_behind(&format!("trap '' XFSZ; ulimit -f {blocks}"), example, arguments)
+    }
+
+    /// The same with as many descriptors at most.
+    pub(crate) fn start_with_descriptors(example: &str, arguments: &[&str], descriptors: u32) -> Server {
+        Server::start_behind(&format!("ulimit -n {descriptors}"), example, arguments)
+    }
+
+    fn start_behind(preparation: &str, example: &str, arguments: &[&str]) -> Server {
         let mut shell = Command::new("sh");
-        shell.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\"")).arg("sh");
-        shell.arg(program(example));
+        shell.arg("-c").arg(format!("{preparation}; exec \"$@\"")).arg("sh").arg(program(example));
         Server::start_by(shell, example, arguments)
     }
 
