@@ -206,6 +206,74 @@ fn extended_attributes_go_along() {
 }
 
 #[test]
+fn a_file_that_is_given_away_keeps_its_capabilities() {
+    let dir = Temp::new();
+    let (source, target) = (dir.path().join("from"), dir.path().join("to"));
+    fs::write(&source, "x").unwrap();
+    if std::os::unix::fs::chown(&source, Some(12345), Some(12345)).is_err() {
+        eprintln!("skipped: only root gives files away");
+        return;
+    }
+    // Version 2, permitted: CAP_NET_BIND_SERVICE.
+    let value: Vec<u8> =
+        [0x0200_0000_u32, 1 << 10, 0, 0, 0].iter().flat_map(|word| word.to_le_bytes()).collect();
+    let runtime = chainring::Runtime::new().unwrap();
+    let name = "security.capability";
+    let set = runtime.block_on(async { chainring::fs::set_xattr(&source, name, value.clone()).await.0 });
+    if let Err(error) = set {
+        eprintln!("skipped: no capabilities are kept here: {error}");
+        return;
+    }
+    copied(&[&source, &target]);
+    let owner = fs::metadata(&target).unwrap();
+    assert_eq!((owner.uid(), owner.gid()), (12345, 12345));
+    let found = runtime.block_on(chainring::fs::get_xattr(target, name));
+    assert_eq!(found.unwrap(), Some(value));
+}
+
+#[test]
+fn names_of_a_file_that_was_not_copied_are_linked_to_nothing_else() {
+    for files in ["1", "8"].into_iter().cycle().take(20) {
+        let dir = Temp::new();
+        let [first, second, target] = ["first", "second", "to"].map(|name| dir.path().join(name));
+        fs::write(&first, "file").unwrap();
+        fs::hard_link(&first, &second).unwrap();
+        fs::create_dir(&target).unwrap();
+        symlink("elsewhere", target.join("first")).unwrap();
+        fs::write(target.join("second"), "old").unwrap();
+        let (success, words) = cp(&[flag("--files"), flag(files), &first, &second, &target]);
+        assert!(!success && words.contains("first: a symbolic link is in its place"), "{words}");
+        assert!(target.join("first").is_symlink(), "{words}");
+        // The other name was met while the first one was being copied, or afterwards.
+        let is_told = words.contains("second: is another name of a file that was not copied");
+        let copy = target.join("second");
+        assert!(!copy.is_symlink(), "{words}");
+        assert_eq!(fs::read(copy).unwrap(), if is_told { &b"old"[..] } else { b"file" }, "{words}");
+    }
+}
+
+#[test]
+fn an_interrupted_copy_of_a_private_tree_stays_private() {
+    let dir = Temp::new();
+    let (source, target) = (dir.path().join("tree"), dir.path().join("copy"));
+    fs::create_dir(&source).unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(source.join("large"), noise(8 << 20, 1)).unwrap();
+    let mut child = Command::new(program("cp"))
+        .args(["--depth", "1", "--block", "1", "--reflink", "never"])
+        .args([&source, &target])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while fs::metadata(target.join("large")).map_or(0, |large| large.len()) == 0 {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended before it was interrupted");
+    }
+    output(Command::new("kill").args(["-INT".to_owned(), child.id().to_string()]));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(fs::metadata(&target).unwrap().mode() & 0o777, 0o700);
+}
+
+#[test]
 fn what_cannot_be_copied_is_told_and_the_rest_copied() {
     let dir = Temp::new();
     let (source, target) = (dir.path().join("from"), dir.path().join("to"));

@@ -25,6 +25,8 @@ fn curl_fetches_a_tree_byte_for_byte() {
         paths.push(format!("many/{number}"));
     }
     let got = site.dir.path().join("got");
+    // What has just been written is not remembered.
+    thread::sleep(Duration::from_millis(1100));
     // Twice: once as the files are, and once as they are remembered.
     for _ in 0..2 {
         let mut curl = Command::new("curl");
@@ -103,6 +105,20 @@ fn files_have_types_versions_and_indices() {
     thread::sleep(Duration::from_millis(1100));
     let changed = site.get("/small", &format!("If-None-Match: {tag}\r\n"));
     assert_eq!((changed.status, &changed.body[..]), (200, &b"changed now"[..]));
+}
+
+#[test]
+fn a_file_that_is_written_twice_within_a_second_is_not_kept_as_it_was_between() {
+    let site = Site::new(&[]);
+    let file = site.root().join("twice");
+    for round in 0..20 {
+        fs::write(&file, "aaaa").unwrap();
+        assert_eq!(site.get("/twice", "").body, b"aaaa", "in round {round}");
+        fs::write(&file, "bbbb").unwrap();
+        assert_eq!(site.get("/twice", "").body, b"bbbb", "in round {round}");
+    }
+    thread::sleep(Duration::from_millis(1100));
+    assert_eq!(site.get("/twice", "").body, b"bbbb");
 }
 
 #[test]

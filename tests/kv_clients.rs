@@ -173,6 +173,19 @@ fn a_subscriber_of_the_old_protocol_may_only_subscribe() {
 }
 
 #[test]
+fn subscribers_count_as_clients() {
+    for mode in ["chain", "await"] {
+        let server = Server::start("kv", &["--maxclients", "3", "--mode", mode]);
+        let mut clients: Vec<_> = (0..3).map(|_| Client::new(server.address)).collect();
+        clients.iter_mut().for_each(|client| drop(client.say("SUBSCRIBE news")));
+        // The reply to it is sent where subscribers are.
+        clients.iter_mut().for_each(|client| drop(client.say("PING")));
+        let mut fourth = Client::new(server.address);
+        assert_eq!((fourth.reply(), fourth.next()), (Reply::Error("ERR".to_owned()), None), "{mode}");
+    }
+}
+
+#[test]
 fn more_clients_than_there_may_be_are_turned_away() {
     for mode in ["chain", "await"] {
         let server = Server::start("kv", &["--maxclients", "3", "--mode", mode]);

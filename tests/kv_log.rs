@@ -274,6 +274,36 @@ fn killed_under_load_it_loses_nothing_that_was_acknowledged() {
     assert!(pushed.acknowledged.iter().all(|n| n.load(Ordering::Relaxed) > 0));
 }
 
+/// Starts a server that is to be refused, and gives what it says.
+fn refused(dir: &Dir, cores: &str) -> String {
+    let mut server = Command::new("timeout");
+    server.arg("20").arg(common::program("kv")).args(["--listen", "127.0.0.1:0", "--cores", cores]);
+    let output = server.arg("--dir").arg(&dir.0).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_folder_has_one_server_at_a_time() {
+    let dir = Dir::new("lock");
+    let mut server = dir.server(&[]);
+    let mut client = Client::new(server.address);
+    assert_eq!(normal_call(&mut client, "SET a 1"), Reply::ok());
+    for cores in ["1", "2"] {
+        let words = refused(&dir, cores);
+        assert!(words.contains(&format!("{}: it is in use", dir.0.display())), "{words}");
+    }
+    assert_eq!(normal_call(&mut client, "SET b 2"), Reply::ok());
+    server.signal("TERM");
+    assert_eq!(server.ended(), Some(0));
+    let server = dir.server(&["--cores", "2"]);
+    let mut client = Client::new(server.address);
+    assert_eq!(
+        [normal_call(&mut client, "GET a"), normal_call(&mut client, "GET b")],
+        ["1", "2"].map(Reply::bulk)
+    );
+}
+
 #[test]
 fn a_log_is_compacted_while_the_server_goes_on() {
     for mode in ["chain", "await"] {

@@ -4,6 +4,7 @@ mod common;
 
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
 
 use common::Server;
 use common::resp::{Client, Reply, request};
@@ -190,5 +191,79 @@ fn many_large_replies_are_asked_for_at_once() {
         assert!(all.len() == 1500 && all.iter().all(|one| *one == Reply::bulk(&value)));
         assert_eq!(client.reply(), pong());
         sending.join().unwrap();
+    }
+}
+
+/// What takes much memory when it is asked for, and little to ask for. None of the clients reads its replies.
+const GREEDY: [(&str, fn(SocketAddr) -> Vec<Client>); 5] = [
+    ("one text many times", |address| {
+        let words = ["k0", "k1", "k2", "k3"].iter().cycle().take(40_000);
+        let mget: Vec<&str> = std::iter::once("MGET").chain(words.copied()).collect();
+        vec![asking(address, request(&mget))]
+    }),
+    ("many texts at once", |address| {
+        let gets = b"GET k0\r\nGET k1\r\nGET k2\r\nGET k3\r\n".repeat(8000);
+        vec![asking(address, gets)]
+    }),
+    ("words that are no words", |address| {
+        let word = vec![0xff; 30 << 20];
+        let refused =
+            [&[&b"CLIENT"[..], &word[..]][..], &[b"HELLO", b"3", &word], &[b"EXPIRE", b"k0", b"1", &word]];
+        let refused = refused.map(|words| {
+            let mut client = Client::new(address);
+            assert!(matches!(client.call(words), Reply::Error(_)));
+            client
+        });
+        refused.into()
+    }),
+    ("names", |address| {
+        let mut client = Client::new(address);
+        let long = vec![b'n'; 100 << 10];
+        assert_eq!(client.call(&[&b"CLIENT"[..], b"SETNAME", &long]), Reply::Error("ERR".to_owned()));
+        assert_eq!(client.call(&[&b"SUBSCRIBE"[..], &long]), Reply::Error("ERR".to_owned()));
+        let mut last = Reply::ok();
+        for number in 0..3000 {
+            let channel = format!("{number:060000}");
+            last = client.call(&["SUBSCRIBE", &channel]);
+            if matches!(last, Reply::Error(_)) {
+                break;
+            }
+        }
+        assert_eq!(last, Reply::Error("OOM".to_owned()), "all channels together");
+        vec![client]
+    }),
+    ("empty arguments", |address| {
+        let some = [&b"*500000\r\n$4\r\nMGET\r\n"[..], &b"$0\r\n\r\n".repeat(300_000)].concat();
+        (0..20).map(|_| asking(address, some.clone())).collect()
+    }),
+];
+
+/// A client that has said this, or as much as the server takes.
+fn asking(address: SocketAddr, bytes: Vec<u8>) -> Client {
+    let mut client = Client::new(address);
+    client.stream.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    let _ = client.stream.write_all(&bytes);
+    client
+}
+
+#[test]
+fn what_clients_ask_for_stays_within_the_memory_limit() {
+    for arguments in [&["--cores", "1"][..], &["--cores", "2"], &["--cores", "2", "--mode", "await"]] {
+        for (what, ask) in GREEDY {
+            let server = Server::start("kv", &[&["--maxmemory", "64"], arguments].concat());
+            let mut other = Client::new(server.address);
+            for key in ["k0", "k1", "k2", "k3"] {
+                assert_eq!(other.call(&["SET", key, &"v".repeat(16_000)]), Reply::ok());
+            }
+            let held = ask(server.address);
+            // Of each core, and behind what was sent.
+            for _ in 0..20 {
+                assert_eq!(Client::new(server.address).say("PING"), pong(), "{what} {arguments:?}");
+            }
+            let peak = server.status("VmHWM") >> 10;
+            println!("{what} {arguments:?}: {peak} MiB");
+            assert!(peak < 256, "{what} {arguments:?}: {peak} MiB");
+            drop(held);
+        }
     }
 }

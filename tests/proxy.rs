@@ -244,6 +244,81 @@ fn a_back_end_that_dies_closes_its_clients_cleanly_and_no_other() {
     counters(&mut proxy, &[&format!("{address}: 0 active of 2")]);
 }
 
+#[test]
+fn clients_that_read_nothing_hold_up_nobody_else() {
+    let (listener, address) = listener();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let mut first = [0];
+                stream.read_exact(&mut first)?;
+                // Without end for who asks for a flood, and once for others.
+                while stream.write_all(&[first[0]; 65536]).is_ok() && first == *b"f" {}
+                std::io::Result::Ok(())
+            });
+        }
+    });
+    let proxy = proxy(&[address], &["--cores", "1", "--buffers", "2"]);
+    let idle: Vec<TcpStream> = (0..2)
+        .map(|_| {
+            let mut client = client(&proxy);
+            client.write_all(b"f").unwrap();
+            client
+        })
+        .collect();
+    // Until there is no room for more between the back end and them.
+    for client in &idle {
+        let mut before = 0;
+        loop {
+            thread::sleep(Duration::from_millis(100));
+            let now = client.peek(&mut vec![0; 16 << 20]).unwrap();
+            if now > 0 && now == before {
+                break;
+            }
+            before = now;
+        }
+    }
+    let mut other = client(&proxy);
+    let begin = Instant::now();
+    other.write_all(b"x").unwrap();
+    let mut answer = Vec::new();
+    other.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer.len(), 65536);
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn an_answer_in_the_middle_of_an_upload_arrives_whole() {
+    const ANSWER: usize = 4 << 20;
+    let (listener, address) = listener();
+    let mut proxy = proxy(&[address], &[]);
+    let client = client(&proxy);
+    let (mut server, _) = listener.accept().unwrap();
+    let mut upload = client.try_clone().unwrap();
+    let uploading = thread::spawn(move || while upload.write_all(&[b'u'; 4096]).is_ok() {});
+    server.read_exact(&mut [0; 1024]).unwrap();
+    let reading = thread::spawn(move || {
+        let (mut client, mut bytes, mut count) = (client, vec![0; 64 << 10], 0);
+        loop {
+            match client.read(&mut bytes)? {
+                0 => break,
+                read => count += read,
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        client.shutdown(Shutdown::Both)?;
+        std::io::Result::Ok(count)
+    });
+    server.write_all(&vec![b'd'; ANSWER]).unwrap();
+    server.shutdown(Shutdown::Write).unwrap();
+    // All of it has left the back end, which goes with a reset, as it has not read all.
+    counters(&mut proxy, &[&format!(", {ANSWER} bytes down")]);
+    drop(server);
+    assert_eq!(reading.join().unwrap().expect("an end, and no reset"), ANSWER);
+    uploading.join().unwrap();
+}
+
 /// Sends so many bytes, and gives their hash.
 fn send(mut stream: TcpStream, len: usize, seed: u64) -> JoinHandle<u64> {
     thread::spawn(move || {

@@ -178,16 +178,17 @@ fn statx_says_what_the_system_says() {
     let expected = open.metadata().expect("the file");
     let (program, file) = chain(|c| {
         let file = c.file();
-        let [size, mode, inode, modified] = [(); 4].map(|()| c.reg());
-        c.statx(file).size(size).mode(mode).inode(inode).modified(modified);
-        [size, mode, inode, modified].into_iter().for_each(|reg| note(c, reg));
+        let [size, mode, inode, modified, behind] = [(); 5].map(|()| c.reg());
+        c.statx(file).size(size).mode(mode).inode(inode).modified(modified).modified_nanoseconds(behind);
+        [size, mode, inode, modified, behind].into_iter().for_each(|reg| note(c, reg));
         file
     });
     let ended = run(&program, Notes::new(), |frame| {
         frame.file(file, open);
     });
     assert_eq!(ended.text(), "");
-    let expected = [expected.len(), expected.mode().into(), expected.ino(), expected.mtime() as u64];
+    let (modified, behind) = (expected.mtime() as u64, expected.mtime_nsec() as u64);
+    let expected = [expected.len(), expected.mode().into(), expected.ino(), modified, behind];
     assert_eq!(ended.session, expected);
 }
 

@@ -14,20 +14,32 @@ pub(crate) fn am_root() -> bool {
 
 /// Gives an open file or directory the attributes of another.
 pub(crate) async fn keep(source: &File, target: &File, from: &Metadata, root: bool) -> io::Result<()> {
+    // The owner first, because a change takes capabilities (an extended attribute) and set-user-ID bits away; the times last,
+    // because everything else touches them.
+    if root {
+        own(target, from).await?;
+    }
     extended(source, target).await?;
-    let (user, group, mode) = (from.uid(), from.gid(), from.mode() & 0o7777);
+    let mode = from.mode() & 0o7777;
     let times = FileTimes::new().set_accessed(from.accessed()?).set_modified(from.modified()?);
     let target = target.try_clone()?.into_std()?;
-    // In one visit to the blocking pool, since io_uring has no opcode for any of them.
-    let all = chainring::spawn_blocking(move || {
-        // First, because it takes set-user-ID bits away; last, because everything else touches the times.
-        if root {
-            fchown(&target, Some(user), Some(group))?;
-        }
+    // In one visit to the blocking pool, since io_uring has no opcode for either of them.
+    let both = chainring::spawn_blocking(move || {
         target.set_permissions(Permissions::from_mode(mode))?;
         target.set_times(times)
     });
-    all.await.map_err(io::Error::other)?
+    both.await.map_err(io::Error::other)?
+}
+
+/// Gives an open file away, unless it is that owner's already: that would be a visit to the blocking pool.
+async fn own(target: &File, from: &Metadata) -> io::Result<()> {
+    let (old, user, group) = (target.metadata().await?, from.uid(), from.gid());
+    if (old.uid(), old.gid()) == (user, group) {
+        return Ok(());
+    }
+    let target = target.try_clone()?.into_std()?;
+    let given = chainring::spawn_blocking(move || fchown(&target, Some(user), Some(group)));
+    given.await.map_err(io::Error::other)?
 }
 
 /// The attributes of a symbolic link, which cannot be opened. It has no permissions of its own.

@@ -3,11 +3,14 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::ffi::CString;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use chainring::fs::{self, File, FileType, Metadata};
+use chainring::op::mkdir::mkdir;
 use chainring::{JoinHandle, spawn};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -18,10 +21,10 @@ use crate::{Job, attributes, file};
 /// What was met so far.
 #[derive(Default)]
 struct Met {
-    /// The copies of files that have several names, by device and number.
+    /// The copies of files that have several names, by device and number; none of one that has failed.
     first: RefCell<HashMap<(u64, u64), PathBuf>>,
-    /// Other names of the same: the copy that is there, and the name.
-    links: RefCell<Vec<(PathBuf, Pair)>>,
+    /// Other names of the same.
+    links: RefCell<Vec<((u64, u64), Pair)>>,
     /// Directories, outer ones first.
     directories: RefCell<Vec<(Pair, Metadata)>>,
 }
@@ -45,12 +48,14 @@ pub(crate) async fn copy(job: &Rc<Job>, pairs: Vec<Pair>) {
         }
     }
     while tasks.next().await.is_some() {}
-    for (first, Pair { source, target }) in met.links.take() {
-        match replace(&target, || fs::hard_link(&first, &target)).await {
+    let first = met.first.take();
+    for (key, Pair { source, target }) in met.links.take() {
+        let Some(first) = first.get(&key) else {
+            job.report.error(&source, "is another name of a file that was not copied");
+            continue;
+        };
+        match replace(&target, || fs::hard_link(first, &target)).await {
             Ok(()) => job.report.done(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                job.report.error(&source, "is another name of a file that was not copied");
-            }
             Err(error) => job.report.error(&source, error),
         }
     }
@@ -98,7 +103,10 @@ async fn directory(
         let path = path.to_owned();
         move |error| (path, error)
     };
-    match fs::create_dir(&pair.target).await {
+    // Nobody else's before it has the permissions that it is to have.
+    let path = CString::new(pair.target.as_os_str().as_bytes());
+    let path = path.map_err(io::Error::from).map_err(of(&pair.target))?;
+    match mkdir(None, path, 0o700).await {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let old = fs::symlink_metadata(&pair.target).await.map_err(of(&pair.target))?;
             if !old.is_dir() {
@@ -147,19 +155,24 @@ async fn other(job: &Rc<Job>, met: &Rc<Met>, pair: Pair, kind: FileType, tasks: 
 
 async fn regular(job: &Job, met: &Met, pair: &Pair) -> io::Result<()> {
     let (source, metadata) = file::open(&pair.source).await?;
-    if metadata.nlink() > 1 {
-        let key = (metadata.dev(), metadata.ino());
-        if let Some(first) = met.first.borrow().get(&key) {
+    let key = (metadata.nlink() > 1).then_some((metadata.dev(), metadata.ino()));
+    if let Some(key) = key {
+        if met.first.borrow().contains_key(&key) {
             let pair = Pair { source: pair.source.clone(), target: pair.target.clone() };
-            met.links.borrow_mut().push((first.clone(), pair));
+            met.links.borrow_mut().push((key, pair));
             return Ok(());
         }
         met.first.borrow_mut().insert(key, pair.target.clone());
     }
     job.report.found(metadata.len());
-    file::copy(job, source, &metadata, &pair.target).await?;
-    job.report.done();
-    Ok(())
+    let copied = file::copy(job, source, &metadata, &pair.target).await;
+    match (&copied, key) {
+        (Ok(()), _) => job.report.done(),
+        // Whatever has that name is not this file.
+        (Err(_), Some(key)) => drop(met.first.borrow_mut().remove(&key)),
+        (Err(_), None) => {}
+    }
+    copied
 }
 
 async fn link(job: &Job, pair: &Pair) -> io::Result<()> {

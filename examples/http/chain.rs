@@ -44,7 +44,7 @@ pub(crate) fn program(limits: Limits) -> Result<Program<Connection>, BuildError>
     let (sock, file, out) = (c.accepted(), c.file(), c.outbox());
     let (input, path, data) = (c.stream(HEAD), c.buffer(PATH as u32), c.pooled(CHUNK));
     let [action, after, errno, opened] = [(); 4].map(|()| c.reg());
-    let [size, mode, modified, inode] = [(); 4].map(|()| c.reg());
+    let [size, mode, modified, nanoseconds, inode] = [(); 5].map(|()| c.reg());
     let [at, end, len] = [(); 3].map(|()| c.reg());
     // Beneath the root, whatever links there are; and not through those of /proc.
     let how = OpenHow {
@@ -87,18 +87,21 @@ pub(crate) fn program(limits: Limits) -> Result<Program<Connection>, BuildError>
         });
         c.when(action.eq(action::OPEN), |c| {
             c.repeat(|c| {
-                for reg in [errno, opened, size, mode, modified, inode] {
+                for reg in [errno, opened, size, mode, modified, nanoseconds, inode] {
                     c.set(reg, 0);
                 }
                 c.call((write(path.all()),), |own, (path,)| own.put_path(path));
                 c.attempt(|c| {
                     c.open(file, path.all(), how);
                     c.set(opened, 1);
-                    c.statx(file).size(size).mode(mode).modified(modified).inode(inode);
+                    let found = c.statx(file).size(size).mode(mode).inode(inode);
+                    found.modified(modified).modified_nanoseconds(nanoseconds);
                 })
                 .on_error(errno, |_| {});
-                let access = (value(size), value(modified), value(inode));
-                c.call(access, |own, (size, modified, inode)| own.found(size, modified, inode));
+                let access = (value(size), value(modified), value(nanoseconds), value(inode));
+                c.call(access, |own, (size, modified, nanoseconds, inode)| {
+                    own.found(size, modified, nanoseconds, inode)
+                });
                 let access = (value(errno), value(mode), reg(action), reg(at), reg(end), outbox(out));
                 c.call(access, |own, (errno, mode, action, at, end, out)| {
                     own.decide(errno, mode, action, at..end, out)

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use chainring::chains::{Flow, OutboxView, Stream};
 use chainring::time::now;
@@ -24,6 +25,8 @@ pub(crate) struct Connection {
     /// It is the index of the directory that was asked for.
     index: Index,
     version: Version,
+    /// A change from then on makes it another one.
+    settled: bool,
     close: bool,
 }
 
@@ -40,7 +43,16 @@ const INDEX: &str = "index.html";
 impl Connection {
     pub(crate) fn new(core: Rc<Core>) -> Connection {
         let (request, version) = (Request::default(), Version::default());
-        Connection { core, request, body: 0, path: String::new(), index: Index::No, version, close: false }
+        Connection {
+            core,
+            request,
+            body: 0,
+            path: String::new(),
+            index: Index::No,
+            version,
+            settled: false,
+            close: false,
+        }
     }
 
     /// Looks at what has come: part of a request, or one that can be answered now, or one for a file.
@@ -120,8 +132,9 @@ impl Connection {
     }
 
     /// What the file is, if it was opened.
-    pub(crate) fn found(&mut self, size: u64, modified: u64, inode: u64) -> Flow {
-        self.version = Version { size, modified, inode };
+    pub(crate) fn found(&mut self, size: u64, modified: u64, nanoseconds: u64, inode: u64) -> Flow {
+        self.version = Version { size, modified, nanoseconds, inode };
+        self.settled = self.version.is_settled(SystemTime::now());
         Flow::Next
     }
 
@@ -178,7 +191,10 @@ impl Connection {
     /// A small file that was read: the answer, and that of the next ones.
     pub(crate) fn keep(&mut self, bytes: &[u8], out: &mut OutboxView) -> Flow {
         let bytes: Rc<[u8]> = Rc::from(bytes);
-        self.core.cache.borrow_mut().keep(&self.path, bytes.clone(), self.version, now());
+        // What was changed a moment ago could be changed again and look the same.
+        if self.settled {
+            self.core.cache.borrow_mut().keep(&self.path, bytes.clone(), self.version, now());
+        }
         self.whole(bytes, out);
         Flow::Next
     }

@@ -4,19 +4,31 @@ use std::time::{Duration, SystemTime};
 
 use crate::request::Request;
 
+/// A change that came so long after another has a later time, whatever the file system keeps of it.
+const TICK: Duration = Duration::from_secs(1);
+
 /// What tells one version of a file from another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Version {
     pub(crate) size: u64,
     /// Seconds since the epoch.
     pub(crate) modified: u64,
+    /// And behind those.
+    pub(crate) nanoseconds: u64,
     pub(crate) inode: u64,
 }
 
 impl Version {
-    /// Its name. Weak: two changes within a second may leave no trace in it.
+    /// Its name. Weak: two changes within a tick of the clock may leave no trace in it.
     pub(crate) fn tag(&self) -> String {
-        format!("W/\"{:x}-{:x}-{:x}\"", self.modified, self.size, self.inode)
+        format!("W/\"{:x}-{:x}-{:x}-{:x}\"", self.modified, self.nanoseconds, self.size, self.inode)
+    }
+
+    /// Whether a file that is changed from `now` on is another version: the clock of the file system has gone on since the
+    /// last change.
+    pub(crate) fn is_settled(&self, now: SystemTime) -> bool {
+        let modified = Duration::new(self.modified, self.nanoseconds as u32);
+        now.duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|now| now > modified.saturating_add(TICK))
     }
 
     pub(crate) fn date(&self) -> String {
@@ -55,7 +67,7 @@ fn seconds(date: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    const VERSION: Version = Version { size: 10, modified: 784_111_777, inode: 255 };
+    const VERSION: Version = Version { size: 10, modified: 784_111_777, nanoseconds: 16, inode: 255 };
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
     fn request(tags: Option<&str>, since: Option<&str>, range: Option<&str>) -> Request {
@@ -72,9 +84,18 @@ mod tests {
     fn a_version_has_a_tag_and_a_date() {
         assert_eq!(
             (VERSION.tag().as_str(), VERSION.date().as_str()),
-            ("W/\"2ebc9921-a-ff\"".replace("2ebc9921", &format!("{:x}", 784_111_777)).as_str(), DATE)
+            ("W/\"2ebc9921-10-a-ff\"".replace("2ebc9921", &format!("{:x}", 784_111_777)).as_str(), DATE)
         );
         assert!(Version { modified: u64::MAX, ..VERSION }.date().ends_with("9999 23:59:59 GMT"));
+    }
+
+    #[test]
+    fn a_version_is_settled_when_the_clock_has_gone_on() {
+        let modified = SystemTime::UNIX_EPOCH + Duration::new(VERSION.modified, 16);
+        assert!(!VERSION.is_settled(modified + TICK));
+        assert!(VERSION.is_settled(modified + TICK + Duration::from_nanos(1)));
+        assert!(!VERSION.is_settled(modified - TICK), "it is of the future");
+        assert!(!Version { modified: u64::MAX, ..VERSION }.is_settled(modified));
     }
 
     #[test]

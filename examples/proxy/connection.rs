@@ -11,11 +11,12 @@ use chainring::net::TcpStream;
 use chainring::time::{now, sleep_until, timeout};
 use futures::future::{Either, select, try_join};
 
-use crate::Limits;
 use crate::backends::{Backend, Backends};
 use crate::pump::pump;
+use crate::{BUFFER, Limits};
 
-/// How long a client whose back end is gone may go on sending: closed at once, it could lose what it has not read yet.
+/// After how much silence a client whose back end takes no more is closed. While it still sends, it could lose what it has not
+/// read yet.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Carries a connection from its beginning to its end.
@@ -32,12 +33,16 @@ pub(crate) async fn pass_on(client: TcpStream, backends: &Backends, pool: &Buffe
         pump(&client, &server, pool, &last, &backend.up),
         pump(&server, &client, pool, &last, &backend.down),
     );
-    let failed =
-        matches!(select(pin!(both), pin!(silent(&last, limits.idle))).await, Either::Left((Err(_), _)));
-    if failed {
+    let lost = match select(pin!(both), pin!(silent(&last, limits.idle))).await {
+        // The client may still be sending what nobody takes.
+        Either::Left((Ok((up, _)), _)) => !up,
+        Either::Left((Err(_), _)) => true,
+        Either::Right(_) => false,
+    };
+    if lost {
         drop(server);
         let _ = client.shutdown(Shutdown::Write).await;
-        let _ = timeout(LINGER, drain(&client, pool)).await;
+        let _ = timeout(limits.idle, drain(&client)).await;
     }
 }
 
@@ -72,6 +77,14 @@ async fn silent(last: &Cell<Instant>, idle: Duration) {
 }
 
 /// Reads what nobody is there for any more.
-async fn drain(client: &TcpStream, pool: &BufferPool) {
-    while client.read_pooled(pool).await.is_ok_and(|bytes| !bytes.is_empty()) {}
+async fn drain(client: &TcpStream) {
+    let mut bytes = Vec::with_capacity(BUFFER as usize);
+    loop {
+        bytes.clear();
+        let Ok((read, back)) = timeout(LINGER, client.read(bytes)).await else { return };
+        if !read.is_ok_and(|read| read > 0) {
+            return;
+        }
+        bytes = back;
+    }
 }

@@ -59,7 +59,8 @@ struct Limits {
     /// Seconds for which a back end that cannot be reached is left out
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     retry: Duration,
-    /// Buffers of 16 KiB at most, on each core, for all bytes under way
+    /// Buffers of 16 KiB that each core keeps for bytes under way. No bound: with all of them in use, connections that have
+    /// something to pass on take one of their own
     #[arg(long, value_name = "N", default_value = "1024")]
     buffers: NonZeroU16,
     #[command(flatten)]

@@ -85,8 +85,11 @@ impl Server {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-KILL", &id]).status().unwrap().success());
         // A child that nobody has waited for is there until then, and its number with it.
-        let stat = format!("/proc/{id}/stat");
-        while !std::fs::read_to_string(&stat).unwrap().contains(") Z") {
+        // Its other threads may end after the first, and until then its files are open, and locked.
+        let (stat, threads) = (format!("/proc/{id}/stat"), format!("/proc/{id}/task"));
+        while !std::fs::read_to_string(&stat).unwrap().contains(") Z")
+            || std::fs::read_dir(&threads).unwrap().count() > 1
+        {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }

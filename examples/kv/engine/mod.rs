@@ -19,5 +19,5 @@ pub(crate) use commands::{Call, run};
 pub(crate) use glob::matches;
 pub(crate) use journal::Journal;
 pub(crate) use number::parse as number;
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::{Refusal, SHOWN, shown, upper};
 pub(crate) use store::{Memory, Place, Store, core_of};

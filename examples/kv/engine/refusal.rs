@@ -2,6 +2,19 @@
 
 use std::fmt;
 
+/// Bytes of a word that a reply repeats.
+pub(crate) const SHOWN: usize = 128;
+
+/// The beginning of what a client has sent, to be repeated to it: the whole may be half a gigabyte.
+pub(crate) fn shown(word: &[u8]) -> std::slice::EscapeAscii<'_> {
+    word[..word.len().min(SHOWN)].escape_ascii()
+}
+
+/// A word that may be one of a few, in capitals; of one that is far too long the beginning, which is none.
+pub(crate) fn upper(word: &[u8]) -> Vec<u8> {
+    word[..word.len().min(SHOWN)].to_ascii_uppercase()
+}
+
 /// Shown, it is the text of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refusal {

@@ -16,6 +16,8 @@ use super::value::{List, Text, Value};
 const PER_KEY: usize = size_of::<Entry>() + size_of::<Key>() + 48;
 /// And one that expires.
 const PER_DEADLINE: usize = 48;
+/// Bytes of replies for which there is always room.
+const REPLIES: usize = 1 << 20;
 /// A core tells the others what it has taken when it is so much.
 const STEP: i64 = 64 << 10;
 
@@ -127,6 +129,12 @@ impl Store {
             expired: 0,
             is_loading: false,
         }
+    }
+
+    /// Bytes of replies that may be copied before any of them are sent: a part of what is free, as they are put together
+    /// from those of all cores; and a few when nothing is, so that what is there can be read.
+    pub(crate) fn reply_room(&self) -> usize {
+        (self.memory.room() / (2 * self.place.count)).max(REPLIES)
     }
 
     /// Keys that are there; some of them may be over.

@@ -57,6 +57,14 @@ impl Text {
         }
     }
 
+    /// Bytes that are copied for its reply.
+    pub(crate) fn copied(&self) -> usize {
+        match self {
+            Text::Small(bytes) => bytes.len(),
+            Text::Large(_) => 0,
+        }
+    }
+
     /// The memory it takes.
     fn weight(&self) -> usize {
         match self {

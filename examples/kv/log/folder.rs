@@ -4,9 +4,10 @@
 //! all of them, for another number of cores, when their folder has.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::load::load;
 use super::record::records;
@@ -16,12 +17,18 @@ use crate::engine::{Journal, Memory, Place, Store, core_of};
 #[derive(Clone, Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
+    /// Two servers would write over what the other has acknowledged: the folder of all logs is locked while this is open.
+    _lock: Arc<File>,
 }
 
 impl Folder {
-    /// Opens the log in `dir`, or makes an empty one, for as many cores as are wanted.
+    /// Opens the log in `dir`, or makes an empty one, for as many cores as are wanted. Nobody else can until it is dropped.
+    ///
+    /// # Errors
+    /// Those of the file system; `ResourceBusy` if the log is open already, `InvalidData` if it is damaged.
     pub(crate) fn open(dir: &Path, cores: usize) -> io::Result<Folder> {
         fs::create_dir_all(dir)?;
+        let lock = lock(dir)?;
         let mut epochs = BTreeMap::new();
         for entry in fs::read_dir(dir)? {
             let path = entry?.path();
@@ -41,16 +48,16 @@ impl Folder {
         }
         match last {
             Some((number, path)) => {
-                let folder = Folder { path };
+                let folder = Folder { path, _lock: lock };
                 let files = folder.files()?;
                 if files.len() == cores {
                     return Ok(folder);
                 }
                 let new = folder.spread(dir, number + 1, &files, cores)?;
                 fs::remove_dir_all(&folder.path)?;
-                Ok(new)
+                Ok(Folder { path: new, ..folder })
             }
-            None => make(dir, 1, &vec![Vec::new(); cores]),
+            None => Ok(Folder { path: make(dir, 1, &vec![Vec::new(); cores])?, _lock: lock }),
         }
     }
 
@@ -104,7 +111,7 @@ impl Folder {
         epoch: u64,
         files: &BTreeMap<usize, (PathBuf, u64)>,
         cores: usize,
-    ) -> io::Result<Folder> {
+    ) -> io::Result<PathBuf> {
         let place = Place { index: 0, count: 1 };
         let mut all = Store::new(place, Memory::new(usize::MAX), Journal::default());
         for (path, _) in files.values() {
@@ -117,8 +124,19 @@ impl Folder {
     }
 }
 
-/// Makes a log of one file for each of `contents`, all at once.
-fn make(dir: &Path, epoch: u64, contents: &[Vec<u8>]) -> io::Result<Folder> {
+fn lock(dir: &Path) -> io::Result<Arc<File>> {
+    let file = File::open(dir)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Arc::new(file)),
+        Err(TryLockError::WouldBlock) => {
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is in use by another server"))
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Makes a log of one file for each of `contents`, all at once, and gives its folder.
+fn make(dir: &Path, epoch: u64, contents: &[Vec<u8>]) -> io::Result<PathBuf> {
     let (path, new) = (dir.join(format!("epoch-{epoch}")), dir.join(format!("epoch-{epoch}.new")));
     fs::create_dir(&new)?;
     for (core, bytes) in contents.iter().enumerate() {
@@ -133,5 +151,5 @@ fn make(dir: &Path, epoch: u64, contents: &[Vec<u8>]) -> io::Result<Folder> {
     File::open(&new)?.sync_all()?;
     fs::rename(&new, &path)?;
     File::open(dir)?.sync_all()?;
-    Ok(Folder { path })
+    Ok(path)
 }

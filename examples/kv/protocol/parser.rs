@@ -180,7 +180,7 @@ impl Parser {
                     let len = len.ok_or(Violation::BulkLength)?;
                     // The usual case in one step: all of a small argument is there.
                     if len < LARGE && fed[*at..].get(len..len + 2) == Some(b"\r\n") {
-                        self.args.push(Arg::Fed(*at..*at + len));
+                        self.push(Arg::Fed(*at..*at + len), fed, room);
                         *at += len + 2;
                         self.stage = Stage::Header { left: left - 1 };
                     } else {
@@ -190,10 +190,11 @@ impl Parser {
                 Stage::Body { len, begun, left } => {
                     if !begun {
                         self.keep(fed, room);
-                        self.args.push(match len {
+                        let arg = match len {
                             LARGE.. => Arg::Large(Vec::new()),
                             _ => Arg::Kept(self.kept.len()..self.kept.len()),
-                        });
+                        };
+                        self.push(arg, fed, room);
                     }
                     self.stage = Stage::Body { len, begun: true, left };
                     let now = len.min(fed.len() - *at);
@@ -253,15 +254,42 @@ impl Parser {
         true
     }
 
+    /// Appends an argument; or, if there is no room for its place, gives up the last one, and this one with it.
+    #[inline]
+    fn push(&mut self, arg: Arg, fed: &[u8], room: usize) {
+        if self.args.len() == self.args.capacity() && self.is_crowded(room) {
+            return self.crowd_out(fed, room);
+        }
+        self.args.push(arg);
+    }
+
+    /// Whether the places of arguments take so much that they may not be twice as many. Those of a command that is handed
+    /// out to other cores are needed there as well, and again for the replies.
+    fn is_crowded(&self, room: usize) -> bool {
+        let held = self.args.capacity() * size_of::<Arg>();
+        held > FIRST && held > room / 4
+    }
+
+    #[cold]
+    fn crowd_out(&mut self, fed: &[u8], room: usize) {
+        // As if something else followed those that lie in `fed`.
+        self.keep(fed, room);
+        self.refuse_last();
+    }
+
     /// Gives up the last argument, of which `len` bytes are to come.
     fn refuse(&mut self, len: usize, left: usize) {
+        self.refuse_last();
+        self.stage = Stage::Skip { len, left };
+    }
+
+    fn refuse_last(&mut self) {
         if let Some(last) = self.args.last_mut() {
             if let Arg::Large(bytes) = last {
                 self.large -= bytes.capacity();
             }
             *last = Arg::Refused;
         }
-        self.stage = Stage::Skip { len, left };
     }
 
     /// Keeps the bytes of all arguments that lie in `fed`.

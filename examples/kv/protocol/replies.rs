@@ -134,6 +134,10 @@ impl Sink for Replies {
     fn is_full(&self) -> bool {
         self.len() >= FULL
     }
+
+    fn waiting(&self) -> usize {
+        self.copied.len()
+    }
 }
 
 /// What is not sent, as far as one message can take it.

@@ -15,6 +15,10 @@ pub(crate) trait Sink {
     fn forget(&mut self);
     /// Whether it is time to send what there is.
     fn is_full(&self) -> bool;
+    /// Copied bytes that cannot be sent before more commands are done; none where [`is_full`](Sink::is_full) is heeded.
+    fn waiting(&self) -> usize {
+        0
+    }
 }
 
 /// Which version of the protocol a client has asked for.

@@ -22,11 +22,10 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves every connection of a listener. Ends only with an error.
 pub(crate) async fn serve(listener: TcpListener, core: Rc<Core>) -> io::Result<()> {
-    let limit = core.shared.connections.div_ceil(core.place.count) as u64;
     let mut incoming = listener.incoming();
     while let Some(stream) = incoming.next().await {
         let Some(stream) = accepted(stream).await? else { continue };
-        if core.shared.cores[core.place.index].clients.load(Ordering::Relaxed) >= limit {
+        if is_full(&core) {
             drop(chainring::spawn(refuse(stream)));
             continue;
         }
@@ -34,6 +33,16 @@ pub(crate) async fn serve(listener: TcpListener, core: Rc<Core>) -> io::Result<(
         drop(chainring::spawn(async move { drop(connection(stream, session, Vec::new()).await) }));
     }
     Ok(())
+}
+
+/// Clients that a core may have.
+pub(super) fn limit(core: &Core) -> usize {
+    core.shared.connections.div_ceil(core.place.count)
+}
+
+/// Whether it has as many.
+pub(super) fn is_full(core: &Core) -> bool {
+    core.shared.cores[core.place.index].clients.load(Ordering::Relaxed) >= limit(core) as u64
 }
 
 /// A connection, or none if it was gone again, or there is no descriptor for it now.

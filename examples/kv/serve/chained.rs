@@ -166,12 +166,13 @@ fn program() -> Result<(Program<Connection>, Socket), BuildError> {
 /// Serves every connection of a listener. Ends only with an error.
 pub(crate) async fn serve(listener: TcpListener, core: Rc<Core>) -> io::Result<()> {
     let (program, sock) = program().map_err(io::Error::other)?;
-    let limit = core.shared.connections.div_ceil(core.place.count);
+    let limit = awaited::limit(&core);
     let spawner = program.start(u32::try_from(limit).unwrap_or(u32::MAX))?;
     let mut incoming = listener.incoming();
     while let Some(stream) = incoming.next().await {
         let Some(stream) = awaited::accepted(stream).await? else { continue };
-        if !spawner.has_room() {
+        // Subscribers have left their frames, and are clients all the same.
+        if awaited::is_full(&core) || !spawner.has_room() {
             drop(chainring::spawn(awaited::refuse(stream)));
             continue;
         }

@@ -5,11 +5,14 @@ use std::sync::atomic::Ordering;
 
 use super::core::Core;
 use super::describe;
-use super::hub::Subscriptions;
+use super::hub::{self, Subscriptions};
 use super::info;
 use crate::engine::table::{Name, Spec};
-use crate::engine::{Refusal, number};
+use crate::engine::{Refusal, number, shown, upper};
 use crate::protocol::{Command, Proto, Reply, Sink};
+
+/// Bytes of the name of a client, or of a channel: each is kept as long as the client is there.
+const LONGEST_NAME: usize = 64 << 10;
 
 /// A client, as the server sees it.
 #[derive(Debug)]
@@ -70,10 +73,7 @@ impl Client {
             Name::Config => info::config(&self.core, self.proto, command, out),
             Name::Command => describe::all(self.proto, command, out),
             Name::Client => self.client(command, out),
-            Name::Subscribe => {
-                self.subscribe(command, out);
-                Ok(())
-            }
+            Name::Subscribe => self.subscribe(command, out),
             Name::Unsubscribe => {
                 self.unsubscribe(command, out);
                 Ok(())
@@ -132,13 +132,13 @@ impl Client {
                 }
                 i += 3;
             } else {
-                let option = option.escape_ascii();
+                let option = shown(option);
                 return Err(Refusal::Text(format!("ERR Syntax error in HELLO option '{option}'")));
             }
         }
         self.proto = proto;
         if let Some(name) = name {
-            self.name = name;
+            self.rename(name);
         }
         out.map(proto, 7);
         for (key, value) in
@@ -156,13 +156,18 @@ impl Client {
         Ok(())
     }
 
+    fn rename(&mut self, name: Vec<u8>) {
+        self.core.store.borrow_mut().memory.change(self.name.len(), name.len());
+        self.name = name;
+    }
+
     fn client(&mut self, command: &Command<'_>, out: &mut impl Sink) -> Result<(), Refusal> {
-        match (command.arg(1).to_ascii_uppercase().as_slice(), command.len()) {
+        match (upper(command.arg(1)).as_slice(), command.len()) {
             (b"ID", 2) => out.integer(self.id as i64),
             (b"GETNAME", 2) if self.name.is_empty() => out.null(self.proto),
             (b"GETNAME", 2) => out.bulk(&self.name),
             (b"SETNAME", 3) => {
-                self.name = valid_name(command.arg(2))?;
+                self.rename(valid_name(command.arg(2))?);
                 out.ok();
             }
             (b"SETINFO", 4) => out.ok(),
@@ -181,15 +186,25 @@ impl Client {
         format!("id={id} name={name} db=0 sub={channels} psub=0 core={} resp={resp}\n", self.core.place.index)
     }
 
-    fn subscribe(&mut self, command: &Command<'_>, out: &mut impl Sink) {
+    fn subscribe(&mut self, command: &Command<'_>, out: &mut impl Sink) -> Result<(), Refusal> {
+        if command.args_from(1).any(|channel| channel.len() > LONGEST_NAME) {
+            return Err(long_name());
+        }
+        let wanted = command.args_from(1).map(hub::weight).sum::<usize>();
+        if wanted > self.core.store.borrow().memory.room() {
+            return Err(Refusal::OutOfMemory);
+        }
         let subscriptions = self.subscriptions.get_or_insert_with(|| Box::new(Subscriptions::new()));
         for channel in command.args_from(1) {
-            self.core.hub.borrow_mut().subscribe(self.id, subscriptions, channel);
+            if self.core.hub.borrow_mut().subscribe(self.id, subscriptions, channel) {
+                self.core.store.borrow_mut().memory.change(0, hub::weight(channel));
+            }
             out.message(self.proto, 3);
             out.bulk(b"subscribe");
             out.bulk(channel);
             out.integer(subscriptions.channels.len() as i64);
         }
+        Ok(())
     }
 
     fn unsubscribe(&mut self, command: &Command<'_>, out: &mut impl Sink) {
@@ -206,7 +221,9 @@ impl Client {
         for channel in channels {
             let mut left = 0;
             if let Some(subscriptions) = &mut self.subscriptions {
-                self.core.hub.borrow_mut().unsubscribe(self.id, subscriptions, &channel);
+                if self.core.hub.borrow_mut().unsubscribe(self.id, subscriptions, &channel) {
+                    self.core.store.borrow_mut().memory.change(hub::weight(&channel), 0);
+                }
                 left = subscriptions.channels.len();
             }
             out.message(self.proto, 3);
@@ -219,14 +236,24 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
+        let mut held = self.name.len();
         if let Some(subscriptions) = &self.subscriptions {
             self.core.hub.borrow_mut().leave(self.id, subscriptions);
+            held += subscriptions.channels.iter().map(|channel| hub::weight(channel)).sum::<usize>();
         }
+        self.core.store.borrow_mut().memory.change(held, 0);
         self.core.count(|counters| &counters.clients, -1);
     }
 }
 
+fn long_name() -> Refusal {
+    Refusal::Text(format!("ERR a name cannot have more than {LONGEST_NAME} bytes"))
+}
+
 fn valid_name(name: &[u8]) -> Result<Vec<u8>, Refusal> {
+    if name.len() > LONGEST_NAME {
+        return Err(long_name());
+    }
     if name.iter().all(|byte| (b'!'..=b'~').contains(byte)) {
         return Ok(name.to_vec());
     }
@@ -244,7 +271,7 @@ fn select(command: &Command<'_>, out: &mut impl Sink) -> Result<(), Refusal> {
 }
 
 pub(super) fn unknown_subcommand(command: &str, word: &[u8]) -> Refusal {
-    let word = word.escape_ascii();
+    let word = shown(word);
     Refusal::Text(format!(
         "ERR unknown subcommand or wrong number of arguments for '{word}'. Try {command} HELP."
     ))

@@ -1,8 +1,8 @@
 //! COMMAND: what commands there are.
 
 use super::client::unknown_subcommand;
-use crate::engine::Refusal;
 use crate::engine::table::{COMMANDS, Effect, Keys, Spec, find};
+use crate::engine::{Refusal, upper};
 use crate::protocol::{Command, Proto, Reply, Sink};
 
 /// All of them, or those that are named.
@@ -12,7 +12,7 @@ pub(super) fn all(proto: Proto, command: &Command<'_>, out: &mut impl Sink) -> R
         COMMANDS.iter().for_each(|spec| one(spec, out));
         return Ok(());
     }
-    match (command.arg(1).to_ascii_uppercase().as_slice(), command.len()) {
+    match (upper(command.arg(1)).as_slice(), command.len()) {
         (b"COUNT", 2) => out.integer(COMMANDS.len() as i64),
         (b"LIST", 2) => {
             out.array(COMMANDS.len());

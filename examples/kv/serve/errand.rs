@@ -14,6 +14,9 @@ use crate::engine::table::{Keys, Name, Spec, find};
 use crate::engine::{Call, Refusal, run, store_of};
 use crate::protocol::{Batch, Command, End, Proto, Replies, Reply, Sink};
 
+/// Replies that are put together at a time.
+const PIECES: usize = 128;
+
 /// How the replies of several cores become one.
 #[derive(Clone, Copy, Debug)]
 enum Merge {
@@ -105,6 +108,11 @@ impl Errand {
     pub(super) fn new(core: Rc<Core>) -> Self {
         let batches = (0..core.place.count).map(|_| Batch::default()).collect();
         Errand { core, batches, own: Answers::default(), pieces: Vec::new(), from: Vec::new() }
+    }
+
+    /// Whether it is to be run before more commands are looked at.
+    pub(super) fn is_full(&self) -> bool {
+        self.own.replies.is_full() || self.pieces.len() >= PIECES
     }
 
     /// Where the reply of what this core does at once goes. To be followed by [`done`](Errand::done).
@@ -209,7 +217,10 @@ async fn answers(mut batch: Batch) -> Answers {
     let Some(core) = Core::current() else { return answers };
     core.store.borrow_mut().tell(now());
     batch.for_each(|mut command, proto| {
-        if let Some(spec) = find(command.arg(0)) {
+        // All that this core says goes in one message.
+        if answers.replies.waiting() > core.store.borrow().reply_room() {
+            answers.replies.error(&Refusal::OutOfMemory.to_string());
+        } else if let Some(spec) = find(command.arg(0)) {
             answer(&core, spec, &mut command, proto, &mut answers.replies);
         }
         answers.done();

@@ -11,6 +11,15 @@ use crate::protocol::{Proto, Reply, Shared, Sink};
 /// What a subscriber may leave unread; with more it is dropped.
 const UNREAD: usize = 32 << 20;
 
+/// What a subscription takes beyond the channel's name: an entry of the client's set, and one of two maps, which have
+/// room for more.
+const PER_SUBSCRIPTION: usize = 512;
+
+/// The memory that a subscription takes, the name of its channel twice.
+pub(super) fn weight(channel: &[u8]) -> usize {
+    2 * channel.len() + PER_SUBSCRIPTION
+}
+
 /// A message of a channel.
 #[derive(Clone, Debug)]
 pub(crate) struct Message {
@@ -73,17 +82,33 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn subscribe(&mut self, client: u64, subscriptions: &mut Subscriptions, channel: &[u8]) {
-        if subscriptions.channels.insert(channel.to_vec()) {
+    /// False if it was subscribed to already.
+    pub(crate) fn subscribe(
+        &mut self,
+        client: u64,
+        subscriptions: &mut Subscriptions,
+        channel: &[u8],
+    ) -> bool {
+        let new = subscriptions.channels.insert(channel.to_vec());
+        if new {
             let subscribers = self.channels.entry(channel.to_vec()).or_default();
             subscribers.insert(client, subscriptions.mailbox.clone());
         }
+        new
     }
 
-    pub(crate) fn unsubscribe(&mut self, client: u64, subscriptions: &mut Subscriptions, channel: &[u8]) {
-        if subscriptions.channels.remove(channel) {
+    /// False if it was not subscribed to.
+    pub(crate) fn unsubscribe(
+        &mut self,
+        client: u64,
+        subscriptions: &mut Subscriptions,
+        channel: &[u8],
+    ) -> bool {
+        let old = subscriptions.channels.remove(channel);
+        if old {
             self.remove(client, channel);
         }
+        old
     }
 
     /// A client has gone.

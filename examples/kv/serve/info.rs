@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::client::unknown_subcommand;
 use super::core::Core;
-use crate::engine::{Refusal, matches};
+use crate::engine::{Refusal, matches, upper};
 use crate::protocol::{Command, Proto, Reply, Sink};
 
 /// Of Redis, whose clients look at it to learn what a server can do.
@@ -90,7 +90,7 @@ pub(super) fn config(
     out: &mut impl Sink,
 ) -> Result<(), Refusal> {
     let shared = &core.shared;
-    match (command.arg(1).to_ascii_uppercase().as_slice(), command.len()) {
+    match (upper(command.arg(1)).as_slice(), command.len()) {
         (b"GET", 3..) => {
             let parameters = [
                 ("appendonly", if shared.folder.is_some() { "yes" } else { "no" }.to_owned()),

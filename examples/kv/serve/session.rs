@@ -9,13 +9,10 @@ use futures::future::join;
 use super::client::Client;
 use super::core::{Core, now};
 use super::errand::{Answered, Errand, answer, owner};
-use crate::engine::Refusal;
 use crate::engine::table::{Keys, Spec, find};
+use crate::engine::{Refusal, SHOWN, shown};
 use crate::log::Persist;
 use crate::protocol::{Command, Parser, Reply, Sink};
-
-/// Bytes of a name that an error repeats.
-const SHOWN: usize = 128;
 
 /// See the module.
 #[derive(Debug)]
@@ -71,7 +68,7 @@ impl Session {
         let mut errand = None;
         let mut count = 0;
         let turn = loop {
-            if out.is_full() && errand.is_none() {
+            if errand.as_ref().map_or(out.is_full(), Errand::is_full) {
                 break Turn::Full;
             }
             let (client, core) = (&mut self.client, &self.core);
@@ -183,6 +180,8 @@ fn step<S: Sink>(
     };
     match owner(core, spec, command) {
         Some(owner) if owner == core.place.index => here(errand, out, Run { core, client, spec, command }),
+        // Parts of it would be done.
+        None if !command.is_whole() => here(errand, out, Refused(Refusal::OutOfMemory)),
         one_or_more => {
             let errand = errand.get_or_insert_with(|| Errand::new(core.clone()));
             match one_or_more {
@@ -203,13 +202,12 @@ fn known(client: &Client, command: &Command<'_>) -> Result<&'static Spec, Refusa
 
 #[cold]
 fn unknown(command: &Command<'_>) -> Refusal {
-    let short = |arg: &[u8]| arg[..arg.len().min(SHOWN)].escape_ascii().to_string();
-    let mut text = format!("ERR unknown command '{}', with args beginning with: ", short(command.arg(0)));
+    let mut text = format!("ERR unknown command '{}', with args beginning with: ", shown(command.arg(0)));
     for arg in command.args_from(1) {
         if text.len() > 2 * SHOWN {
             break;
         }
-        text.push_str(&format!("'{}' ", short(arg)));
+        text.push_str(&format!("'{}' ", shown(arg)));
     }
     Refusal::Text(text)
 }

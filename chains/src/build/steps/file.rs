@@ -147,6 +147,12 @@ impl<S: 'static> StatxStep<'_, S> {
         self.field(reg, 112, Order::Le64)
     }
 
+    /// The nanoseconds behind those seconds, below 1,000,000,000; in steps of the kernel's clock (some milliseconds), or of
+    /// what the file system keeps.
+    pub fn modified_nanoseconds(self, reg: Reg) -> Self {
+        self.field(reg, 120, Order::Le32)
+    }
+
     fn field(self, reg: Reg, offset: u32, order: Order) -> Self {
         let value = Expr(Node::Load { buf: self.answer, offset, order });
         self.chain.push_part(self.number, "statx", Kind::Compute(Compute::Set(reg, value)));

@@ -1,7 +1,7 @@
 //! When keys end.
 
 use super::Call;
-use crate::engine::refusal::Refusal;
+use crate::engine::refusal::{Refusal, shown, upper};
 use crate::engine::store::Store;
 use crate::protocol::{Reply, Sink};
 
@@ -36,13 +36,13 @@ impl Conditions {
     fn of<S: Sink>(call: &Call<'_, '_, S>) -> Result<Self, Refusal> {
         let mut conditions = Conditions::default();
         for word in call.command.args_from(3) {
-            match word.to_ascii_uppercase().as_slice() {
+            match upper(word).as_slice() {
                 b"NX" => conditions.nx = true,
                 b"XX" => conditions.xx = true,
                 b"GT" => conditions.gt = true,
                 b"LT" => conditions.lt = true,
                 _ => {
-                    let text = format!("ERR Unsupported option {}", word.escape_ascii());
+                    let text = format!("ERR Unsupported option {}", shown(word));
                     return Err(Refusal::Text(text));
                 }
             }

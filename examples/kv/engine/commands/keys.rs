@@ -2,7 +2,7 @@
 
 use super::Call;
 use crate::engine::glob::matches;
-use crate::engine::refusal::Refusal;
+use crate::engine::refusal::{Refusal, upper};
 use crate::protocol::{Reply, Sink};
 
 pub(super) fn del<S: Sink>(call: &mut Call<'_, '_, S>) -> Result<(), Refusal> {
@@ -78,7 +78,7 @@ pub(super) fn scan<S: Sink>(call: &mut Call<'_, '_, S>) -> Result<(), Refusal> {
         if i + 1 == call.command.len() {
             return Err(Refusal::Syntax);
         }
-        match call.command.arg(i).to_ascii_uppercase().as_slice() {
+        match upper(call.command.arg(i)).as_slice() {
             b"MATCH" => pattern = Some(call.command.arg(i + 1)),
             b"TYPE" => kind = Some(call.command.arg(i + 1)),
             b"COUNT" => match call.integer(i + 1)? {

@@ -3,7 +3,7 @@
 use super::Call;
 use super::deadlines::{Unit, absolute};
 use super::strings::{get, put};
-use crate::engine::refusal::Refusal;
+use crate::engine::refusal::{Refusal, upper};
 use crate::protocol::{Reply, Sink};
 
 #[derive(Default)]
@@ -21,7 +21,7 @@ impl Options {
         let mut options = Options::default();
         let mut i = 3;
         while i < call.command.len() {
-            let word = call.command.arg(i).to_ascii_uppercase();
+            let word = upper(call.command.arg(i));
             let unit = match word.as_slice() {
                 b"NX" if !options.only_old => {
                     options.only_new = true;

@@ -6,6 +6,8 @@ use crate::engine::store::New;
 use crate::engine::value::{Text, Value};
 use crate::protocol::{Reply, Sink};
 
+/// Bytes of a reply beside its text's, more or less.
+const HEADER: usize = 16;
 /// The longest text.
 const LONGEST: usize = 512 << 20;
 
@@ -83,6 +85,14 @@ pub(super) fn strlen<S: Sink>(call: &mut Call<'_, '_, S>) -> Result<(), Refusal>
 }
 
 pub(super) fn mget<S: Sink>(call: &mut Call<'_, '_, S>) -> Result<(), Refusal> {
+    // A key may be asked for a million times: what is copied has nothing to do with what is stored.
+    let mut copied = call.out.waiting();
+    for key in call.command.args_from(1) {
+        copied += call.store.text(key).ok().flatten().map_or(0, Text::copied) + HEADER;
+    }
+    if copied > call.store.reply_room() {
+        return Err(Refusal::OutOfMemory);
+    }
     call.out.array(call.command.len() - 1);
     for key in call.command.args_from(1) {
         match call.store.text(key) {
