@@ -194,11 +194,11 @@ fn many_large_replies_are_asked_for_at_once() {
     }
 }
 
-/// Clients that ask for much.
-type Greedy = fn(SocketAddr) -> Vec<Client>;
+/// Clients who ask for something, and stay.
+type Ask = fn(SocketAddr) -> Vec<Client>;
 
 /// What takes much memory when it is asked for, and little to ask for. None of the clients reads its replies.
-const GREEDY: [(&str, Greedy); 5] = [
+const GREEDY: [(&str, Ask); 5] = [
     ("one text many times", |address| {
         let words = ["k0", "k1", "k2", "k3"].iter().cycle().take(40_000);
         let mget: Vec<&str> = std::iter::once("MGET").chain(words.copied()).collect();
