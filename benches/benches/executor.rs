@@ -184,9 +184,7 @@ macro_rules! between_threads {
         let (to, mut from) = futures::channel::mpsc::unbounded::<futures::channel::oneshot::Sender<()>>();
         let other = std::thread::spawn(move || {
             pin(1);
-            #[allow(unused_mut)]
-            let mut runtime = $runtime;
-            runtime.block_on(async move {
+            $runtime.block_on(async move {
                 while let Some(answer) = from.next().await {
                     let _ = answer.send(());
                 }
@@ -195,9 +193,7 @@ macro_rules! between_threads {
         // A thread of its own here too: whoever has pinned itself stays there.
         let took = std::thread::spawn(move || {
             pin(0);
-            #[allow(unused_mut)]
-            let mut runtime = $runtime;
-            runtime.block_on(async move {
+            $runtime.block_on(async move {
                 let start = Instant::now();
                 for _ in 0..n {
                     let (answer, answered) = futures::channel::oneshot::channel();

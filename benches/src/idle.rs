@@ -33,13 +33,13 @@ pub(crate) fn measure(only: &[String], quick: bool, cores: Cores) -> Result<Vec<
     let idle = competitors.into_iter().map(|competitor| {
         let measured = one(competitor, many, cores);
         let failure = measured.as_ref().err().map(ToString::to_string);
-        Idle { name: competitor.name, bytes: measured.ok(), failure }
+        Idle { name: competitor.name.to_owned(), bytes: measured.ok(), failure }
     });
     Ok(idle.collect())
 }
 
 fn one(competitor: &Competitor, many: u64, cores: Cores) -> Result<f64> {
-    let server = Program::prepare(competitor, &ECHO)?.start(cores.server, None)?;
+    let server = Program::prepare(competitor, &ECHO, Path::new("."))?.start(cores, None)?;
     let mut streams = Vec::with_capacity(many as usize);
     let mut connect = |count: u64| {
         for _ in 0..count {

@@ -8,7 +8,7 @@
 //! - [`load`]: the load generator, likewise a process of its own, so that it can be pinned and accounted for;
 //! - [`compare`], [`instructions`] and [`idle`]: the referees. They own nothing but child processes and the figures read
 //!   from them: the first measures time, the second counts user-space instructions under callgrind, the third memory;
-//! - [`web`] and [`kv`]: servers of files and of keys, ours and others', under a load of others;
+//! - [`kv`]: servers of keys, ours and others', under the load of redis-benchmark;
 //! - [`copy`]: copies of files beside those of coreutils;
 //! - [`report`]: what was found out, as plain data, and the forms in which it is told;
 //! - [`process`]: child processes and what is read from outside them; [`sys`]: the system calls that std
@@ -29,7 +29,6 @@ mod serve;
 mod stats;
 mod sys;
 mod table;
-mod web;
 mod workload;
 
 use std::process::ExitCode;
@@ -57,15 +56,15 @@ enum Command {
     Compare(compare::Options),
     /// Compares everything: all workloads in many shapes, all competitors
     Full(compare::Options),
+    /// Writes the ratios of a report as Markdown
+    Document(compare::kept::DocumentOptions),
+    Agree(compare::kept::AgreeOptions),
     Instructions(instructions::Options),
     Serve(serve::Options),
     Load(load::Options),
     Work(job::Options),
-    Web(web::Options),
     Kv(kv::Options),
     Cp(copy::Options),
-    #[command(hide = true)]
-    WebServe(web::ServeOptions),
     /// Names the competitors and the workloads
     List,
 }
@@ -76,14 +75,14 @@ fn main() -> ExitCode {
         None => compare::brief(&options),
         Some(Command::Compare(options)) => compare::brief(&options),
         Some(Command::Full(options)) => compare::full(&options),
+        Some(Command::Document(options)) => compare::kept::document(&options),
+        Some(Command::Agree(options)) => compare::kept::agree(&options),
         Some(Command::Instructions(options)) => instructions::run(&options),
         Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Load(options)) => load::run(&options),
         Some(Command::Work(options)) => job::run(&options),
-        Some(Command::Web(options)) => web::run(&options),
         Some(Command::Kv(options)) => kv::run(&options),
         Some(Command::Cp(options)) => copy::run(&options),
-        Some(Command::WebServe(options)) => web::serve(&options),
         Some(Command::List) => {
             list();
             Ok(())

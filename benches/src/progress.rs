@@ -22,8 +22,12 @@ impl Progress {
 
     /// A stage begins, which consists of steps: one line where there is no bar.
     pub(crate) fn stage(&self, what: &str) {
-        if let Progress::Lines = self {
-            eprintln!("{what}");
+        match self {
+            Progress::Lines => eprintln!("{what}"),
+            Progress::Bar(bar) => {
+                bar.set_message(what.to_owned());
+                bar.tick();
+            }
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::Result;
-use crate::competitor::{Competitor, Part};
+use crate::competitor::{Around, Competitor, Part};
 use crate::sys::terminate;
 use crate::workload::Workload;
 
@@ -24,21 +25,34 @@ pub(crate) struct Options {
     /// The protocol to speak
     #[arg(long, default_value = "echo")]
     workload: String,
+    /// The directory with what was prepared for it
+    #[arg(long, value_name = "DIRECTORY", default_value = ".")]
+    dir: PathBuf,
+    /// The server behind it, for a proxy
+    #[arg(long, value_name = "ADDR:PORT")]
+    behind: Option<SocketAddr>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let workload = Workload::find(&options.workload)?;
     let competitor = Competitor::find(&options.competitor)?;
-    let serve = match competitor.part(workload)? {
-        Part::Serve(serve) => serve,
-        Part::Example(example) => {
+    let around = Around { dir: options.dir.clone(), behind: options.behind };
+    let serve: Box<dyn FnOnce(TcpListener) -> std::io::Result<()>> = match competitor.part(workload)? {
+        Part::Serve(serve) => Box::new(serve),
+        Part::ServeWith(serve) => Box::new(move |listener| serve(listener, &around)),
+        Part::Example(example) | Part::ExampleWith(example, _) => {
             return Err(format!(
                 "{} is a program of its own: cargo run --release --example {example} -- --listen {}",
                 competitor.name, options.listen
             )
             .into());
         }
-        Part::Work(_) => return Err(format!("{} is a job, not a server", workload.name).into()),
+        Part::Installed(installed) => {
+            return Err(format!("{} is a program of others: {}", competitor.name, installed.program).into());
+        }
+        Part::Work(_) | Part::WorkWith(..) => {
+            return Err(format!("{} is a job, not a server", workload.name).into());
+        }
     };
     terminate::exit_on_sigterm()?;
     let listener =

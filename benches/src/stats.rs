@@ -1,9 +1,9 @@
 //! The few statistics that the reports need.
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The middle of a sample and its extremes.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
     pub(crate) low: f64,
@@ -34,34 +34,58 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 /// the same machine. Logarithms, because a half and a double are equally far from one. It assumes that the rounds are
 /// independent and their logarithms about normal, and widens quickly when there are few: 12.7 standard errors for two
 /// rounds, 2.8 for five.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+///
+/// A few rounds may agree by chance, and then their deviation is far too small. So it is taken to be at least a *usual* one,
+/// where one is known: see [`usual_deviation`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Ratio {
     pub(crate) estimate: f64,
     /// The interval's ends; from 0 to infinity after a single round, which JSON writes as `null`.
     pub(crate) low: f64,
+    #[serde(deserialize_with = "or_infinity")]
     pub(crate) high: f64,
     /// Whether the interval leaves out 1: only then do the two differ.
     pub(crate) resolved: bool,
 }
 
+fn or_infinity<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::INFINITY))
+}
+
 impl Ratio {
-    /// Of `own` to `other`, paired in order. Nothing without a pair of positive figures.
-    pub(crate) fn paired(own: &[f64], other: &[f64]) -> Option<Ratio> {
-        let pairs = own.iter().zip(other);
-        let logs: Vec<f64> = pairs.map(|(own, other)| (own / other).ln()).collect();
-        if logs.is_empty() || logs.iter().any(|log| !log.is_finite()) {
-            return None;
-        }
-        let count = logs.len() as f64;
-        let mean = logs.iter().sum::<f64>() / count;
-        let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
+    /// Of `own` to `other`, paired in order, of which one deviates usually so much. Nothing without a pair of positive
+    /// figures.
+    pub(crate) fn paired(own: &[f64], other: &[f64], usual: f64) -> Option<Ratio> {
+        let logs = logarithms(own, other)?;
+        let (mean, deviation) = deviation(&logs);
         let reach = match logs.len() {
             1 => f64::INFINITY,
-            rounds => student(rounds - 1) * (squares / (count - 1.0) / count).sqrt(),
+            rounds => student(rounds - 1) * deviation.max(usual) / (rounds as f64).sqrt(),
         };
         let (low, high) = ((mean - reach).exp(), (mean + reach).exp());
         Some(Ratio { estimate: mean.exp(), low, high, resolved: low > 1.0 || high < 1.0 })
     }
+}
+
+/// What the logarithms of the ratios of several pairs of figures deviate by, in the middle of them: half of the rows of a
+/// table are steadier than that, most of them by chance.
+pub(crate) fn usual_deviation<'a>(pairs: impl Iterator<Item = (&'a [f64], &'a [f64])>) -> f64 {
+    let logs = pairs.filter_map(|(own, other)| logarithms(own, other)).filter(|logs| logs.len() > 1);
+    median(logs.map(|logs| deviation(&logs).1)).unwrap_or(0.0)
+}
+
+/// Of the ratios, pair by pair.
+fn logarithms(own: &[f64], other: &[f64]) -> Option<Vec<f64>> {
+    let logs: Vec<f64> = own.iter().zip(other).map(|(own, other)| (own / other).ln()).collect();
+    (!logs.is_empty() && logs.iter().all(|log| log.is_finite())).then_some(logs)
+}
+
+/// Mean and standard deviation.
+fn deviation(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (squares / (count - 1.0).max(1.0)).sqrt())
 }
 
 /// The 97.5 % quantile of Student's t distribution.
@@ -96,21 +120,21 @@ mod tests {
 
     #[test]
     fn a_steady_ratio_is_resolved_whatever_the_machine_does_to_both() {
-        let ratio = Ratio::paired(&[20.0, 41.0, 9.9], &[10.0, 20.0, 5.0]).unwrap();
+        let ratio = Ratio::paired(&[20.0, 41.0, 9.9], &[10.0, 20.0, 5.0], 0.0).unwrap();
         assert!((ratio.estimate - 2.01).abs() < 0.01, "{ratio:?}");
         assert!(ratio.resolved && ratio.low > 1.9 && ratio.high < 2.2, "{ratio:?}");
     }
 
     #[test]
     fn a_ratio_that_crosses_one_is_not_resolved() {
-        let ratio = Ratio::paired(&[1.1, 0.9, 1.2], &[1.0, 1.0, 1.0]).unwrap();
+        let ratio = Ratio::paired(&[1.1, 0.9, 1.2], &[1.0, 1.0, 1.0], 0.0).unwrap();
         assert!(!ratio.resolved && ratio.low < 1.0 && ratio.high > 1.0, "{ratio:?}");
     }
 
     /// Logarithms ln 2 and ln 8: mean ln 4, standard error ln 2, so 4 times or divided by 2 to the power of 12.706.
     #[test]
     fn two_rounds_make_the_interval_that_student_says() {
-        let ratio = Ratio::paired(&[2.0, 8.0], &[1.0, 1.0]).unwrap();
+        let ratio = Ratio::paired(&[2.0, 8.0], &[1.0, 1.0], 0.0).unwrap();
         let reach = 2.0_f64.powf(12.706);
         assert!((ratio.estimate - 4.0).abs() < 1e-9, "{ratio:?}");
         assert!((ratio.high / (4.0 * reach) - 1.0).abs() < 1e-9, "{ratio:?}");
@@ -118,10 +142,22 @@ mod tests {
     }
 
     #[test]
+    fn rounds_that_agree_by_chance_are_not_believed_more_than_is_usual() {
+        let (own, other) = ([1.01; 5], [1.0; 5]);
+        assert!(Ratio::paired(&own, &other, 0.0).unwrap().resolved);
+        let restless = [1.1, 0.9, 1.0, 1.1, 0.9];
+        let usual =
+            usual_deviation([(&own[..], &other[..]), (&restless, &other), (&restless, &other)].into_iter());
+        assert!((0.09..0.11).contains(&usual), "{usual}");
+        assert!(!Ratio::paired(&own, &other, usual).unwrap().resolved);
+        assert_eq!(usual_deviation(std::iter::empty()), 0.0);
+    }
+
+    #[test]
     fn one_round_resolves_nothing() {
-        let ratio = Ratio::paired(&[9.0], &[1.0]).unwrap();
+        let ratio = Ratio::paired(&[9.0], &[1.0], 0.0).unwrap();
         assert_eq!((ratio.low, ratio.high, ratio.resolved), (0.0, f64::INFINITY, false));
-        assert_eq!(Ratio::paired(&[], &[]), None);
-        assert_eq!(Ratio::paired(&[0.0], &[1.0]), None);
+        assert_eq!(Ratio::paired(&[], &[], 0.0), None);
+        assert_eq!(Ratio::paired(&[0.0], &[1.0], 0.0), None);
     }
 }

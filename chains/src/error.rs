@@ -160,6 +160,11 @@ pub(crate) enum Reason {
         width: u32,
         capacity: u32,
     },
+    /// Of numbers that are searched.
+    Stride {
+        stride: u32,
+        width: u32,
+    },
     EmptySpan,
     Path,
     RegUnwritten(u16),
@@ -229,6 +234,9 @@ impl fmt::Display for BuildError {
             }
             Reason::LoadOutside { offset, width, capacity } => {
                 write!(f, "a load of {width} bytes at {offset} lies outside of a buffer of {capacity}")
+            }
+            Reason::Stride { stride, width } => {
+                write!(f, "numbers of {width} bytes cannot start every {stride} bytes")
             }
             Reason::EmptySpan => write!(f, "it can never transfer a byte: the span is empty"),
             Reason::Path => write!(f, "a path is a span of fixed place and length, and not empty"),

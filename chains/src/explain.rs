@@ -307,6 +307,10 @@ fn computed(compute: &Compute) -> String {
         }
         Compute::Store { buf, at, order, value } => format!("{buf}.{}({at}) = {value}", name(*order)),
         Compute::Copy { to, from } => format!("{to} = {from}"),
+        Compute::Append(outbox, span) => format!("o{} += {span}", outbox.index),
+        Compute::AppendNumber(outbox, order, value) => {
+            format!("o{} += {}({value})", outbox.index, order.map_or("decimal", name))
+        }
         Compute::Compact(stream) => format!("make room in {}", stream.buf),
     }
 }

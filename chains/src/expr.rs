@@ -28,6 +28,8 @@ pub(crate) enum Node {
     LoadAt { buf: Buf, index: Box<Node>, order: Order },
     Binary(Operator, Box<[Node; 2]>),
     Find { span: Span, byte: Box<Node> },
+    FindBytes(Span, Span),
+    Partition { span: Span, order: Order, stride: u32, key: Box<Node>, or_equal: bool },
     Equal(Span, Span),
     Hash(Span),
 }
@@ -58,6 +60,32 @@ impl Span {
         Expr(Node::Find { span: self, byte: Box::new(byte.into().0) })
     }
 
+    /// Where the bytes of `other` first are in the span, counted from its start; the span's length if they are not there.
+    /// Fastest if `other` is all of a [constant](crate::Chain::constant), or a [range](Buf::range) of one: the search is
+    /// prepared then.
+    pub fn find_bytes(self, other: Span) -> Expr {
+        Expr(Node::FindBytes(self, other))
+    }
+
+    /// How many of the sorted numbers in the span are less than `key`, as `slice::partition_point` with `|number| number <
+    /// key` would tell: the place of the first that is not. The numbers are written in `order` and start `stride` bytes
+    /// apart, the first one at the start of the span; bytes at its end that hold no whole number are left alone. It is
+    /// searched by halves. If they are not sorted, the answer is some number between none and all of them.
+    ///
+    /// `build()` refuses a stride that is less than the width of a number.
+    pub fn partition_lt(self, order: Order, stride: u32, key: impl Into<Expr>) -> Expr {
+        self.partition(order, stride, key.into(), false)
+    }
+
+    /// How many are not greater than `key`: see [`partition_lt`](Span::partition_lt).
+    pub fn partition_le(self, order: Order, stride: u32, key: impl Into<Expr>) -> Expr {
+        self.partition(order, stride, key.into(), true)
+    }
+
+    fn partition(self, order: Order, stride: u32, key: Expr, or_equal: bool) -> Expr {
+        Expr(Node::Partition { span: self, order, stride, key: Box::new(key.0), or_equal })
+    }
+
     /// 1 if `other` holds the same bytes, as many of them, else 0.
     pub fn equals(self, other: Span) -> Cond {
         Expr(Node::Equal(self, other))
@@ -76,8 +104,9 @@ impl Node {
         match self {
             Node::Binary(_, operands) => operands.iter().for_each(|node| node.visit(visit)),
             Node::LoadAt { index: node, .. } | Node::Find { byte: node, .. } => node.visit(visit),
+            Node::Partition { key: node, .. } => node.visit(visit),
             Node::Const(_) | Node::Reg(_) | Node::Word(_) => {}
-            Node::Load { .. } | Node::Equal(..) | Node::Hash(_) => {}
+            Node::Load { .. } | Node::Equal(..) | Node::FindBytes(..) | Node::Hash(_) => {}
         }
     }
 
@@ -94,8 +123,8 @@ impl Node {
                 // Of a pooled buffer there is as much as has come.
                 Node::Load { buf, .. } => buf.pooled.is_some(),
                 Node::Binary(operator, _) => operator.can_trap(),
-                Node::Find { span, .. } | Node::Hash(span) => !fixed(span),
-                Node::Equal(a, b) => !fixed(a) || !fixed(b),
+                Node::Find { span, .. } | Node::Partition { span, .. } | Node::Hash(span) => !fixed(span),
+                Node::Equal(a, b) | Node::FindBytes(a, b) => !fixed(a) || !fixed(b),
                 Node::Const(_) | Node::Reg(_) | Node::Word(_) => false,
             };
         });
@@ -228,6 +257,11 @@ impl fmt::Display for Node {
                 write!(f, "{} {} {}", paren(a), sign(*operator), paren(b))
             }
             Node::Find { span, byte } => write!(f, "{span}.find({byte})"),
+            Node::FindBytes(span, other) => write!(f, "{span}.find({other})"),
+            Node::Partition { span, order, stride, key, or_equal } => {
+                let than = if *or_equal { "<=" } else { "<" };
+                write!(f, "{span}.count({} every {stride} {than} {key})", name(*order))
+            }
             Node::Equal(a, b) => write!(f, "{a} == {b}"),
             Node::Hash(span) => write!(f, "{span}.hash()"),
         }

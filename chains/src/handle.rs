@@ -57,8 +57,8 @@ impl From<File> for End {
     }
 }
 
-/// What each frame is about to send, in order: copies and shared blobs, put in by calls and sent by
-/// [`send_outbox`](crate::Chain::send_outbox).
+/// What each frame is about to send, in order: copies, put in by [`append`](crate::Chain::append) and calls, and shared
+/// blobs, put in by calls; sent by [`send_outbox`](crate::Chain::send_outbox).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outbox {
     pub(crate) builder: BuilderId,

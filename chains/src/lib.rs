@@ -34,7 +34,7 @@
 //! | [`pooled`](Chain::pooled) | taken from the core's pool when bytes come, until the last reader is done | what many idle connections wait for |
 //! | [`owned`](Chain::owned) | allocated for what is asked for, until the last reader is done or a call takes it | large values |
 //! | [`stream`](Chain::stream) | each frame's own, filled at one end and consumed at the other | pipelined parsing |
-//! | [`outbox`](Chain::outbox) | copies, and blobs that are shared | replies |
+//! | [`outbox`](Chain::outbox) | copies, by [`append`](Chain::append) and calls, and blobs that are shared | replies |
 //! | [`constant`](Chain::constant) | the program's | greetings, tables |
 //! | [`pipe`](Chain::pipe) | the kernel's | bytes that pass by: [`splice`](Chain::splice) |
 //!
@@ -102,6 +102,8 @@
 //!   has happened, and each such word is taken once;
 //! - [`Shared`] words of a core and [`Atomic`] words of all threads, in expressions and [`set`](Chain::set);
 //! - [`Log`] with [`commit`](Chain::commit): the records of many frames and tasks reach the disk by one write and one sync.
+//!
+//! What each of them costs for a counter and for a log that connections share is in `docs/coordination.md`.
 //!
 //! # To add a step
 //!

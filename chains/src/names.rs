@@ -1,5 +1,5 @@
 //! How handles read in errors and in `explain()`: `s0` is a socket, `f1` a file, `r0` a register, `b0` a buffer, `p1` a
-//! pooled one, `v2` an owned one, `k0` a constant, `w0` a word that others see too.
+//! pooled one, `v2` an owned one, `k0` a constant, `o0` an outbox, `w0` a word that others see too.
 
 use std::fmt;
 

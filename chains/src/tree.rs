@@ -139,6 +139,10 @@ pub(crate) enum Compute {
         to: Span,
         from: Span,
     },
+    /// Puts a copy of bytes behind what is in an outbox.
+    Append(Outbox, Span),
+    /// The same with a number: in an order, or as decimal digits.
+    AppendNumber(Outbox, Option<Order>, Expr),
     /// Makes room behind the bytes of a stream buffer.
     Compact(StreamBuf),
 }

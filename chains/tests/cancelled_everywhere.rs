@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use chainring_chains::{
-    Chain, ChainHandle, ErrorKind, Flow, Lowering, Pipe, Program, Reg, Socket, Spawner, read,
+    Branches, Chain, ChainHandle, ErrorKind, Event, Flow, Lowering, Pipe, Program, Reg, Socket, Spawner, read,
 };
 use chainring_net::{TcpListener, TcpStream};
 use chainring_runtime::Runtime;
@@ -40,14 +40,18 @@ enum Kind {
     Sleep,
     CallAsync,
     Within,
+    All,
+    Quorum,
+    Pipelined,
+    Wait,
 }
 
 use Kind::{
-    Accept, CallAsync, Exact, Fill, Poll, Pooled, PooledExact, Recv, SendAll, SendOutbox, Sleep, Splice,
-    Within,
+    Accept, All, CallAsync, Exact, Fill, Pipelined, Poll, Pooled, PooledExact, Quorum, Recv, SendAll,
+    SendOutbox, Sleep, Splice, Wait, Within,
 };
 
-const STEPS: [Kind; 20] = [
+const STEPS: [Kind; 24] = [
     Exact,
     Exact,
     SendAll,
@@ -67,6 +71,10 @@ const STEPS: [Kind; 20] = [
     Sleep,
     CallAsync,
     Within,
+    All,
+    Quorum,
+    Pipelined,
+    Wait,
     Exact,
 ];
 
@@ -82,14 +90,17 @@ struct Part {
 /// The number of the future that never ends.
 type Session = Option<usize>;
 
-fn everything(lowering: Lowering) -> (Program<Session>, Vec<Part>) {
+fn everything(lowering: Lowering, event: &Event) -> (Program<Session>, Vec<Part>) {
     chain(|c: &mut Chain<Session>| {
         c.lowering(lowering);
         let (eight, much, pipe) = (c.buffer(8), c.constant(&vec![7; MUCH as usize]), c.pipe());
         let mut parts = Vec::new();
         for (i, kind) in STEPS.into_iter().enumerate() {
             let part = Part { kind, sock: c.socket(), other: c.socket(), time: c.param() };
-            step(c, i, part, eight, much, pipe);
+            match kind {
+                All | Quorum | Pipelined | Wait => coordinate(c, part, event),
+                _ => step(c, i, part, eight, much, pipe),
+            }
             parts.push(part);
         }
         parts
@@ -152,6 +163,34 @@ fn step(
             |_, (), ()| Flow::Next,
         ),
         Within => c.within(Duration::from_secs(3600), |c| _ = c.recv_exact(sock, eight.all())),
+        All | Quorum | Pipelined | Wait => unreachable!("it coordinates"),
+    }
+}
+
+/// What waits in several ways at once, or for others.
+fn coordinate(c: &mut Chain<Session>, part: Part, event: &Event) {
+    let Part { kind, sock, other, .. } = part;
+    let both = |b: &mut Branches<'_, Session>| {
+        for socket in [sock, other] {
+            b.branch(|c| {
+                let own = c.buffer(8);
+                c.recv_exact(socket, own.all());
+            });
+        }
+    };
+    match kind {
+        All => c.all(both),
+        Quorum => c.quorum(1, both),
+        Pipelined => c.pipelined(
+            2,
+            |c, _| c.nop(),
+            |c, _, ()| {
+                let own = c.buffer(8);
+                c.recv_exact(sock, own.all());
+                c.leave();
+            },
+        ),
+        _ => c.wait(event),
     }
 }
 
@@ -163,7 +202,10 @@ enum End {
         from: Client,
         _to: Client,
     },
+    /// Two of which one or both are waited for.
+    Both(Client, Client),
     Listener(std::net::SocketAddr),
+    Posts(Event),
     Nothing,
 }
 
@@ -185,6 +227,13 @@ impl End {
                 let address = *address;
                 thread::spawn(move || drop(Client::connect(address)));
             }
+            End::Both(a, b) => {
+                a.write_all(b"eight by").expect("send");
+                if kind == All {
+                    b.write_all(b"eight by").expect("send");
+                }
+            }
+            End::Posts(event) => event.notify(),
             End::Nothing => {}
         }
     }
@@ -201,6 +250,7 @@ impl End {
 fn spawned(
     spawner: &Spawner<Session>,
     parts: &[Part],
+    event: &Event,
     at: Option<usize>,
 ) -> (ChainHandle<Session>, Vec<End>) {
     let mut ends = Vec::new();
@@ -218,6 +268,12 @@ fn spawned(
                     End::Nothing
                 }
                 CallAsync => End::Nothing,
+                Wait => End::Posts(event.clone()),
+                All | Quorum => {
+                    let ((near, far), (other, sink)) = (pair(), pair());
+                    frame.socket(part.sock, near).socket(part.other, other);
+                    End::Both(far, sink)
+                }
                 kind => {
                     let (near, far): (TcpStream, Client) = pair();
                     frame.socket(part.sock, near);
@@ -244,15 +300,16 @@ fn a_frame_is_cancelled_at_every_step_and_its_neighbour_goes_on() {
     let _alone = alone();
     let _watchdog = watchdog(Duration::from_secs(300));
     for lowering in [Lowering::Chosen, Lowering::Single] {
-        let (program, parts) = everything(lowering);
+        let event = Event::new("posted");
+        let (program, parts) = everything(lowering, &event);
         let runtime = Runtime::new().expect("a ring");
         let spawner = runtime.block_on(async { program.start(2).expect("it starts") });
         for (at, part) in parts.iter().enumerate() {
             let before = descriptors();
-            let (neighbour, mut its) = runtime.block_on(async { spawned(&spawner, &parts, Some(0)) });
+            let (neighbour, mut its) = runtime.block_on(async { spawned(&spawner, &parts, &event, Some(0)) });
             DRAINED.store(0, Ordering::Relaxed);
             let sends = parts[..at].iter().filter(|part| matches!(part.kind, SendAll | SendOutbox)).count();
-            let (handle, ends) = runtime.block_on(async { spawned(&spawner, &parts, Some(at)) });
+            let (handle, ends) = runtime.block_on(async { spawned(&spawner, &parts, &event, Some(at)) });
             // It has come as far as it can.
             run_beside(&runtime, || {
                 while DRAINED.load(Ordering::Relaxed) < sends * MUCH as usize {
@@ -267,7 +324,11 @@ fn a_frame_is_cancelled_at_every_step_and_its_neighbour_goes_on() {
             assert!(matches!(error.kind(), ErrorKind::Cancelled { .. }), "{error}");
             let name = match part.kind {
                 Recv | Pooled => "recv",
-                Exact | PooledExact | Within => "recv_exact",
+                Exact | PooledExact | Within | All | Quorum => "recv_exact",
+                // One turn waits for its own step, the other for its turn.
+                Pipelined if error.name() == "recv_exact" => "recv_exact",
+                Pipelined => "pipelined",
+                Wait => "wait",
                 Fill => "fill",
                 Poll => "poll",
                 SendAll => "send_all",
@@ -281,7 +342,8 @@ fn a_frame_is_cancelled_at_every_step_and_its_neighbour_goes_on() {
             drop(exit.sockets);
             ends.into_iter().for_each(End::close);
 
-            its.iter_mut().zip(&parts).for_each(|(end, part)| end.feed(part.kind));
+            runtime
+                .block_on(async { its.iter_mut().zip(&parts).for_each(|(end, part)| end.feed(part.kind)) });
             let exit = runtime.block_on(async { soon("the neighbour to end", neighbour).await });
             assert_eq!(exit.result.map_err(|error| error.to_string()), Ok(()), "beside step {at}");
             drop(exit.sockets);

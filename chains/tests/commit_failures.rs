@@ -146,3 +146,26 @@ fn a_list_that_cannot_be_prepared_is_done_one_by_one() {
     three(&Builder::new().submission_entries(2).build().expect("a ring"), |_| {});
     three(&Builder::new().submission_entries(4).build().expect("a ring"), |injector| injector.fill_queue(3));
 }
+
+#[test]
+fn a_runtime_that_ends_before_the_log_has_begun_fails_whoever_commits() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let dir = Dir::new();
+    let log = Log::new("never begun");
+    let runtime = Runtime::new().expect("a ring");
+    let (open, mut commit) = runtime.block_on(async {
+        let open = log.open(dir.file("log", b""), 0).expect("it opens");
+        let mut commit = open.commit("never written");
+        assert!(futures::poll!(&mut commit).is_pending());
+        // It ends at once: nothing else of it has run.
+        (open, commit)
+    });
+    drop(runtime);
+    Runtime::new().expect("a ring").block_on(async {
+        let error = soon("the record", &mut commit).await.expect_err("nobody will write it");
+        assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+        let error = soon("another", open.commit("later")).await.expect_err("nobody will write it");
+        assert_eq!(error.raw_os_error(), Some(libc::ECANCELED));
+    });
+    assert_eq!(std::fs::read(dir.join("log")).expect("the log"), b"");
+}

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use chainring_chains::{Chain, ChainHandle, Flow, Program, Socket, Spawner, write};
-use chainring_runtime::Runtime;
+use chainring_runtime::{Builder, Runtime, time};
 use common::one::chain;
 use common::{pair, run_beside, scaled, soon, until, watchdog};
 
@@ -96,6 +96,47 @@ fn two_programs_share_a_ring() {
         assert_eq!(exit.result.map_err(|error| error.to_string()), Ok(()));
     }
     let metrics = runtime.metrics();
+    assert_eq!((metrics.strays, metrics.lost), (0, 0), "{metrics:?}");
+}
+
+#[test]
+fn a_completion_queue_that_overflows_again_and_again_disturbs_no_frame() {
+    const FRAMES: u32 = 100;
+    let _watchdog = watchdog(Duration::from_secs(120));
+    let (program, sock) = shout();
+    let runtime = Builder::new()
+        .submission_entries(2)
+        .completion_entries(4)
+        .build()
+        .expect("a ring as small as can be");
+    let mut handles = Vec::new();
+    let mut peers = Vec::new();
+    let spawner = runtime.block_on(async { program.start(FRAMES).expect("it starts") });
+    for _ in 0..FRAMES {
+        let (handle, peer) = runtime.block_on(async { spawned(&spawner, 0, sock) });
+        handles.push(handle);
+        peers.push(peer);
+    }
+    let turns = scaled(5, 500);
+    for _ in 0..turns {
+        // All of them wait; then there is something for all of them at once, while the core looks away.
+        runtime.block_on(async { time::sleep(Duration::from_millis(1)).await });
+        peers.iter_mut().for_each(|peer| peer.write_all(b"a word..").expect("send"));
+        run_beside(&runtime, || {
+            for peer in &mut peers {
+                let mut got = [0; 8];
+                peer.read_exact(&mut got).expect("receive");
+                assert_eq!(&got, b"A WORD..");
+            }
+        });
+    }
+    drop(peers);
+    for handle in handles {
+        let exit = runtime.block_on(async { soon("a frame to end", handle).await });
+        assert_eq!((exit.session, exit.result.is_ok()), (turns as u64, true));
+    }
+    let metrics = runtime.metrics();
+    assert!(metrics.overflows > 0, "{metrics:?}");
     assert_eq!((metrics.strays, metrics.lost), (0, 0), "{metrics:?}");
 }
 

@@ -1,6 +1,6 @@
 //! The chain of a point lookup: one read a level, each at the place that the one before has told.
 
-use chainring::chains::{Buf, BuildError, Chain, Expr, File, Flow, Program, Reg, reg, value};
+use chainring::chains::{Buf, BuildError, Chain, Expr, File, Flow, Order, Program, Reg, reg, value};
 
 use super::format::{FANOUT, KEYS, PAGE, VALUES};
 
@@ -28,7 +28,7 @@ pub(crate) struct Place {
     pub(crate) page: Reg,
     pub(crate) level: Reg,
     pub(crate) count: Reg,
-    /// How many keys of the node are not greater than the one looked for, in bytes.
+    /// How many keys of the node are not greater than the one looked for.
     pub(crate) at: Reg,
 }
 
@@ -46,26 +46,22 @@ impl Place {
         c.ensure(self.node.le16(0).eq(self.level) & self.count.le(FANOUT as u64), libc::EBADMSG);
     }
 
-    /// Searches the node by halves: 128 keys first, then 64 and so on, which makes 255. No step of it is a branch: where a
-    /// comparison holds, the 1 that it gives becomes the way to go.
+    /// Searches the node by halves.
     pub(crate) fn search<S: 'static>(&self, c: &mut Chain<S>, key: Reg) {
         let Place { node, count, at, .. } = *self;
-        c.set(at, 0);
-        for shift in (3..11).rev() {
-            let last = KEYS as u64 + (1 << shift) - 8;
-            c.set(at, at + (node.le64(at + last).le(key) << shift));
-        }
+        let keys = node.range(KEYS as u32..VALUES as u32);
+        c.set(at, keys.partition_le(Order::Le64, 8, key));
         // The places that hold no key look like the greatest.
-        c.when(at.gt(count << 3), |c| c.set(at, count << 3));
+        c.when(at.gt(count), |c| c.set(at, count));
     }
 
     /// The last key that is not greater, and its value. There has to be one.
     pub(crate) fn key(&self) -> Expr {
-        self.node.le64(self.at + (KEYS as u64 - 8))
+        self.node.le64((self.at << 3) + (KEYS as u64 - 8))
     }
 
     pub(crate) fn value(&self) -> Expr {
-        self.node.le64(self.at + (VALUES as u64 - 8))
+        self.node.le64((self.at << 3) + (VALUES as u64 - 8))
     }
 }
 

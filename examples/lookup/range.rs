@@ -33,13 +33,12 @@ pub(crate) fn range() -> Result<Range, BuildError> {
         place.search(c, from);
         c.when(place.level.eq(0), |c| c.leave());
         // Where all keys are greater the range begins in the first child.
-        c.when(place.at.eq(0), |c| c.set(place.at, 8));
+        c.when(place.at.eq(0), |c| c.set(place.at, 1));
         c.set(place.page, place.value());
         c.set(place.level, place.level - 1);
     });
     // The key itself belongs to it.
-    c.when(place.at.gt(0), |c| c.set(place.at, place.at - (place.key().eq(from) << 3)));
-    c.set(place.at, place.at >> 3);
+    c.when(place.at.gt(0), |c| c.set(place.at, place.at - place.key().eq(from)));
     c.repeat(|c| {
         let access =
             (read(place.node.all()), value(place.at), value(place.count), value(to), reg(place.page));

@@ -4,13 +4,13 @@
 //! the process's table: see [`read_file`]. A longer one goes on from there.
 
 use std::io::{self, SeekFrom};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use chainring_runtime::Descriptor;
 use chainring_runtime::op::poll::poll;
 use chainring_runtime::op::read_file::{Begun, read_file};
+use chainring_runtime::{Descriptor, DirectDescriptor};
 
-use crate::path::c_path;
 use crate::{File, OpenOptions};
 
 /// The contents of a file.
@@ -34,25 +34,33 @@ pub async fn read_to_string(path: impl AsRef<Path>) -> io::Result<String> {
 
 /// The contents of a file, seen from a directory.
 pub(crate) async fn read_at(at: Option<&Descriptor>, path: &Path, resolve: u64) -> io::Result<Vec<u8>> {
-    let Some(reading) = read_file(at, c_path(path)?, libc::O_RDONLY, resolve) else {
-        return step_by_step(at, path, resolve).await;
+    let part = match read_file(at, path.as_os_str().as_bytes(), libc::O_RDONLY, resolve) {
+        Some(reading) => match reading.await {
+            Ok(Begun::Whole(bytes)) => return Ok(bytes),
+            Ok(Begun::Part(bytes, direct)) => Some((bytes, direct)),
+            Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => None,
+            Err(error) => return Err(error),
+        },
+        None => None,
     };
-    match reading.await {
-        Ok(Begun::Whole(bytes)) => Ok(bytes),
-        Ok(Begun::Part(bytes, direct)) => {
-            let file = File::from(direct.install().await?);
-            drop(direct);
-            rest(file, bytes).await
-        }
-        Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => step_by_step(at, path, resolve).await,
-        Err(error) => Err(error),
-    }
+    // Boxed, so that the future of a small file is a small one: it is copied to where it is awaited.
+    Box::pin(go_on(at, path, resolve, part)).await
 }
 
-#[cold]
-async fn step_by_step(at: Option<&Descriptor>, path: &Path, resolve: u64) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new().read(true).open_at(at, path, resolve).await?;
-    rest(file, Vec::new()).await
+/// Reads what a list has left of a file, or all of it, step by step.
+async fn go_on(
+    at: Option<&Descriptor>,
+    path: &Path,
+    resolve: u64,
+    part: Option<(Vec<u8>, DirectDescriptor)>,
+) -> io::Result<Vec<u8>> {
+    let Some((bytes, direct)) = part else {
+        let file = OpenOptions::new().read(true).open_at(at, path, resolve).await?;
+        return rest(file, Vec::new()).await;
+    };
+    let file = File::from(direct.install().await?);
+    drop(direct);
+    rest(file, bytes).await
 }
 
 async fn rest(mut file: File, mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {

@@ -9,6 +9,7 @@ use std::path::Path;
 use chainring_fs as fs;
 use chainring_runtime::{Builder, Capability, Handle, spawn, yield_now};
 use common::{errno, run, run_with, settle};
+use futures::StreamExt as _;
 
 /// Whether this kernel reads a small file by one list of linked entries.
 fn by_one_list() -> bool {
@@ -86,6 +87,118 @@ fn what_is_no_small_file_is_read_as_the_standard_library_reads_it() {
         let theirs = std::fs::read(dir.join("latin")).map_err(|error| error.raw_os_error());
         assert_eq!(fs::read(dir.join("latin")).await.map_err(|error| error.raw_os_error()), theirs);
     });
+}
+
+/// A path of so many bytes to a file in `dir`, by way of directories that it goes into and out of.
+fn long_path(dir: &Path, len: usize) -> std::path::PathBuf {
+    let (start, end) = (dir.to_str().unwrap().to_owned(), "/f");
+    let steps = len - start.len() - end.len();
+    // "/." goes nowhere, and neither does a second slash.
+    std::path::PathBuf::from(start + &"/.".repeat(steps / 2) + if steps % 2 == 1 { "/" } else { "" } + end)
+}
+
+#[test]
+fn a_path_of_any_length_is_read_and_one_with_a_nul_byte_never() {
+    run(async |dir| {
+        std::fs::write(dir.join("f"), content(100)).unwrap();
+        std::fs::write(dir.join("g"), content(200)).unwrap();
+        for len in [100, 254, 255, 256, 257, 510, 511, 512, 513, 1000, 4094, 4095] {
+            let path = long_path(dir, len);
+            assert_eq!(path.as_os_str().len(), len);
+            assert!(fs::read(&path).await.unwrap() == content(100), "{len}");
+            // A shorter path after a longer one, in the same place.
+            assert!(fs::read(dir.join("g")).await.unwrap() == content(200), "{len}");
+        }
+        assert_eq!(errno(&fs::read(long_path(dir, 4096)).await), Some(libc::ENAMETOOLONG));
+        for path in ["\0", "\0f", "f\0", "f\0f", "seven77\0", "eight888\0", "/tmp/\0/f"] {
+            assert_eq!(fs::read(path).await.unwrap_err().kind(), ErrorKind::InvalidInput, "{path:?}");
+        }
+        let after = long_path(dir, 600).join("\0");
+        assert_eq!(fs::read(after).await.unwrap_err().kind(), ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn what_was_read_before_is_never_in_what_is_read_next() {
+    run(async |dir| {
+        std::fs::write(dir.join("long"), vec![b'l'; 4096]).unwrap();
+        std::fs::write(dir.join("short"), b"s").unwrap();
+        std::fs::write(dir.join("empty"), b"").unwrap();
+        for _ in 0..3 {
+            assert_eq!(fs::read(dir.join("long")).await.unwrap(), vec![b'l'; 4096]);
+            assert_eq!(fs::read(dir.join("short")).await.unwrap(), b"s");
+            assert_eq!(fs::read(dir.join("empty")).await.unwrap(), b"");
+            assert_eq!(errno(&fs::read(dir.join("none")).await), Some(libc::ENOENT));
+        }
+    });
+}
+
+#[test]
+fn reads_that_are_dropped_in_every_turn_do_not_write_into_those_that_follow() {
+    run(async |dir| {
+        let path = dir.join("fifo");
+        fifo(&path);
+        let keep = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+        std::fs::write(dir.join("f"), content(3000)).unwrap();
+        for turns in 0..8 {
+            let mut waiting: Vec<_> = (0..70).map(|_| Box::pin(fs::read(&path))).collect();
+            for reading in &mut waiting {
+                assert!(futures::poll!(reading).is_pending());
+            }
+            for _ in 0..turns {
+                yield_now().await;
+            }
+            drop(waiting);
+            // Into the pipe while the cancelled reads are still there.
+            (&keep).write_all(&[0xee; 500]).unwrap();
+            for _ in 0..5 {
+                assert!(fs::read(dir.join("f")).await.unwrap() == content(3000), "{turns}");
+            }
+            settle().await;
+        }
+    });
+}
+
+#[test]
+fn a_read_that_moves_to_another_task_wakes_that_one() {
+    run(async |dir| {
+        let path = dir.join("fifo");
+        fifo(&path);
+        let mut keep = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+        let mut reading = Box::pin(fs::read(path));
+        assert!(futures::poll!(&mut reading).is_pending());
+        yield_now().await;
+        let task = spawn(async move { reading.await.unwrap().len() });
+        for _ in 0..3 {
+            yield_now().await;
+        }
+        keep.write_all(&content(100)).unwrap();
+        yield_now().await;
+        drop(keep);
+        assert_eq!(task.await.unwrap(), 100);
+    });
+}
+
+#[test]
+fn a_waker_of_another_executor_is_woken() {
+    run(async |dir| {
+        let paths: Vec<_> = (0..20).map(|i| dir.join(i.to_string())).collect();
+        for (i, path) in paths.iter().enumerate() {
+            std::fs::write(path, content(i * 100)).unwrap();
+        }
+        // Each future in there has a waker of its own.
+        let all: Vec<_> = futures::stream::iter(paths).map(fs::read).buffer_unordered(7).collect().await;
+        let mut lens: Vec<_> = all.into_iter().map(|bytes| bytes.unwrap().len()).collect();
+        lens.sort_unstable();
+        assert_eq!(lens, (0..20).map(|i| i * 100).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn the_future_of_a_read_is_small() {
+    // It is copied to where it is awaited. What a longer file needs is elsewhere.
+    let reading = fs::read("f");
+    assert!(size_of_val(&reading) <= 160, "{} bytes", size_of_val(&reading));
 }
 
 fn fifo(path: &Path) {

@@ -19,10 +19,10 @@
 //! This is the only crate of chainring with `unsafe`, and only these files have it (`tests/unsafe_files.rs` compares):
 //!
 //! - `ring/{map,queue,mod,prepared,enter,sqe}`: mapped queues, io_uring_enter;
-//! - `driver/{mod,list,owners}`, `driver/slot/{mod,chunk,erased,held,prepare}`: operations with forgotten types, descriptors
+//! - `driver/{mod,owners}`, `driver/list/{mod,held}`, `driver/slot/{mod,chunk,erased,held,prepare}`: operations with forgotten types, descriptors
 //!   out of completions;
 //! - `frame/{memory,region,token,submit,emit,row,wide,settle,views,outbox,pooled}`, `frame/strand/token`,
-//!   `frame/code/{execute,number}`: the region;
+//!   `frame/code/{execute,many,number}`: the region;
 //! - `buf/{fill,mod,vectored,bytes,plain,direct,slice,skip}`: uninitialised memory;
 //! - `buf/{pages,aligned,ring,lent,fixed}`, `buf/pool/shared`: mapped buffers;
 //! - `op/{completion,message,pipe}`, `descriptor`: ownership of descriptors;

@@ -13,13 +13,13 @@ use chainring_runtime::frame::{
 };
 use common::{Nobody, alone};
 
-/// Registers 0 and 1, descriptors 0 and 1, bytes 0 to 299; with 32 bytes of constants.
+/// Registers 0 and 1, descriptors 0 and 1, bytes 0 to 299; with 32 bytes of constants; outboxes 0 and 1.
 const LAYOUT: Layout = Layout { registers: 2, descriptors: 2, bytes: 300 };
 const CONSTANTS: u32 = 32;
 
 fn made(segments: Vec<Plan>, code: Code) -> Result<(), FramesError> {
     let constants = vec![0; CONSTANTS as usize].into();
-    let plans = Plans { segments, code, constants, ..Plans::default() };
+    let plans = Plans { segments, code, constants, outboxes: 2, ..Plans::default() };
     Frames::new(LAYOUT, plans, 1, Nobody).map(|frames| frames.retire())
 }
 
@@ -139,6 +139,12 @@ fn targets_segments_and_bulk_ops_that_are_not_there() {
             assert_eq!(op(Op::Unless { condition: 0, to }), expected, "to {to}");
             assert_eq!(op(Op::UnlessWithin { a: 0, low: 1, span: 2, to }), expected, "to {to}");
             assert_eq!(op(Op::IfWithin { a: 0, low: 1, span: 2, to }), expected, "to {to}");
+            let operator = Operator::Lt;
+            assert_eq!(op(Op::UnlessCompared { operator, a: 0, b: 1, to }), expected, "to {to}");
+        }
+        for (or, expected) in [(0, Ok(())), (3, Ok(())), (4, NO_SUCH), (u32::MAX, NO_SUCH)] {
+            let take = Op::Take { by: 0, len: 1, from: 0, or };
+            assert_eq!(ops(vec![take, Op::Leave(0), Op::Leave(1), Op::Leave(2)], vec![]), expected);
         }
         for (or, expected) in [(0, Ok(())), (2, Ok(())), (3, NO_SUCH), (u32::MAX, NO_SUCH)] {
             let load = Op::LoadAtMost { order: Order::U8, to: 0, at: 0, most: 1, or };
@@ -176,6 +182,7 @@ fn code_that_runs_off_its_end() {
             Op::Unless { condition: 0, to: 0 },
             Op::UnlessWithin { a: 0, low: 0, span: 0, to: 0 },
             Op::IfWithin { a: 0, low: 0, span: 0, to: 0 },
+            Op::UnlessCompared { operator: Operator::Eq, a: 0, b: 1, to: 0 },
         ];
         let compact = vec![Bulk::Compact { offset: 0, room: 8, from: 0, len: 1, end: 0, left: 1 }];
         for last in goes_on {
@@ -187,6 +194,8 @@ fn code_that_runs_off_its_end() {
             Err(PlanError::Endless),
             "nothing is behind the op that it goes over"
         );
+        let take = Op::Take { by: 0, len: 1, from: 0, or: 0 };
+        assert_eq!(ops(vec![take, Op::Leave(0), Op::Leave(1)], vec![]), Err(PlanError::Endless));
         assert_eq!(PlanError::Endless.to_string(), "the code runs off its end");
         for last in [Op::Leave(0), Op::Jump { to: 0 }] {
             assert_eq!(ops(vec![Op::Set { to: 0, value: 1 }, last], vec![]), Ok(()));
@@ -207,13 +216,24 @@ fn areas_that_are_not_there() {
                 bulk(Bulk::Equal { to: 0, a: area, b: wrong }),
                 bulk(Bulk::Find { to: 0, area: wrong, byte: 1 }),
                 bulk(Bulk::Hash { to: 0, area: wrong }),
+                bulk(Bulk::FindBytes { to: 0, area: wrong, bytes: area }),
+                bulk(Bulk::FindBytes { to: 0, area, bytes: wrong }),
+                bulk(Bulk::Append { outbox: 1, area: wrong }),
+                bulk(Bulk::Partition {
+                    to: 0,
+                    area: wrong,
+                    order: Order::Be16,
+                    stride: 2,
+                    key: 1,
+                    or_equal: true,
+                }),
             ]
         };
-        assert_eq!(everywhere(area), [const { Ok(()) }; 5]);
-        assert_eq!(everywhere(constant), [const { Ok(()) }; 5]);
+        assert_eq!(everywhere(area), [const { Ok(()) }; 9]);
+        assert_eq!(everywhere(constant), [const { Ok(()) }; 9]);
         assert_eq!(bulk(Bulk::Copy { to: constant, from: area }), NO_SUCH, "constants are nobody's to write");
         let at_end = Area { offset: CONSTANTS - 8, ..constant };
-        assert_eq!(everywhere(at_end), [const { Ok(()) }; 5]);
+        assert_eq!(everywhere(at_end), [const { Ok(()) }; 9]);
         for wrong in [
             Area { offset: 293, ..area },
             Area { offset: u32::MAX, ..area },
@@ -222,16 +242,16 @@ fn areas_that_are_not_there() {
             Area { room: CONSTANTS + 1, ..constant },
             Area { offset: u32::MAX, ..constant },
         ] {
-            assert_eq!(everywhere(wrong), [OUTSIDE; 5], "{wrong:?}");
+            assert_eq!(everywhere(wrong), [OUTSIDE; 9], "{wrong:?}");
             if !wrong.constant {
                 assert_eq!(bulk(Bulk::Copy { to: wrong, from: area }), OUTSIDE, "{wrong:?}");
             }
         }
         let length = |index| Len::Register { index, plus: 0, max: 8 };
         for wrong in [Area { start: Some(2), ..area }, Area { len: length(2), ..constant }] {
-            assert_eq!(everywhere(wrong), [NO_SUCH; 5], "{wrong:?}");
+            assert_eq!(everywhere(wrong), [NO_SUCH; 9], "{wrong:?}");
         }
-        assert_eq!(everywhere(Area { start: Some(1), len: length(1), ..area }), [const { Ok(()) }; 5]);
+        assert_eq!(everywhere(Area { start: Some(1), len: length(1), ..area }), [const { Ok(()) }; 9]);
         for refused in [
             Bulk::Equal { to: 2, a: area, b: area },
             Bulk::Find { to: 2, area, byte: 0 },
@@ -387,6 +407,39 @@ fn words_that_are_not_there() {
         }
         for (to, by, expected) in [(1, 1, Ok(())), (2, 0, NO_SUCH), (0, 2, NO_SUCH)] {
             assert_eq!(word(OnWord::Add { to, word: 0, by }, vec![core(0)]), expected);
+        }
+    });
+}
+
+#[test]
+fn outboxes_that_are_not_there_and_numbers_that_overlap() {
+    let area = Area { offset: 0, start: None, room: 8, len: Len::Fixed(8), constant: false, pooled: None };
+    in_runtime(|| {
+        for (outbox, expected) in [(0, Ok(())), (1, Ok(())), (2, NO_SUCH), (u16::MAX, NO_SUCH)] {
+            assert_eq!(bulk(Bulk::Append { outbox, area }), expected, "outbox {outbox}");
+            for order in [None, Some(Order::Be64)] {
+                assert_eq!(bulk(Bulk::AppendNumber { outbox, from: 0, order }), expected, "outbox {outbox}");
+            }
+        }
+        let parted = |to, key, stride| {
+            bulk(Bulk::Partition { to, area, order: Order::Le32, stride, key, or_equal: false })
+        };
+        for (stride, expected) in [(4, Ok(())), (5, Ok(())), (u32::MAX, Ok(())), (3, OUTSIDE), (0, OUTSIDE)] {
+            assert_eq!(parted(0, 1, stride), expected, "every {stride} bytes");
+        }
+        for number in [
+            parted(2, 0, 4),
+            parted(0, 2, 4),
+            bulk(Bulk::AppendNumber { outbox: 0, from: 2, order: None }),
+            bulk(Bulk::FindBytes { to: 2, area, bytes: area }),
+            op(Op::UnlessCompared { operator: Operator::Eq, a: 2, b: 0, to: 0 }),
+            op(Op::UnlessCompared { operator: Operator::Eq, a: 0, b: 2, to: 0 }),
+        ] {
+            assert_eq!(number, NO_SUCH);
+        }
+        for (by, len, from) in [(2, 0, 0), (0, 2, 0), (0, 0, 2)] {
+            let take = Op::Take { by, len, from, or: 0 };
+            assert_eq!(ops(vec![take, Op::Leave(0), Op::Leave(1), Op::Leave(2)], vec![]), NO_SUCH);
         }
     });
 }

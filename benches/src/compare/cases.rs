@@ -3,9 +3,11 @@
 use super::Options;
 use crate::Result;
 use crate::idle;
-use crate::job::{log::LOG, lookup, random_reads, small_files::SMALL_FILES};
+use crate::job::{
+    copy::COPY, core_to_core::CORE_TO_CORE, log::LOG, lookup, random_reads, shared, small_files::SMALL_FILES,
+};
 use crate::process::load::Shape;
-use crate::workload::{CHURN, ECHO, FRAMED, HTTP, Workload};
+use crate::workload::{CHURN, ECHO, FILES, FRAMED, HTTP, KV, PROXY, Workload};
 
 /// The workloads that are asked for, or the four of the README, each once.
 pub(super) fn brief(options: &Options) -> Result<Vec<Shape>> {
@@ -33,6 +35,13 @@ pub(super) fn full(options: &Options) -> Result<Vec<Shape>> {
         Shape::of(&HTTP),
         Shape { pipeline: 16, ..Shape::of(&HTTP) },
         Shape::of(&CHURN),
+        Shape::of(&KV),
+        Shape { pipeline: 16, ..Shape::of(&KV) },
+        Shape::of(&FILES),
+        Shape { size: 1 << 20, ..Shape::of(&FILES) },
+        Shape::of(&PROXY),
+        Shape { size: 16 << 10, ..Shape::of(&PROXY) },
+        Shape::of(&COPY),
         Shape::of(&SMALL_FILES),
         wide(&random_reads::CACHED, 1),
         wide(&random_reads::CACHED, 64),
@@ -49,6 +58,12 @@ pub(super) fn full(options: &Options) -> Result<Vec<Shape>> {
         wide(&crate::job::executor::NOP, 64),
         Shape::of(&crate::job::executor::SPAWN),
         Shape::of(&crate::job::executor::TIMERS),
+        wide(&CORE_TO_CORE, 1),
+        wide(&CORE_TO_CORE, 64),
+        Shape::of(&shared::COUNTER),
+        Shape::of(&shared::COUNTER_OF_TWO),
+        Shape::of(&shared::LOG),
+        Shape::of(&shared::LOG_OF_TWO),
     ];
     let wanted = |shape: &Shape| {
         options.workload.is_empty() || options.workload.iter().any(|name| name == shape.workload.name)

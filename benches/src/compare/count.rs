@@ -1,5 +1,6 @@
 //! The passes that count. Their failure says nothing about a competitor, and becomes a note.
 
+use super::pace::Limit;
 use crate::Result;
 use crate::instructions::{self, Callgrind};
 use crate::process::load::Shape;
@@ -15,8 +16,8 @@ const CALLS: u64 = 20_000;
 /// Requests by which the two loads differ that are counted by callgrind.
 const INSTRUCTIONS: u64 = 10_000;
 
-/// Pieces of a job in place of both: some take as long as a disk does.
-const PIECES: u64 = 2000;
+/// Bytes of all replies of a pass, if they are large.
+const BYTES: u64 = 256 << 20;
 
 /// Counts system calls and instructions of all that have not failed.
 pub(super) fn all(
@@ -24,6 +25,7 @@ pub(super) fn all(
     subjects: &[Result<Subject>],
     shape: &Shape,
     cores: Cores,
+    limit: Limit,
     progress: &Progress,
 ) {
     let callgrind = Callgrind::find();
@@ -31,6 +33,10 @@ pub(super) fn all(
     for (row, subject) in case.competitors.iter_mut().zip(subjects) {
         progress.step(format!("{}: counting system calls, {}", case.title, row.name));
         let Ok(subject) = subject else { continue };
+        if limit.is_over() {
+            row.notes.push(format!("{}: nothing counted, the time was up", row.name));
+            continue;
+        }
         match subject.system_calls(shape, requests(shape, CALLS), cores) {
             Ok(calls) => row.system_calls_per_request = Some(calls),
             Err(error) => row.notes.push(format!("system calls not counted: {error}")),
@@ -64,7 +70,7 @@ fn instructions(
 fn requests(shape: &Shape, served: u64) -> u64 {
     let many = u64::from(shape.connections) * u64::from(shape.pipeline);
     match shape.workload.kind {
-        Kind::Served(_) => served.max(4 * many),
-        Kind::Alone(_) => PIECES.max(4 * many),
+        Kind::Served(_) => served.min(BYTES / shape.size.max(1) as u64).max(4 * many),
+        Kind::Alone(ref job) => job.counted.max(4 * many),
     }
 }

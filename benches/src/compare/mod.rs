@@ -7,21 +7,26 @@
 
 mod cases;
 mod count;
+pub(crate) mod kept;
+mod pace;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use pace::{Limit, Pace};
+
 use crate::Result;
-use crate::competitor::{self, Competitor};
+use crate::competitor::{self, Competitor, Part};
 use crate::idle;
 use crate::load::seconds;
+use crate::process::examples;
 use crate::process::load::{Extent, Shape};
 use crate::process::subject::{Cores, Subject};
 use crate::progress::Progress;
 use crate::report::{self, Case, Findings, Machine, Row};
-use crate::workload::Kind;
 
 /// Compares throughput, latency, CPU time, system calls and instructions
 #[derive(Debug, clap::Args)]
@@ -32,18 +37,22 @@ pub(crate) struct Options {
     /// Only these competitors, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
-    /// Rounds, in each of which every competitor runs once [default: 5]
+    /// Rounds, in each of which every competitor runs once [default: 7]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
-    /// Seconds measured in each round [default: 0.6]
+    /// Seconds measured in each round [default: 0.4]
     #[arg(long, value_parser = seconds)]
     seconds: Option<Duration>,
-    /// Seconds before them that do not count [default: 0.2]
+    /// Seconds before them that do not count [default: 0.15]
     #[arg(long, value_parser = seconds)]
     warm_up: Option<Duration>,
-    /// Two rounds of 0.3 seconds and nothing counted, to see that everything works
+    /// Two rounds of 0.2 seconds and nothing counted, to see that everything works
     #[arg(long)]
     quick: bool,
+    /// Take about so many minutes at most, with fewer rounds if need be; what is to be built does not count [default: 1.9 for
+    /// the four workloads, if neither rounds nor seconds are said]
+    #[arg(long, value_parser = minutes)]
+    minutes: Option<Duration>,
     /// Connections, or pieces of work in flight, in place of each workload's own number
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=60_000))]
     connections: Option<u32>,
@@ -59,6 +68,9 @@ pub(crate) struct Options {
     /// Also write all figures, of every round, to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also write the ratios to this file, as Markdown
+    #[arg(long, value_name = "FILE")]
+    docs: Option<PathBuf>,
     /// Where the files of the jobs are made: the disk that they meet [default: the target directory]
     #[arg(long, value_name = "DIRECTORY")]
     dir: Option<PathBuf>,
@@ -70,28 +82,42 @@ pub(crate) struct Options {
     load_core: usize,
 }
 
+/// What the README promises of it, without what is built: two minutes.
+const BRIEF: Duration = Duration::from_secs(114);
+
+/// Parses a number of minutes.
+fn minutes(text: &str) -> Result<Duration, String> {
+    let minutes: f64 = text.parse().map_err(|_| format!("`{text}` is no number of minutes"))?;
+    match Duration::try_from_secs_f64(minutes * 60.0) {
+        Ok(time) if minutes <= 24.0 * 60.0 => Ok(time),
+        _ => Err(format!("{text} minutes are not within a day")),
+    }
+}
+
 /// The four workloads of the README, against tokio and the raw loop.
 pub(crate) fn brief(options: &Options) -> Result<()> {
-    run(options, cases::brief(options)?, competitor::DEFAULT, false)
+    let said = options.rounds.is_some() || options.seconds.is_some() || !options.workload.is_empty();
+    let usual = (!said).then_some(BRIEF);
+    run(options, cases::brief(options)?, competitor::DEFAULT, options.minutes.or(usual), false)
 }
 
 /// Everything, all competitors.
 pub(crate) fn full(options: &Options) -> Result<()> {
     let idle = options.workload.is_empty() || options.workload.iter().any(|name| name == idle::NAME);
-    run(options, cases::full(options)?, competitor::ALL, idle)
+    run(options, cases::full(options)?, competitor::ALL, options.minutes, idle)
 }
 
 impl Options {
     fn rounds(&self) -> u32 {
-        self.rounds.unwrap_or(if self.quick { 2 } else { 5 })
+        self.rounds.unwrap_or(if self.quick { 2 } else { 7 })
     }
 
     fn measured(&self) -> Duration {
-        self.seconds.unwrap_or(Duration::from_millis(if self.quick { 300 } else { 600 }))
+        self.seconds.unwrap_or(Duration::from_millis(if self.quick { 200 } else { 400 }))
     }
 
     fn warm_up(&self) -> Duration {
-        self.warm_up.unwrap_or(Duration::from_millis(if self.quick { 100 } else { 200 }))
+        self.warm_up.unwrap_or(Duration::from_millis(if self.quick { 100 } else { 150 }))
     }
 
     fn cores(&self) -> Cores {
@@ -103,6 +129,7 @@ fn run(
     options: &Options,
     shapes: Vec<Shape>,
     competitors: &[&'static Competitor],
+    time: Option<Duration>,
     with_idle: bool,
 ) -> Result<()> {
     let mut selected = Vec::with_capacity(shapes.len());
@@ -127,8 +154,15 @@ fn run(
         idle: Vec::new(),
     };
     progress.print(&findings.machine.line());
+    progress.stage("building the example programs");
+    let parts = selected.iter().flat_map(|(shape, competing)| {
+        competing.iter().filter_map(|competitor| competitor.part(shape.workload).ok())
+    });
+    let needed: BTreeSet<_> = parts.filter_map(Part::example).collect();
+    examples::build_all(&Vec::from_iter(needed));
+    let mut pace = Pace::new(time, runs);
     for (shape, competing) in &selected {
-        let case = case(shape, competing, options, &target, &progress)?;
+        let case = case(shape, competing, options, &target, pace.case(competing.len()), &progress)?;
         progress.print(&format!("\n{}", report::render(&case)));
         if case.competitors.iter().any(|row| row.instructions_per_request.is_some()) {
             progress.print(&format!("\n{}", report::instructions(&case)));
@@ -144,6 +178,9 @@ fn run(
     let out = options.out.clone().unwrap_or_else(|| target.join("bench-report"));
     let cannot = |file: &Path, error| format!("cannot write {}: {error}", file.display());
     findings.write(&out).map_err(|error| cannot(&out, error))?;
+    if let Some(file) = &options.docs {
+        findings.write_document(file).map_err(|error| cannot(file, error))?;
+    }
     if let Some(file) = &options.json {
         findings.write_json(file).map_err(|error| cannot(file, error))?;
     }
@@ -157,13 +194,11 @@ fn case(
     competing: &[&'static Competitor],
     options: &Options,
     target: &Path,
+    limit: Limit,
     progress: &Progress,
 ) -> Result<Case> {
     let dir = TempDir::with_prefix_in("bench-", options.dir.as_deref().unwrap_or(target))?;
-    match &shape.workload.kind {
-        Kind::Alone(job) => (job.prepare)(dir.path())?,
-        Kind::Served(_) => drop(shape.workload.build(shape.size, 0)?),
-    }
+    shape.workload.prepare(dir.path(), shape.size)?;
     let title = shape.title();
     let mut case = Case::new(shape);
     progress.stage(&format!("{title}: building"));
@@ -177,10 +212,24 @@ fn case(
         })
         .collect();
     let extent = Extent::Time { warm_up: options.warm_up(), measured: options.measured() };
+    if !options.quick {
+        count::all(&mut case, &subjects, shape, options.cores(), limit.half(), progress);
+    }
+    let mut last = Duration::ZERO;
     for round in 1..=options.rounds() {
+        if !limit.allows(round - 1, last) {
+            case.notes.push(format!("{} of {} rounds: the time was up", round - 1, options.rounds()));
+            break;
+        }
+        let begin = Instant::now();
         let stage = format!("{title}: round {round} of {}", options.rounds());
         progress.stage(&stage);
-        for (row, subject) in case.competitors.iter_mut().zip(&mut subjects) {
+        let mut order: Vec<_> = case.competitors.iter_mut().zip(&mut subjects).collect();
+        // Whoever comes next to whom makes a difference: so forwards and backwards in turn.
+        if round % 2 == 0 {
+            order.reverse();
+        }
+        for (row, subject) in order {
             progress.step(format!("{stage}, {}", row.name));
             // Who has failed once is out.
             let Ok(ready) = subject else { continue };
@@ -191,9 +240,7 @@ fn case(
                 Err(error) => *subject = Err(error),
             }
         }
-    }
-    if !options.quick {
-        count::all(&mut case, &subjects, shape, options.cores(), progress);
+        last = begin.elapsed();
     }
     for (row, subject) in case.competitors.iter_mut().zip(subjects) {
         row.failure = subject.err().map(|error| error.to_string());

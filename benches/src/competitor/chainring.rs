@@ -10,8 +10,8 @@ use chainring::{Runtime, spawn};
 
 use super::framing::{Frames, Framing as _};
 use super::{Competitor, Part, chains};
-use crate::job::{executor, log, lookup, random_reads, small_files};
-use crate::workload::{ECHO, FRAMED, HTTP};
+use crate::job::{copy, core_to_core, executor, log, lookup, random_reads, small_files};
+use crate::workload::{ECHO, FILES, FRAMED, HTTP, KV, PROXY};
 
 /// The connection as a chain.
 pub(super) static CHAIN: Competitor = Competitor {
@@ -20,6 +20,9 @@ pub(super) static CHAIN: Competitor = Competitor {
     parts: &[
         (&ECHO, Part::Example("echo_chain")),
         (&FRAMED, Part::Example("framed_chain")),
+        (&KV, Part::ExampleWith("kv", &["--mode", "chain"])),
+        (&FILES, Part::ExampleWith("http", &["--root", "{dir}"])),
+        (&log::LOG, Part::Work(log::chain::run)),
         (&lookup::CACHED, Part::Work(lookup::by_chain::cached)),
         (&lookup::DIRECT, Part::Work(lookup::by_chain::direct)),
         (&HTTP, chains::HTTP_SHAPED),
@@ -40,6 +43,9 @@ pub(super) static AWAIT: Competitor = Competitor {
     parts: &[
         (&ECHO, Part::Example("echo")),
         (&FRAMED, Part::Serve(serve_framed)),
+        (&KV, Part::ExampleWith("kv", &["--mode", "await"])),
+        (&PROXY, Part::ExampleWith("proxy", &["--to", "{behind}"])),
+        (&copy::COPY, Part::WorkWith(Some("cp"), copy::programs::example)),
         (&small_files::SMALL_FILES, Part::Work(small_files::chainring::run)),
         (&log::LOG, Part::Work(log::chainring::run)),
         (&random_reads::CACHED, Part::Work(random_reads::chainring::cached)),
@@ -49,6 +55,7 @@ pub(super) static AWAIT: Competitor = Competitor {
         (&executor::NOP, Part::Work(executor::chainring::nops)),
         (&executor::SPAWN, Part::Work(executor::chainring::spawns)),
         (&executor::TIMERS, Part::Work(executor::chainring::timers)),
+        (&core_to_core::CORE_TO_CORE, Part::Work(core_to_core::chainring::run)),
     ],
 };
 

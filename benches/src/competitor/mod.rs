@@ -8,21 +8,26 @@ mod chainring;
 mod chains;
 mod epoll;
 mod framing;
+mod installed;
 mod peers;
+mod proxied;
 mod raw;
 mod raw_buffered;
 mod raw_linked;
 mod raw_mapped;
 mod raw_multishot;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 
 use crate::Result;
 use crate::job;
 use crate::workload::Workload;
+pub(crate) use installed::Installed;
 
 /// Every competitor, in the order of the tables.
 pub(crate) static ALL: &[&Competitor] = &[
@@ -42,10 +47,32 @@ pub(crate) static ALL: &[&Competitor] = &[
     &peers::monoio::COMPETITOR,
     &peers::compio::COMPETITOR,
     &peers::glommio::COMPETITOR,
+    &peers::hyper::COMPETITOR,
+    &installed::REDIS,
+    &installed::NGINX,
+    &installed::COREUTILS,
+    &sharing::CONTINUATIONS,
+    &sharing::SERIAL,
+    &sharing::COMMIT,
+    &sharing::ATOMIC,
+    &sharing::FUTEX,
+    &sharing::MUTEX,
+    &sharing::EVENTS,
+    &sharing::CHANNEL,
 ];
 
 /// Those to which all others are put in relation, where they compete.
-pub(crate) static REFERENCES: &[&Competitor] = &[&peers::tokio::COMPETITOR, &raw_linked::COMPETITOR];
+pub(crate) static REFERENCES: &[&Competitor] = &[
+    &peers::tokio::COMPETITOR,
+    &raw_linked::COMPETITOR,
+    &peers::hyper::COMPETITOR,
+    &installed::REDIS,
+    &installed::NGINX,
+    &installed::COREUTILS,
+];
+
+/// Who serves behind a proxy.
+pub(crate) static BEHIND: &Competitor = &epoll::COMPETITOR;
 
 /// Those that compete where nobody is named and not everything is asked for.
 pub(crate) static DEFAULT: &[&Competitor] =
@@ -67,10 +94,39 @@ pub(crate) struct Competitor {
 pub(crate) enum Part {
     /// A function of this program that serves the listener until the process ends.
     Serve(fn(TcpListener) -> io::Result<()>),
+    /// The same, told what is around it.
+    ServeWith(fn(TcpListener, &Around) -> io::Result<()>),
     /// An example of the root package, which listens by itself.
     Example(&'static str),
+    /// The same with further arguments, in which `{dir}` and `{behind}` stand for what is around it.
+    ExampleWith(&'static str, &'static [&'static str]),
+    /// A program of others that has to be there.
+    Installed(&'static Installed),
     /// A function of this program that does a job.
     Work(job::Run),
+    /// The same, done by programs that it starts: an example of the root package, the path of which it is told, or one of
+    /// others.
+    WorkWith(Option<&'static str>, job::Run),
+}
+
+/// What a server meets beside its clients.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Around {
+    /// A directory with files that were prepared, which it may write to as well.
+    pub(crate) dir: PathBuf,
+    /// A server to which it passes on what it is asked.
+    pub(crate) behind: Option<SocketAddr>,
+}
+
+impl Part {
+    /// The example of the root package that it needs.
+    pub(crate) fn example(self) -> Option<&'static str> {
+        match self {
+            Part::Example(name) | Part::ExampleWith(name, _) => Some(name),
+            Part::WorkWith(name, _) => name,
+            Part::Serve(_) | Part::ServeWith(_) | Part::Installed(_) | Part::Work(_) => None,
+        }
+    }
 }
 
 impl Competitor {
@@ -97,15 +153,38 @@ impl Competitor {
         self.part(workload).is_ok()
     }
 
+    /// Whether a program of others that it consists of is there.
+    pub(crate) fn is_here(&self, workload: &Workload) -> bool {
+        match self.part(workload) {
+            Ok(Part::Installed(program)) => program.is_here(),
+            _ => true,
+        }
+    }
+
     /// Those of the named competitors, or of `otherwise` if none is named, that take part in `workload`, in that order.
+    /// Programs that are not installed take part only if they are named, and fail.
     pub(crate) fn select(
         only: &[String],
         otherwise: &[&'static Competitor],
         workload: &Workload,
     ) -> Result<Vec<&'static Competitor>> {
         let named = only.iter().map(|name| Self::find(name)).collect::<Result<Vec<_>>>()?;
-        let from = if named.is_empty() { otherwise } else { &named };
-        Ok(from.iter().copied().filter(|competitor| competitor.enters(workload)).collect())
+        let entered = |from: &[&'static Competitor]| {
+            let entered = from.iter().copied().filter(|competitor| competitor.enters(workload));
+            entered.collect::<Vec<_>>()
+        };
+        if !named.is_empty() {
+            return Ok(entered(&named));
+        }
+        let mut all = entered(otherwise);
+        all.retain(|competitor| {
+            let here = competitor.is_here(workload);
+            if !here {
+                eprintln!("{} is not installed, and left out of {}", competitor.name, workload.name);
+            }
+            here
+        });
+        Ok(all)
     }
 }
 

@@ -104,10 +104,10 @@ fn round(
     } else {
         source.read()?;
     }
-    let (before, begin) = (cpu_clock::of_children()?, Instant::now());
+    let (before, begin) = (cpu_clock::children()?, Instant::now());
     succeeds(Command::new(&copier.program).args(copier.arguments).arg(&source.path).arg(copy))?;
     figures.seconds.push(begin.elapsed().as_secs_f64());
-    figures.cpu.push((cpu_clock::of_children()? - before).as_secs_f64());
+    figures.cpu.push((cpu_clock::children()? - before).as_secs_f64());
     if compare {
         succeeds(Command::new("diff").args(["-r", "--no-dereference"]).arg(&source.path).arg(copy))?;
         source.is_as_sparse(copy)?;
@@ -154,7 +154,7 @@ fn tabled(copiers: &[Copier], figures: &[Figures]) -> comfy_table::Table {
         None => "n/a".to_owned(),
     };
     let ratio = |own: &[f64], other: &[f64]| {
-        Ratio::paired(own, other).map_or(String::new(), |ratio| {
+        Ratio::paired(own, other, 0.0).map_or(String::new(), |ratio| {
             format!("{:.2} ({:.2} to {:.2})", ratio.estimate, ratio.low, ratio.high)
         })
     };

@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Seconds to run before measuring
     #[arg(long, default_value = "0", value_parser = seconds, conflicts_with = "requests")]
     warm_up: Duration,
+    /// The example program that the competitor starts, if it is one that does
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
     /// Stop after exactly so many pieces instead
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     requests: Option<u64>,
@@ -42,7 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let workload = Workload::find(&options.workload)?;
     let job = workload.job()?;
     let competitor = Competitor::find(&options.competitor)?;
-    let Part::Work(run) = competitor.part(workload)? else {
+    let (Part::Work(run) | Part::WorkWith(_, run)) = competitor.part(workload)? else {
         return Err(format!("{} has a server for {}", competitor.name, workload.name).into());
     };
     let begin = Instant::now() + options.warm_up;
@@ -54,6 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         dir: options.dir.clone(),
         workers: options.connections as usize,
         size: options.size,
+        program: options.program.clone(),
         schedule,
     };
     let (workers, begun, ended) = timed(&work, run)?;

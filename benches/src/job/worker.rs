@@ -25,6 +25,8 @@ pub(crate) struct Work {
     pub(crate) workers: usize,
     /// Bytes of a piece, where that means something.
     pub(crate) size: usize,
+    /// A program of ours that the competitor starts.
+    pub(crate) program: Option<PathBuf>,
     pub(super) schedule: Schedule,
 }
 
@@ -46,7 +48,7 @@ impl Work {
     /// So many pieces, for tests.
     #[cfg(test)]
     pub(super) fn of_pieces(dir: &std::path::Path, workers: usize, size: usize, pieces: u64) -> Self {
-        Self { dir: dir.to_owned(), workers, size, schedule: Schedule::Pieces(pieces) }
+        Self { dir: dir.to_owned(), workers, size, program: None, schedule: Schedule::Pieces(pieces) }
     }
 
     /// Every worker. They know when to stop.
@@ -132,7 +134,7 @@ mod tests {
     use super::*;
 
     fn work(workers: usize, schedule: Schedule) -> Work {
-        Work { dir: PathBuf::new(), workers, size: 0, schedule }
+        Work { dir: PathBuf::new(), workers, size: 0, program: None, schedule }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub(super) fn run(options: &Options, servers: &[Server], pipeline: u32) -> Resul
         for server in servers {
             eprintln!("{test}: {}", server.name);
             let session = callgrind.session()?;
-            let running = server.start(CORES.server, Some(session.wrapper()))?;
+            let running = server.program.start(CORES, Some(session.wrapper()))?;
             let mut dumps = Vec::new();
             for requests in [base, base, base + counted] {
                 let benchmark = Benchmark { test, requests, connections: options.connections, pipeline };

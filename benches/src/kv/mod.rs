@@ -17,7 +17,7 @@ use crate::sys::cpu_clock::CpuClock;
 use crate::table;
 
 use benchmark::{Benchmark, TESTS};
-use servers::Server;
+use servers::{Server, all};
 
 /// Compares the example `kv` with redis-server, under the load of redis-benchmark
 #[derive(Debug, clap::Args)]
@@ -49,13 +49,13 @@ pub(crate) struct Options {
 }
 
 /// The one that others are compared with.
-const OTHER: &str = "redis-server";
+const OTHER: &str = "redis";
 /// The core of the servers, and that of the load.
 const CORES: Cores = Cores { server: 0, load: 1 };
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     benchmark::find()?;
-    let mut servers = Server::all()?;
+    let mut servers = all()?;
     let wanted = |server: &Server| options.only.iter().any(|name| server.name.contains(name.as_str()));
     servers.retain(|server| options.only.is_empty() || wanted(server));
     for &pipeline in &options.pipeline {
@@ -81,14 +81,14 @@ struct Figures {
 fn measure(options: &Options, servers: &[Server], pipeline: u32) -> Result<comfy_table::Table> {
     let requests = options.requests.unwrap_or(200_000);
     let running =
-        servers.iter().map(|server| server.start(CORES.server, None)).collect::<Result<Vec<_>>>()?;
+        servers.iter().map(|server| server.program.start(CORES, None)).collect::<Result<Vec<_>>>()?;
     let mut table = table::new(vec![
         "test",
         "server",
         "a second (spread)",
         "p99 us (spread)",
         "CPU ns each (spread)",
-        "to redis-server (95 %)",
+        "to redis (95 %)",
     ]);
     for test in &options.tests {
         let benchmark = Benchmark { test, requests, connections: options.connections, pipeline };
@@ -103,7 +103,7 @@ fn measure(options: &Options, servers: &[Server], pipeline: u32) -> Result<comfy
         let other = servers.iter().position(|server| server.name == OTHER);
         for (server, own) in servers.iter().zip(&figures) {
             let ratio = other.filter(|_| server.name != OTHER);
-            let ratio = ratio.and_then(|other| Ratio::paired(&own.requests, &figures[other].requests));
+            let ratio = ratio.and_then(|other| Ratio::paired(&own.requests, &figures[other].requests, 0.0));
             table.add_row(vec![
                 test.clone(),
                 server.name.to_owned(),

@@ -6,6 +6,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
 use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ pub(super) struct Connection {
     expected: Ring,
     incoming: Ring,
     stamp: Option<Stamp>,
+    /// What of a reply need not be as expected.
+    loose: Range<usize>,
     /// When the request in each place was sent.
     started: Box<[Instant]>,
     /// Requests made so far, and the next one's place.
@@ -103,6 +106,7 @@ impl Connection {
             expected: Ring::new(&exchange.reply, depth),
             incoming: Ring::new(&vec![0; exchange.reply.len()], depth),
             stamp: exchange.stamp,
+            loose: exchange.loose.clone(),
             started: vec![Instant::now(); depth].into(),
             asked: 0,
             ask_at: 0,
@@ -197,7 +201,9 @@ impl Connection {
         // Whole replies have come when what is due is less than what is outstanding.
         while self.outstanding * self.incoming.message >= self.incoming.due + self.incoming.message {
             let place = self.answer_at;
-            if self.incoming.message(place) != self.expected.message(place) {
+            let (came, due) = (self.incoming.message(place), self.expected.message(place));
+            let Range { start, end } = self.loose;
+            if came[end..] != due[end..] || came[..start] != due[..start] {
                 return Err(
                     self.failed("wrong bytes in a reply", &format_args!("after {} requests", self.asked))
                 );

@@ -12,7 +12,7 @@ mod recorder;
 pub(crate) use recorder::Latency;
 pub(crate) use recorder::{Mark, Report};
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::Result;
@@ -146,17 +146,28 @@ fn measure(options: &Options) -> Result<Report> {
 /// Opens all connections, none of which has asked anything yet.
 fn connect(options: &Options) -> Result<Vec<Connection>> {
     let workload = Workload::find(&options.workload)?;
-    let renews = workload.protocol()?.renews;
+    let protocol = workload.protocol()?;
+    let learnt = protocol.learn.map(|learn| -> Result<_> {
+        let mut exchange = workload.build(options.size, 0)?;
+        let mut stream = TcpStream::connect(options.target)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        learn(&mut stream, &mut exchange)?;
+        Ok(exchange)
+    });
+    let learnt = learnt.transpose()?;
     let count = u64::from(options.connections);
     let mut connections = Vec::with_capacity(options.connections as usize);
     for number in 0..count {
         // Spread evenly, so that the shape of the load is the same until the end.
         let quota = options.requests.map(|total| total / count + u64::from(number < total % count));
-        let exchange = workload.build(options.size, number)?;
+        let exchange = match &learnt {
+            Some(exchange) => exchange.clone(),
+            None => workload.build(options.size, number)?,
+        };
         let depth = options.pipeline as usize;
         let mut connection =
             Connection::new(connection::open(options.target)?, number, &exchange, depth, quota);
-        if renews {
+        if protocol.renews {
             connection.renew_at(options.target)?;
         }
         connections.push(connection);

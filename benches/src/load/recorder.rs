@@ -122,7 +122,10 @@ impl Mark {
     /// Reads them, those of a watched server as well.
     pub(crate) fn now(server: Option<Server>) -> Result<Self> {
         let server = server.map(|server| Account::of(server.pid, server.clock)).transpose()?;
-        Ok(Self { time: Instant::now(), load: Account::of(std::process::id(), CpuClock::OWN)?, server })
+        let mut load = Account::of(std::process::id(), CpuClock::OWN)?;
+        // Of programs that this one has started, and that have ended.
+        load.used += cpu_clock::children()?;
+        Ok(Self { time: Instant::now(), load, server })
     }
 }
 

@@ -1,33 +1,51 @@
 //! Building the example programs of the root package.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use crate::Result;
 
-/// Builds one example in release mode and returns its path.
+/// What has been built, or why it has not been: cargo is asked once.
+static BUILT: Mutex<BTreeMap<String, Result<PathBuf, String>>> = Mutex::new(BTreeMap::new());
+
+/// Builds one example in release mode, unless that was done before, and returns its path.
 pub(crate) fn build(example: &str) -> Result<PathBuf> {
-    let output = Command::new(cargo())
-        .args([
-            "build",
-            "--release",
-            "--package",
-            "chainring",
-            "--message-format",
-            "json",
-            "--example",
-            example,
-        ])
-        .current_dir(workspace())
-        .output()
-        .map_err(|error| format!("cannot start cargo: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("cargo cannot build example {example}: {}", complaint(&output.stderr)).into());
+    build_all(&[example]);
+    let built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.get(example).cloned().ok_or("it was not built")?.map_err(Into::into)
+}
+
+/// Builds several at once. What cannot be built is told to whoever needs it.
+pub(crate) fn build_all(examples: &[&str]) {
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let missing: Vec<_> = examples.iter().copied().filter(|&example| !built.contains_key(example)).collect();
+    if missing.is_empty() {
+        return;
     }
-    let messages = String::from_utf8_lossy(&output.stdout);
-    let built = messages.lines().find_map(|line| executable(line, example));
-    built.ok_or_else(|| format!("cargo names no program for example {example}").into())
+    let outcome = cargo_build(&missing);
+    for example in missing {
+        let path = outcome.as_ref().map_err(Clone::clone).and_then(|messages| {
+            let path = messages.lines().find_map(|line| executable(line, example));
+            path.ok_or_else(|| format!("cargo names no program for example {example}"))
+        });
+        built.insert(example.to_owned(), path);
+    }
+}
+
+/// What cargo says while it builds them.
+fn cargo_build(examples: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(cargo());
+    command.args(["build", "--release", "--package", "chainring", "--message-format", "json"]);
+    command.args(examples.iter().flat_map(|example| ["--example", example])).current_dir(workspace());
+    let output = command.output().map_err(|error| format!("cannot start cargo: {error}"))?;
+    if !output.status.success() {
+        let names = examples.join(", ");
+        return Err(format!("cargo cannot build the examples {names}: {}", complaint(&output.stderr)));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The program that a message of cargo names for the example.

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::load::{Extent, Shape};
-use super::own_program;
+use super::{examples, own_program};
 use crate::Result;
-use crate::competitor::Competitor;
+use crate::competitor::{Competitor, Part};
 use crate::load::Report;
 use crate::workload::Workload;
 
@@ -16,12 +16,22 @@ pub(crate) struct Program {
     competitor: &'static str,
     dir: PathBuf,
     pinned: bool,
+    /// The example that it starts.
+    program: Option<PathBuf>,
+    starts_programs: bool,
 }
 
 impl Program {
     pub(super) fn new(competitor: &Competitor, workload: &Workload, dir: &Path) -> Result<Self> {
         let pinned = workload.job()?.pinned;
-        Ok(Self { competitor: competitor.name, dir: dir.to_owned(), pinned })
+        let starts_programs = matches!(competitor.part(workload)?, Part::WorkWith(..));
+        let program = competitor.part(workload)?.example().map(examples::build).transpose()?;
+        Ok(Self { competitor: competitor.name, dir: dir.to_owned(), pinned, program, starts_programs })
+    }
+
+    /// Whether each piece of work is a program of its own.
+    pub(crate) fn starts_programs(&self) -> bool {
+        self.starts_programs
     }
 
     /// Does it once; with a `wrapper`, that program is started with the job as its arguments. `core` is where it runs if
@@ -42,6 +52,9 @@ impl Program {
             None => Command::new(own),
         };
         command.args(["work", self.competitor, "--dir"]).arg(&self.dir).args(shape.options(extent));
+        if let Some(program) = &self.program {
+            command.arg("--program").arg(program);
+        }
         super::report(command, self.pinned.then_some(core))
     }
 }

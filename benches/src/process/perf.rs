@@ -3,7 +3,7 @@
 use std::ops::Sub;
 use std::process::Command;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::Result;
@@ -12,7 +12,7 @@ const ALL: &str = "raw_syscalls:sys_enter";
 const ENTERS: &str = "syscalls:sys_enter_io_uring_enter";
 
 /// What a server asked of the kernel for one request.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct SystemCalls {
     /// All system calls.
     pub(crate) all: f64,

@@ -1,16 +1,19 @@
 //! A competitor's server as a child process.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::child::Guarded;
+use super::subject::Cores;
 use super::{examples, own_program};
 use crate::Result;
-use crate::competitor::{Competitor, Part};
+use crate::competitor::{self, Around, Competitor, Installed, Part};
+use crate::sys::cpu_clock::CpuClock;
 use crate::workload::Workload;
 
 /// The line with which every server says that it can be reached.
@@ -23,39 +26,70 @@ const START: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     path: PathBuf,
+    /// `{dir}` and `{behind}` in them stand for what is around it.
     arguments: Vec<String>,
+    /// How it is told its address, and says that it can be reached.
+    manners: Manners,
+    /// What was prepared for it, and what it may write.
+    dir: PathBuf,
+    /// The server behind it, which has the load's core.
+    behind: Option<Box<Program>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Manners {
+    /// Takes `--listen`, and prints a line when it is ready.
+    Ours,
+    /// Takes what is said here, and is ready when it can be connected to.
+    Others(&'static Installed),
 }
 
 /// A server that can be reached.
 pub(crate) struct Running {
     process: Guarded,
     pub(crate) address: SocketAddr,
+    behind: Option<Box<Running>>,
 }
 
 impl Program {
-    /// An example of the root package with these arguments, built if that is necessary.
-    pub(crate) fn example(name: &str, arguments: &[&str]) -> Result<Program> {
-        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Ok(Program { path: examples::build(name)?, arguments })
+    /// The server of a competitor, built if that is necessary, with the directory that was prepared.
+    pub(crate) fn prepare(competitor: &Competitor, workload: &Workload, dir: &Path) -> Result<Program> {
+        let strings = |arguments: &[&str]| arguments.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+        let own =
+            || strings(&["serve", competitor.name, "--workload", workload.served_as(), "--dir", "{dir}"]);
+        let (path, arguments, manners) = match competitor.part(workload)? {
+            Part::Serve(_) => (own_program()?, own(), Manners::Ours),
+            Part::ServeWith(_) => {
+                let mut arguments = own();
+                if workload.protocol()?.behind.is_some() {
+                    arguments.extend(strings(&["--behind", "{behind}"]));
+                }
+                (own_program()?, arguments, Manners::Ours)
+            }
+            Part::Example(example) => (examples::build(example)?, strings(&["--cores", "1"]), Manners::Ours),
+            Part::ExampleWith(example, further) => {
+                let arguments = strings(&[&["--cores", "1"], further].concat());
+                (examples::build(example)?, arguments, Manners::Ours)
+            }
+            Part::Installed(installed) => (installed.program.into(), Vec::new(), Manners::Others(installed)),
+            Part::Work(_) | Part::WorkWith(..) => {
+                return Err(format!("{} is a job, not a server", workload.name).into());
+            }
+        };
+        let behind =
+            workload.protocol()?.behind.map(|behind| Program::prepare(competitor::BEHIND, behind, dir));
+        let behind = behind.transpose()?.map(Box::new);
+        Ok(Program { path, arguments, manners, dir: dir.to_owned(), behind })
     }
 
-    /// This program itself with these arguments.
-    pub(crate) fn own(arguments: &[&str]) -> Result<Program> {
-        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Ok(Program { path: own_program()?, arguments })
-    }
-
-    /// Builds the server of a competitor if that is necessary.
-    pub(crate) fn prepare(competitor: &Competitor, workload: &Workload) -> Result<Program> {
-        match competitor.part(workload)? {
-            Part::Serve(_) => Program::own(&["serve", competitor.name, "--workload", workload.served_as()]),
-            Part::Example(example) => Program::example(example, &["--cores", "1"]),
-            Part::Work(_) => Err(format!("{} is a job, not a server", workload.name).into()),
-        }
-    }
-
-    /// Starts it on one core; with a `wrapper`, that program is started with the server as its arguments.
-    pub(crate) fn start(&self, core: usize, wrapper: Option<Command>) -> Result<Running> {
+    /// Starts it on the servers' core; with a `wrapper`, that program is started with the server as its arguments.
+    pub(crate) fn start(&self, cores: Cores, wrapper: Option<Command>) -> Result<Running> {
+        let behind = self
+            .behind
+            .as_ref()
+            .map(|behind| behind.start(Cores { server: cores.load, ..cores }, None).map(Box::new));
+        let behind = behind.transpose()?;
+        let around = Around { dir: self.dir.clone(), behind: behind.as_ref().map(|behind| behind.address) };
         let address = vacant_address()?;
         let mut command = match wrapper {
             Some(mut wrapper) => {
@@ -64,44 +98,70 @@ impl Program {
             }
             None => Command::new(&self.path),
         };
-        command.args(&self.arguments).arg("--listen").arg(address.to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut process = Guarded::spawn(command, Some(core))?;
-        let out = process.child.stdout.take().expect("the output is piped");
-        if !ready(out) {
-            let why = match process.wait(Duration::from_millis(100))? {
-                Some(status) => format!("the server has ended ({status})"),
-                None => "the server does not say that it is ready".to_owned(),
-            };
-            return Err(format!("{why}: {}", process.complaint()).into());
-        }
-        Ok(Running { process, address })
+        command.stdin(Stdio::null());
+        let process = match self.manners {
+            Manners::Ours => {
+                command.args(self.arguments.iter().map(|argument| around.told(argument)));
+                command.arg("--listen").arg(address.to_string());
+                ours(command, cores.server)?
+            }
+            Manners::Others(installed) => {
+                command.args((installed.configure)(address, &around)?);
+                others(command, cores.server, address)?
+            }
+        };
+        Ok(Running { process, address, behind })
     }
 }
 
-impl Running {
-    /// Starts a server of others on one core: one that is told its address by `command`, and that can be reached when
-    /// it can be connected to.
-    pub(crate) fn of_configured(
-        core: usize,
-        command: impl FnOnce(SocketAddr) -> Result<Command>,
-    ) -> Result<Running> {
-        let address = vacant_address()?;
-        let mut command = command(address)?;
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        let mut process = Guarded::spawn(command, Some(core))?;
-        let begin = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            if begin.elapsed() > START || process.wait(Duration::from_millis(5))?.is_some() {
-                return Err(format!("the server cannot be reached: {}", process.complaint()).into());
-            }
+impl Around {
+    /// An argument with what it stands for.
+    fn told(&self, argument: &str) -> OsString {
+        match (argument, self.behind) {
+            ("{dir}", _) => self.dir.clone().into(),
+            ("{behind}", Some(behind)) => behind.to_string().into(),
+            (text, _) => text.into(),
         }
-        Ok(Running { process, address })
     }
+}
 
+/// A server that says when it is ready.
+fn ours(mut command: Command, core: usize) -> Result<Guarded> {
+    command.stdout(Stdio::piped());
+    let mut process = Guarded::spawn(command, Some(core))?;
+    let out = process.child.stdout.take().expect("the output is piped");
+    if ready(out) {
+        return Ok(process);
+    }
+    let why = match process.wait(Duration::from_millis(100))? {
+        Some(status) => format!("the server has ended ({status})"),
+        None => "the server does not say that it is ready".to_owned(),
+    };
+    Err(format!("{why}: {}", process.complaint()).into())
+}
+
+/// A server that can be connected to when it is ready.
+fn others(mut command: Command, core: usize, address: SocketAddr) -> Result<Guarded> {
+    command.stdout(Stdio::null());
+    let mut process = Guarded::spawn(command, Some(core))?;
+    let begin = Instant::now();
+    while TcpStream::connect(address).is_err() {
+        if begin.elapsed() > START || process.wait(Duration::from_millis(5))?.is_some() {
+            return Err(format!("the server cannot be reached: {}", process.complaint()).into());
+        }
+    }
+    Ok(process)
+}
+
+impl Running {
     /// The process that runs it.
     pub(crate) fn pid(&self) -> u32 {
         self.process.child.id()
+    }
+
+    /// The CPU clock of the server behind it.
+    pub(super) fn behind(&self) -> Result<Option<CpuClock>> {
+        Ok(self.behind.as_ref().map(|behind| CpuClock::of(behind.pid())).transpose()?)
     }
 
     /// Ends it.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use super::job;
 use super::load::{Extent, Shape};
@@ -10,6 +11,7 @@ use super::server::Program;
 use crate::Result;
 use crate::competitor::{Competitor, Part};
 use crate::load::Report;
+use crate::sys::cpu_clock::CpuClock;
 use crate::workload::Workload;
 
 /// The cores that children are pinned to.
@@ -31,8 +33,10 @@ impl Subject {
     /// Builds what is not built yet. A job finds in `dir` what was prepared for it.
     pub(crate) fn prepare(competitor: &Competitor, workload: &Workload, dir: &Path) -> Result<Subject> {
         match competitor.part(workload)? {
-            Part::Work(_) => Ok(Subject::Job(job::Program::new(competitor, workload, dir)?)),
-            Part::Serve(_) | Part::Example(_) => Ok(Subject::Server(Program::prepare(competitor, workload)?)),
+            Part::Work(_) | Part::WorkWith(..) => {
+                Ok(Subject::Job(job::Program::new(competitor, workload, dir)?))
+            }
+            _ => Ok(Subject::Server(Program::prepare(competitor, workload, dir)?)),
         }
     }
 
@@ -42,9 +46,16 @@ impl Subject {
             Subject::Job(job) => return job.run(shape, extent, None, cores.server),
             Subject::Server(program) => program,
         };
-        let server = program.start(cores.server, None)?;
+        let server = program.start(cores, None)?;
+        let behind = server.behind()?;
+        let begin = (Instant::now(), behind.map(CpuClock::read).transpose()?);
         match shape.run(server.address, extent, cores.load, Some(server.pid())) {
-            Ok(report) => {
+            Ok(mut report) => {
+                if let (Some(clock), (then, Some(used))) = (behind, begin) {
+                    // What is behind the server belongs to the load, and shares its core.
+                    let used = clock.read()?.saturating_sub(used);
+                    report.load_cpu_share += used.as_secs_f64() / then.elapsed().as_secs_f64();
+                }
                 server.stop()?;
                 Ok(report)
             }
@@ -57,7 +68,7 @@ impl Subject {
     pub(crate) fn system_calls(&self, shape: &Shape, requests: u64, cores: Cores) -> Result<SystemCalls> {
         match self {
             Subject::Server(program) => {
-                let server = program.start(cores.server, None)?;
+                let server = program.start(cores, None)?;
                 let counter = Counter::new()?;
                 let mut perf = counter.command();
                 perf.arg("--pid").arg(server.pid().to_string()).arg("--");

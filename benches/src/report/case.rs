@@ -1,12 +1,12 @@
 //! One case: a workload in one shape, and what every competitor did in it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::competitor::{Competitor, REFERENCES};
 use crate::load::Report;
 use crate::process::load::Shape;
 use crate::process::perf::SystemCalls;
-use crate::stats::{Ratio, Spread};
+use crate::stats::{Ratio, Spread, usual_deviation};
 
 /// Above this share of its core the load itself may have been the limit.
 pub(super) const BUSY: f64 = 0.95;
@@ -15,24 +15,26 @@ pub(super) const BUSY: f64 = 0.95;
 const DISTURBED: f64 = 0.05;
 
 /// A workload in one shape.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Case {
     pub(crate) title: String,
-    pub(crate) about: &'static str,
-    pub(crate) workload: &'static str,
+    pub(crate) about: String,
+    pub(crate) workload: String,
     pub(crate) connections: u32,
     pub(crate) size: usize,
     pub(crate) pipeline: u32,
     /// Those of the competitors to which the others are put in relation.
-    pub(crate) references: Vec<&'static str>,
+    pub(crate) references: Vec<String>,
     pub(crate) competitors: Vec<Row>,
+    /// What is to be said about all of them.
+    pub(crate) notes: Vec<String>,
 }
 
 /// One competitor in it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) name: &'static str,
-    pub(crate) about: &'static str,
+    pub(crate) name: String,
+    pub(crate) about: String,
     /// Why it has no figures.
     pub(crate) failure: Option<String>,
     pub(crate) rounds: Vec<Report>,
@@ -46,7 +48,7 @@ pub(crate) struct Row {
 }
 
 /// The rounds in brief.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Summary {
     pub(crate) requests_per_second: Spread,
     pub(crate) p50_nanos: Spread,
@@ -62,9 +64,9 @@ pub(crate) struct Summary {
 }
 
 /// A competitor in relation to another, round by round.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Against {
-    pub(crate) reference: &'static str,
+    pub(crate) reference: String,
     pub(crate) requests_per_second: Ratio,
     pub(crate) cpu_per_request: Option<Ratio>,
     pub(crate) p99: Ratio,
@@ -74,13 +76,14 @@ impl Case {
     pub(crate) fn new(shape: &Shape) -> Self {
         Self {
             title: shape.title(),
-            about: shape.workload.about,
-            workload: shape.workload.name,
+            about: shape.workload.about.to_owned(),
+            workload: shape.workload.name.to_owned(),
             connections: shape.connections,
             size: shape.size,
             pipeline: shape.pipeline,
             references: Vec::new(),
             competitors: Vec::new(),
+            notes: Vec::new(),
         }
     }
 
@@ -93,10 +96,14 @@ impl Case {
         if references.is_empty() {
             references.extend(self.good().next());
         }
-        let references: Vec<_> = references.into_iter().map(|row| (row.name, row.rounds.clone())).collect();
-        self.references = references.iter().map(|(name, _)| *name).collect();
-        for row in &mut self.competitors {
-            row.summary = row.failure.is_none().then(|| Summary::of(row, &references)).flatten();
+        let references: Vec<_> =
+            references.into_iter().map(|row| (row.name.clone(), Figures::of(&row.rounds))).collect();
+        let own: Vec<_> = self.competitors.iter().map(|row| Figures::of(&row.rounds)).collect();
+        let related: Vec<_> =
+            references.iter().map(|(name, other)| Reference::new(name, other, &own)).collect();
+        self.references = references.iter().map(|(name, _)| name.clone()).collect();
+        for (row, own) in self.competitors.iter_mut().zip(&own) {
+            row.summary = row.failure.is_none().then(|| Summary::of(row, own, &related)).flatten();
         }
     }
 
@@ -109,8 +116,8 @@ impl Case {
 impl Row {
     pub(crate) fn new(competitor: &Competitor) -> Self {
         Self {
-            name: competitor.name,
-            about: competitor.about,
+            name: competitor.name.to_owned(),
+            about: competitor.about.to_owned(),
             failure: None,
             rounds: Vec::new(),
             system_calls_per_request: None,
@@ -128,7 +135,7 @@ impl Summary {
         self.against.iter().find(|against| against.reference == reference)
     }
 
-    fn of(row: &Row, references: &[(&'static str, Vec<Report>)]) -> Option<Self> {
+    fn of(row: &Row, own: &Figures, references: &[Reference<'_>]) -> Option<Self> {
         let spread = |figure: fn(&Report) -> f64| Spread::of(row.rounds.iter().map(figure));
         let disturbed = spread(|report| report.disturbed_share)?.median;
         Some(Self {
@@ -139,25 +146,55 @@ impl Summary {
             cpu_nanos_per_request: Spread::of(row.rounds.iter().filter_map(Report::server_nanos_per_request)),
             load_was_the_limit: spread(|report| report.load_cpu_share)?.median > BUSY,
             disturbed: (disturbed > DISTURBED).then_some(disturbed),
-            against: references
-                .iter()
-                .filter_map(|(name, other)| Against::of(name, &row.rounds, other))
-                .collect(),
+            against: references.iter().filter_map(|reference| Against::of(own, reference)).collect(),
         })
     }
 }
 
+/// What is put in relation, round by round: requests a second, CPU time of each, p99.
+struct Figures([Vec<f64>; 3]);
+
+/// What others are put in relation to, and what each of the relations usually deviates by.
+struct Reference<'a> {
+    name: &'a str,
+    figures: &'a Figures,
+    usual: [f64; 3],
+}
+
+impl Figures {
+    fn of(rounds: &[Report]) -> Self {
+        let figures: [fn(&Report) -> f64; 3] = [
+            Report::requests_per_second,
+            |report| report.server_nanos_per_request().unwrap_or(f64::NAN),
+            |report| report.latency.p99 as f64,
+        ];
+        Figures(figures.map(|figure| rounds.iter().map(figure).collect()))
+    }
+}
+
+impl<'a> Reference<'a> {
+    fn new(name: &'a str, figures: &'a Figures, all: &[Figures]) -> Self {
+        // Whoever is put in relation to itself deviates by nothing.
+        let others = || all.iter().filter(|other| other.0 != figures.0);
+        let usual = [0, 1, 2].map(|figure| {
+            usual_deviation(others().map(|other| (&other.0[figure][..], &figures.0[figure][..])))
+        });
+        Self { name, figures, usual }
+    }
+}
+
 impl Against {
-    fn of(reference: &'static str, own: &[Report], other: &[Report]) -> Option<Self> {
-        let ratio = |figure: fn(&Report) -> f64| {
-            let figures = |reports: &[Report]| reports.iter().map(figure).collect::<Vec<_>>();
-            Ratio::paired(&figures(own), &figures(other))
+    fn of(own: &Figures, reference: &Reference<'_>) -> Option<Self> {
+        let itself = own.0 == reference.figures.0;
+        let ratio = |figure: usize| {
+            let usual = if itself { 0.0 } else { reference.usual[figure] };
+            Ratio::paired(&own.0[figure], &reference.figures.0[figure], usual)
         };
         Some(Self {
-            reference,
-            requests_per_second: ratio(Report::requests_per_second)?,
-            cpu_per_request: ratio(|report| report.server_nanos_per_request().unwrap_or(f64::NAN)),
-            p99: ratio(|report| report.latency.p99 as f64)?,
+            reference: reference.name.to_owned(),
+            requests_per_second: ratio(0)?,
+            cpu_per_request: ratio(1),
+            p99: ratio(2)?,
         })
     }
 }

@@ -1,11 +1,12 @@
 //! Where and when, and which versions.
 
+use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a reader needs to know to judge the figures.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
     pub(crate) cores: usize,
@@ -13,11 +14,15 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     /// In UTC, `YYYY-MM-DD HH:MM`.
     pub(crate) date: String,
-    /// The crates that compete, as this program was built with them.
+    /// The crates that compete, as this program was built with them, and the programs that are installed.
     pub(crate) versions: Vec<(String, String)>,
 }
 
-const COMPETING: [&str; 7] = ["chainring", "io-uring", "tokio", "tokio-uring", "monoio", "compio", "glommio"];
+const COMPETING: [&str; 8] =
+    ["chainring", "io-uring", "tokio", "tokio-uring", "monoio", "compio", "glommio", "hyper"];
+
+/// Programs of others, and how they are asked for their version.
+const INSTALLED: [[&str; 2]; 3] = [["redis-server", "--version"], ["nginx", "-v"], ["cp", "--version"]];
 
 impl Machine {
     /// What the kernel says; nothing that it does not say.
@@ -36,7 +41,7 @@ impl Machine {
             memory_mib: kibibytes / 1024,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             date: date(now.as_secs()),
-            versions: versions(include_str!("../../../Cargo.lock")),
+            versions: versions(include_str!("../../../Cargo.lock")).into_iter().chain(installed()).collect(),
         }
     }
 
@@ -61,6 +66,26 @@ fn versions(lock: &str) -> Vec<(String, String)> {
         fields.last().map(|version| (name.to_owned(), version.to_owned()))
     };
     COMPETING.iter().filter_map(|name| version(name)).collect()
+}
+
+/// The versions of the programs that are there.
+fn installed() -> impl Iterator<Item = (String, String)> {
+    INSTALLED.into_iter().filter_map(|[program, option]| {
+        let output = Command::new(program).arg(option).output().ok()?;
+        // nginx says it on standard error.
+        let said = [output.stdout, output.stderr].concat();
+        Some((program.to_owned(), version(&String::from_utf8_lossy(&said))?))
+    })
+}
+
+/// The first word of a text that is a version: numbers with dots, perhaps behind something.
+fn version(text: &str) -> Option<String> {
+    let numbers = |word: &str| {
+        let word = word.trim_start_matches(|c: char| !c.is_ascii_digit());
+        let end = word.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(word.len());
+        word[..end].trim_end_matches('.').to_owned()
+    };
+    text.split_whitespace().map(numbers).find(|word| word.contains('.'))
 }
 
 /// A moment since 1970 in UTC.
@@ -88,6 +113,15 @@ mod tests {
         assert_eq!(date(951_782_400 + 86_340), "2000-02-29 23:59");
         assert_eq!(date(1_772_323_199), "2026-02-28 23:59");
         assert_eq!(date(1_772_323_200), "2026-03-01 00:00");
+    }
+
+    #[test]
+    fn versions_are_found_in_what_programs_say() {
+        let said = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0";
+        assert_eq!(version(said).as_deref(), Some("7.0.15"));
+        assert_eq!(version("nginx version: nginx/1.22.1\n").as_deref(), Some("1.22.1"));
+        assert_eq!(version("cp (GNU coreutils) 9.1\nCopyright (C) 2022").as_deref(), Some("9.1"));
+        assert_eq!(version("nothing"), None);
     }
 
     #[test]

@@ -1,9 +1,12 @@
-//! What was found out, in the three forms in which it is told: tables, `report.json`, and `index.html` with its plots.
+//! What was found out, in the forms in which it is told: tables, `report.json`, `index.html` with its plots, and Markdown with
+//! the ratios.
 //!
-//! [`Case`] is the one description that all three are made of. Everything in it is plain data; whoever measures makes it,
+//! [`Case`] is the one description that all are made of. Everything in it is plain data; whoever measures makes it,
 //! and nothing here runs anything.
 
+mod agree;
 mod case;
+mod document;
 mod machine;
 mod page;
 mod plot;
@@ -11,8 +14,9 @@ mod table;
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+pub(crate) use agree::Agreement;
 pub(crate) use case::{Case, Row};
 pub(crate) use machine::Machine;
 pub(crate) use table::{idle, instructions, render};
@@ -20,7 +24,7 @@ pub(crate) use table::{idle, instructions, render};
 use crate::Result;
 
 /// All that a run has found out.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Findings {
     pub(crate) machine: Machine,
     pub(crate) rounds: u32,
@@ -31,9 +35,9 @@ pub(crate) struct Findings {
 }
 
 /// What an idle connection costs one server.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Idle {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// Resident bytes of the server's process for each connection.
     pub(crate) bytes: Option<f64>,
     pub(crate) failure: Option<String>,
@@ -45,6 +49,16 @@ impl Findings {
         std::fs::create_dir_all(dir)?;
         self.write_json(&dir.join("report.json"))?;
         Ok(std::fs::write(dir.join("index.html"), page::render(self)?)?)
+    }
+
+    /// Reads what [`write_json`](Self::write_json) has written.
+    pub(crate) fn read(file: &Path) -> Result<Self> {
+        Ok(serde_json::from_reader(std::io::BufReader::new(std::fs::File::open(file)?))?)
+    }
+
+    /// Writes the ratios as Markdown.
+    pub(crate) fn write_document(&self, file: &Path) -> Result<()> {
+        Ok(std::fs::write(file, document::render(self))?)
     }
 
     pub(crate) fn write_json(&self, file: &Path) -> Result<()> {

@@ -25,9 +25,10 @@ th { font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 ";
 
 const READING: &str = "Each round runs every competitor once, one after the other, and a ratio is taken within a round. \
-    Behind it stands its 95 % interval (Student's t on the logarithms of the rounds' ratios); where that contains 1, the two \
-    are not resolved (in the plots, the figure stands in brackets). Latency and throughput are medians of the rounds. CPU time is the server's, user and system, by the \
-    scheduler's account. System calls and instructions are counted in passes of their own.";
+    Behind it stands its 95 % interval (Student's t on the logarithms of the rounds' ratios, with at least the deviation that is \
+    usual in the table); where that contains 1, the two are not resolved (in the plots, the figure stands in brackets). Latency \
+    and throughput are medians of the rounds. CPU time is the server's, user and system, by the scheduler's account. System \
+    calls and instructions are counted in passes of their own.";
 
 /// The whole page.
 pub(super) fn render(findings: &Findings) -> Result<String> {
@@ -66,7 +67,7 @@ pub(super) fn render(findings: &Findings) -> Result<String> {
 }
 
 fn section(page: &mut String, case: &Case) -> Result<()> {
-    writeln!(page, "<h2>{}</h2>\n<p>{}</p>", escaped(&case.title), escaped(case.about))?;
+    writeln!(page, "<h2>{}</h2>\n<p>{}</p>", escaped(&case.title), escaped(&case.about))?;
     page.push_str("<div class=\"plots\">\n");
     for draw in [plot::throughput, plot::cpu, plot::latency, plot::instructions] {
         if let Some(svg) = draw(case)? {
@@ -106,7 +107,7 @@ fn section(page: &mut String, case: &Case) -> Result<()> {
     let header: Vec<_> = header.iter().map(String::as_str).collect();
     table(page, "ratios", &header, case, |row| {
         let Some(summary) = &row.summary else { return vec![failed(None)] };
-        let cells = cells(case, row.name, summary).into_iter().map(|cell| {
+        let cells = cells(case, &row.name, summary).into_iter().map(|cell| {
             let class = if cell.contains("not resolved") { " class=\"unresolved\"" } else { "" };
             format!("<span{class}>{}</span>", escaped(&cell))
         });
@@ -131,7 +132,7 @@ fn table(
     }
     page.push_str("</tr>\n");
     for row in &case.competitors {
-        write!(page, "<tr><td title=\"{}\">{}</td>", escaped(row.about), escaped(row.name))?;
+        write!(page, "<tr><td title=\"{}\">{}</td>", escaped(&row.about), escaped(&row.name))?;
         for cell in cells(row) {
             write!(page, "<td>{cell}</td>")?;
         }
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_page_shows_every_case_and_escapes_what_others_said() {
-        let idle = Idle { name: "tokio", bytes: Some(4321.0), failure: None };
+        let idle = Idle { name: "tokio".to_owned(), bytes: Some(4321.0), failure: None };
         let findings = Findings {
             machine: Machine::here(),
             rounds: 5,

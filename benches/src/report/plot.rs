@@ -39,7 +39,7 @@ type Chart<'a, 'b, X> =
 
 /// Throughput in relation to the first reference, with intervals.
 pub(super) fn throughput(case: &Case) -> Result<Option<String>> {
-    let Some(&reference) = case.references.first() else { return Ok(None) };
+    let Some(reference) = case.references.first() else { return Ok(None) };
     let ratio = |summary: &Summary| summary.to(reference).map(|against| against.requests_per_second);
     let ratios: Vec<_> = case.competitors.iter().map(|row| row.summary.as_ref().and_then(ratio)).collect();
     let finite = |end: f64, estimate: f64| if end.is_finite() && end > 0.0 { end } else { estimate };
@@ -78,7 +78,7 @@ pub(super) fn throughput(case: &Case) -> Result<Option<String>> {
         },
         |row| {
             let ratio = row.summary.as_ref().and_then(ratio)?;
-            Some(if ratio.resolved || row.name == reference {
+            Some(if ratio.resolved || row.name == *reference {
                 format!("{:.2}", ratio.estimate)
             } else {
                 format!("({:.2})", ratio.estimate)
@@ -258,7 +258,7 @@ where
     drop(chart);
     for (line, row) in case.competitors.iter().enumerate() {
         let y = (TITLE + LINE * line as u32 + LINE / 2) as i32;
-        write(&root, row.name, (NAMES as i32 - 10, y), 13, colour(row), HPos::Right)?;
+        write(&root, &row.name, (NAMES as i32 - 10, y), 13, colour(row), HPos::Right)?;
         if let Some(text) = instead(row) {
             write(&root, text, (NAMES as i32 + 8, y), 13, RED, HPos::Left)?;
         } else if let Some(text) = behind(row) {
@@ -291,7 +291,7 @@ fn axis_label(value: &f64) -> String {
 }
 
 fn colour(row: &Row) -> RGBColor {
-    match row.name {
+    match &row.name[..] {
         name if name.starts_with("chainring") => CHAINRING,
         "tokio" | "tokio-multi" => TOKIO,
         name if name.starts_with("raw") || name == "epoll" || name == "blocking" => BY_HAND,
@@ -310,7 +310,7 @@ mod tests {
         for draw in [throughput, cpu, latency, instructions] {
             let svg = draw(&case).unwrap().unwrap();
             for row in &case.competitors {
-                assert!(svg.contains(row.name), "{svg}");
+                assert!(svg.contains(&row.name), "{svg}");
             }
             assert!(svg.starts_with("<svg") && svg.contains("failed"), "{svg}");
         }

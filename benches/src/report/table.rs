@@ -17,7 +17,7 @@ fn figures(case: &Case) -> comfy_table::Table {
     let mut rendered = table::new(header);
     for row in &case.competitors {
         let Some(summary) = &row.summary else {
-            rendered.add_row([row.name, "failed"]);
+            rendered.add_row([&row.name, "failed"]);
             continue;
         };
         let name = if summary.load_was_the_limit { format!("{} *", row.name) } else { row.name.to_owned() };
@@ -54,7 +54,7 @@ fn ratios(case: &Case) -> comfy_table::Table {
     let mut rendered = table::new(header);
     for row in &case.competitors {
         let Some(summary) = &row.summary else { continue };
-        rendered.add_row(std::iter::once(row.name.to_owned()).chain(cells(case, row.name, summary)));
+        rendered.add_row(std::iter::once(row.name.to_owned()).chain(cells(case, &row.name, summary)));
     }
     rendered
 }
@@ -74,7 +74,7 @@ pub(super) fn cells(case: &Case, name: &str, summary: &Summary) -> Vec<String> {
 }
 
 /// A ratio and its interval, or that the two may as well be equal.
-fn cell(ratio: Option<Ratio>) -> String {
+pub(super) fn cell(ratio: Option<Ratio>) -> String {
     /// Beyond this an interval only says that the rounds were too few.
     const FAR: f64 = 100.0;
     let Some(Ratio { estimate, low, high, resolved }) = ratio else { return "n/a".to_owned() };
@@ -88,7 +88,7 @@ fn cell(ratio: Option<Ratio>) -> String {
 }
 
 pub(super) fn notes(case: &Case) -> Vec<String> {
-    let mut notes = Vec::new();
+    let mut notes = case.notes.clone();
     for row in &case.competitors {
         if let Some(error) = &row.failure {
             notes.push(format!("{} failed: {error}", row.name));
@@ -125,7 +125,7 @@ pub(crate) fn instructions(case: &Case) -> String {
     for row in &case.competitors {
         if let Some(error) = &row.failure {
             failures += &format!("\n{} failed: {error}", row.name);
-            rendered.add_row([row.name, "failed"]);
+            rendered.add_row([&row.name, "failed"]);
         }
         let Some(Spread { median, low, high }) = row.instructions_per_request else { continue };
         rendered.add_row([
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_single_round_has_an_estimate_and_no_interval() {
-        assert_eq!(cell(Ratio::paired(&[3.0], &[2.0])), "not resolved (< 0.01 to > 100)");
-        assert_eq!(cell(Ratio::paired(&[2.0, 2.0], &[1.0, 1.0])), "2.00 (2.00 to 2.00)");
+        assert_eq!(cell(Ratio::paired(&[3.0], &[2.0], 0.0)), "not resolved (< 0.01 to > 100)");
+        assert_eq!(cell(Ratio::paired(&[2.0, 2.0], &[1.0, 1.0], 0.0)), "2.00 (2.00 to 2.00)");
     }
 }

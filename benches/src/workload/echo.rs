@@ -1,6 +1,6 @@
 //! Bytes go out, the same bytes come back.
 
-use super::{Exchange, Kind, Protocol, STAMP, Stamp, Workload, noise};
+use super::{Exchange, Kind, Protocol, Workload, noise};
 
 /// The byte stream sent back as it comes; a server needs no notion of a message.
 pub(crate) static ECHO: Workload = Workload {
@@ -20,10 +20,9 @@ pub(crate) static CHURN: Workload = Workload {
     kind: Kind::Served(Protocol { renews: true, ..PROTOCOL }),
 };
 
-const PROTOCOL: Protocol = Protocol { sizes: 1..=1 << 20, exchange, speaks: "echo", renews: false };
+pub(super) const PROTOCOL: Protocol = Protocol::new(1..=1 << 20, exchange, "echo");
 
 fn exchange(size: usize, seed: u64) -> Exchange {
     let request = noise(size, seed);
-    let stamp = (size >= STAMP).then_some(Stamp { request: 0, reply: 0 });
-    Exchange { reply: request.clone(), request, stamp }
+    Exchange::plain(request.clone(), request).stamped(size, 0, 0)
 }

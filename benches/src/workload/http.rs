@@ -1,5 +1,9 @@
 //! The shape of HTTP without its grammar: a request is a head that ends with an empty line, its reply is always the same.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::{Exchange, Kind, Protocol, Workload, noise};
 
 /// The reply to every request.
@@ -10,7 +14,7 @@ pub(crate) const REPLY: &[u8] =
 pub(crate) const LARGEST_HEAD: usize = 4096;
 
 /// The end of a head.
-const END: &[u8] = b"\r\n\r\n";
+pub(crate) const END: &[u8] = b"\r\n\r\n";
 
 const BEFORE: &[u8] = b"GET /";
 const BEHIND: &[u8] = b" HTTP/1.1\r\nHost: bench\r\n\r\n";
@@ -21,27 +25,21 @@ pub(crate) static HTTP: Workload = Workload {
     about: "heads that end with an empty line, each answered with the same 79 bytes",
     connections: 64,
     size: 128,
-    kind: Kind::Served(Protocol { sizes: 64..=LARGEST_HEAD, exchange, speaks: "http-shaped", renews: false }),
+    kind: Kind::Served(Protocol::new(64..=LARGEST_HEAD, exchange, "http-shaped")),
 };
 
 fn exchange(size: usize, seed: u64) -> Exchange {
     let path = noise(size - BEFORE.len() - BEHIND.len(), seed);
     let path: Vec<u8> = path.into_iter().map(|byte| b'a' + byte % 26).collect();
-    Exchange { request: [BEFORE, &path, BEHIND].concat(), reply: REPLY.to_vec(), stamp: None }
+    Exchange::plain([BEFORE, &path, BEHIND].concat(), REPLY.to_vec())
 }
 
 /// How long the head at the front of `bytes` is, if it is there as a whole. Never inlined, so that its cost, the same for all
 /// servers, can be told from theirs.
 #[inline(never)]
 pub(crate) fn head(bytes: &[u8]) -> Option<usize> {
-    let mut from = 0;
-    while let Some(at) = bytes[from..].iter().position(|byte| *byte == b'\n') {
-        from += at + 1;
-        if bytes[..from].ends_with(END) {
-            return Some(from);
-        }
-    }
-    None
+    static SEARCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(END));
+    SEARCH.find(bytes).map(|at| at + END.len())
 }
 
 #[cfg(test)]

@@ -6,14 +6,22 @@
 //! see [`crate::job`].
 
 mod echo;
+mod files;
 mod framed;
 mod http;
+mod kv;
+mod proxy;
 
 pub(crate) use echo::{CHURN, ECHO};
+pub(crate) use files::FILES;
 pub(crate) use framed::{FRAMED, HEAD, LARGEST_BODY};
-pub(crate) use http::{HTTP, LARGEST_HEAD, REPLY, head};
+pub(crate) use http::{END as HEAD_END, HTTP, LARGEST_HEAD, REPLY, head};
+pub(crate) use kv::KV;
+pub(crate) use proxy::PROXY;
 
-use std::ops::RangeInclusive;
+use std::net::TcpStream;
+use std::ops::{Range, RangeInclusive};
+use std::path::Path;
 
 use crate::Result;
 use crate::job::{self, Job};
@@ -24,15 +32,24 @@ pub(crate) static ALL: &[&Workload] = &[
     &FRAMED,
     &HTTP,
     &CHURN,
+    &KV,
+    &FILES,
+    &PROXY,
     &job::small_files::SMALL_FILES,
     &job::log::LOG,
     &job::random_reads::CACHED,
     &job::random_reads::DIRECT,
     &job::lookup::CACHED,
     &job::lookup::DIRECT,
+    &job::copy::COPY,
     &job::executor::NOP,
     &job::executor::SPAWN,
     &job::executor::TIMERS,
+    &job::core_to_core::CORE_TO_CORE,
+    &job::shared::COUNTER,
+    &job::shared::COUNTER_OF_TWO,
+    &job::shared::LOG,
+    &job::shared::LOG_OF_TWO,
 ];
 
 /// One thing to compare competitors by.
@@ -69,6 +86,26 @@ pub(crate) struct Protocol {
     pub(crate) speaks: &'static str,
     /// Whether every request comes on a new connection.
     pub(crate) renews: bool,
+    /// Makes what the servers find in their directory, for messages of this size.
+    pub(crate) prepare: fn(&Path, size: usize) -> Result<()>,
+    /// Where replies differ from server to server: asks once, and says what the reply is.
+    pub(crate) learn: Option<Learn>,
+    /// The workload of which there is a server behind the one that is measured.
+    pub(crate) behind: Option<&'static Workload>,
+}
+
+/// Completes an exchange by asking the server.
+pub(crate) type Learn = fn(&mut TcpStream, &mut Exchange) -> Result<()>;
+
+impl Protocol {
+    /// Nothing special.
+    const fn new(
+        sizes: RangeInclusive<usize>,
+        exchange: fn(size: usize, seed: u64) -> Exchange,
+        speaks: &'static str,
+    ) -> Self {
+        Self { sizes, exchange, speaks, renews: false, prepare: |_, _| Ok(()), learn: None, behind: None }
+    }
 }
 
 /// The bytes of one request and of its reply.
@@ -76,6 +113,8 @@ pub(crate) struct Protocol {
 pub(crate) struct Exchange {
     pub(crate) request: Vec<u8>,
     pub(crate) reply: Vec<u8>,
+    /// The bytes of the reply that need not be the same: a date, say. Empty, if none is said to be.
+    pub(crate) loose: Range<usize>,
     /// Where a request carries its number, if it is large enough for one.
     pub(crate) stamp: Option<Stamp>,
 }
@@ -125,6 +164,17 @@ impl Workload {
         Ok((protocol.exchange)(size, seed))
     }
 
+    /// Makes what is found in a directory by everyone who takes part, for pieces or messages of this size.
+    pub(crate) fn prepare(&self, dir: &Path, size: usize) -> Result<()> {
+        match &self.kind {
+            Kind::Alone(job) => (job.prepare)(dir),
+            Kind::Served(protocol) => {
+                self.build(size, 0)?;
+                (protocol.prepare)(dir, size)
+            }
+        }
+    }
+
     /// Its protocol, if it is served.
     pub(crate) fn protocol(&self) -> Result<&Protocol> {
         match &self.kind {
@@ -139,6 +189,18 @@ impl Workload {
             Kind::Alone(job) => Ok(job),
             Kind::Served(_) => Err(format!("{} is served, not done alone", self.name).into()),
         }
+    }
+}
+
+impl Exchange {
+    /// One without a stamp, whose reply has to be just that.
+    fn plain(request: Vec<u8>, reply: Vec<u8>) -> Self {
+        Self { request, reply, loose: 0..0, stamp: None }
+    }
+
+    /// With a stamp at these places, if so many bytes are enough for one.
+    fn stamped(self, size: usize, request: usize, reply: usize) -> Self {
+        Self { stamp: (size >= STAMP).then_some(Stamp { request, reply }), ..self }
     }
 }
 
@@ -173,7 +235,7 @@ mod tests {
 
     #[test]
     fn two_connections_never_send_the_same_bytes() {
-        for (workload, _) in served() {
+        for (workload, _) in served().filter(|(_, protocol)| protocol.learn.is_none()) {
             let (one, two) = (workload.build(64, 1).unwrap(), workload.build(64, 2).unwrap());
             assert_ne!(one.request, two.request, "{}", workload.name);
         }

@@ -86,6 +86,9 @@ pub(super) fn allow(kind: &Kind) -> Result<(), &'static str> {
         Kind::MakePipe(_) => Err("a pipe is the whole frame's"),
         Kind::Within(..) => Err("a deadline is the whole frame's, and stands around the branches"),
         Kind::Fork { .. } | Kind::Pipelined(_) => Err("branches do not branch again"),
+        Kind::Compute(Compute::Append(..) | Compute::AppendNumber(..)) => {
+            Err("what is then in the outbox would depend on how far the branches have come")
+        }
         Kind::Io(_) | Kind::Compute(_) | Kind::Ensure(..) | Kind::Fail(_) | Kind::Sleep(_) => Ok(()),
         Kind::When { .. } | Kind::Repeat(_) | Kind::Attempt { .. } | Kind::Again | Kind::Leave => Ok(()),
     }

@@ -171,6 +171,14 @@ impl Own {
                 self.span(to)?;
                 self.span(from)
             }
+            Compute::Append(outbox, span) => {
+                self.id(outbox.builder)?;
+                self.span(span)
+            }
+            Compute::AppendNumber(outbox, _, value) => {
+                self.id(outbox.builder)?;
+                self.expr(value)
+            }
             Compute::Compact(stream) => self.id(stream.buf.builder),
         }
     }
@@ -247,7 +255,12 @@ impl Own {
                 writable(buf)
             }
             Node::Find { span, .. } | Node::Hash(span) => self.span(span),
-            Node::Equal(a, b) => {
+            Node::Partition { span, order, stride, .. } => {
+                self.span(span)?;
+                let (stride, width) = (*stride, order.width());
+                if stride < width { Err(Reason::Stride { stride, width }) } else { Ok(()) }
+            }
+            Node::Equal(a, b) | Node::FindBytes(a, b) => {
                 self.span(a)?;
                 self.span(b)
             }

@@ -6,7 +6,8 @@
 //!
 //! That is right only if whoever handles an error of the read has no more use for the file; a frame that ends would close
 //! it, or give it back with its `Exit`, and so `close_file` says that it may be closed. Reads that are exact do not need it: they are taken up again where they came short, for which the file must
-//! still be open, and their ordinary link keeps the close from running before. Nor does an `open` before the read join them:
+//! still be open, and their ordinary link keeps the close from running before. Nor do reads into a buffer of a pool, which
+//! come again when there was none. Nor does an `open` before the read join them:
 //! its descriptor's number is in no entry that is made before it is known. (With a direct descriptor it could be. But a frame
 //! would have to own a slot of the ring's table for as long as the file may be open, and everything that works on a file
 //! would need a second form of each entry. What is saved is one round trip through the loop a file.)
@@ -21,6 +22,7 @@ use crate::handle::Place;
 pub(super) fn follows(flow: &Flow, pc: Pc, next: Pc) -> bool {
     let (Some(read), Some(close)) = (io(flow, pc), io(flow, next)) else { return false };
     matches!(read.verb, Verb::ReadAt | Verb::ReadSomeAt)
+        && read.selects().is_none()
         && close.verb == Verb::Close
         && close.place == read.place
         && flow.handlers(pc).all(|handler| !is_used(flow, handler.to, read.place))

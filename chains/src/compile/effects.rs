@@ -133,6 +133,12 @@ fn of_compute(compute: &Compute, visit: &mut impl FnMut(Effect)) {
             goes_on_in(to, visit);
             visit(WritesBytes(*to));
         }
+        // What calls and others have put in before it does not matter.
+        Compute::Append(_, span) => {
+            registers(span, visit);
+            visit(ReadsBytes(*span));
+        }
+        Compute::AppendNumber(_, _, value) => expr(value, visit),
         Compute::Compact(stream) => {
             [stream.from, stream.len].into_iter().for_each(|reg| visit(Reads(reg)));
             visit(WritesBytes(stream.buf.all()));
@@ -167,7 +173,7 @@ fn read_by_call(touch: &Touch, visit: &mut impl FnMut(Effect)) {
         }
         Touch::Value(reg) => visit(Reads(*reg)),
         Touch::RegMut(reg) => visit(Lends(*reg)),
-        // No line but a call puts anything in, so there is nothing to be known about it.
+        // What puts something in never moves, so there is nothing to be known about it.
         Touch::Outbox(_) => {}
         Touch::Stream(stream) => [stream.from, stream.len].into_iter().for_each(|reg| visit(Reads(reg))),
     }
@@ -210,11 +216,11 @@ pub(crate) fn expr(expr: &Expr, visit: &mut impl FnMut(Effect)) {
             visit(ReadsBytes(Span { from: *offset, len: SpanLen::Fixed(order.width()), ..buf.all() }));
         }
         Node::LoadAt { buf, .. } => visit(ReadsBytes(buf.all())),
-        Node::Find { span, .. } | Node::Hash(span) => {
+        Node::Find { span, .. } | Node::Partition { span, .. } | Node::Hash(span) => {
             registers(span, visit);
             visit(ReadsBytes(*span));
         }
-        Node::Equal(a, b) => [a, b].into_iter().for_each(|span| {
+        Node::Equal(a, b) | Node::FindBytes(a, b) => [a, b].into_iter().for_each(|span| {
             registers(span, visit);
             visit(ReadsBytes(*span));
         }),

@@ -100,6 +100,8 @@ fn can_trap(compute: &Compute) -> bool {
             let pooled = to.buf.pooled.or(from.buf.pooled).is_some();
             pooled || to.start.is_some() || from.start.is_some() || to.len != from.len || !fixed(to.len)
         }
+        // What is in an outbox is sent by the operations that it would cross, and it can be too much.
+        Compute::Append(..) | Compute::AppendNumber(..) => true,
         // What does not fit is found out by the receive behind it.
         Compute::Compact(_) => false,
     }

@@ -229,6 +229,7 @@ pub(crate) fn can_fail(inst: &Inst) -> bool {
         Inst::Compute(Compute::SetWord(_, value) | Compute::Add(_, value, _)) => value.0.can_trap(),
         Inst::Compute(Compute::Exchange { current, new, .. }) => current.0.can_trap() || new.0.can_trap(),
         Inst::Compute(Compute::Store { .. } | Compute::Copy { .. } | Compute::Compact(_)) => true,
+        Inst::Compute(Compute::Append(..) | Compute::AppendNumber(..)) => true,
         Inst::Fork(_) | Inst::Branch(_) | Inst::InOrder | Inst::Pass | Inst::Join(_) => false,
         Inst::Sync(sync) => sync.can_fail(),
         Inst::Jump(_) | Inst::Disarm(_) | Inst::Finish => false,

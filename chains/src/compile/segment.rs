@@ -17,6 +17,7 @@
 //!         stop if the segment has that operation already (a loop has closed)
 //!         stop if that opens a path whose bytes a member brings: whether it ends is looked at before
 //!         stop if its place, or its outbox, is one that a member closes or empties: entries are made beforehand
+//!         stop if something comes into an owned buffer: that is made, or grows, when the entry is written
 //!         stop if there are as many members as the ring or the compiler allows
 //!         members += operation at pc
 //! ```

@@ -272,6 +272,8 @@ impl<S: 'static> Runner<S> {
             self.end(frame, Err(self.error(line, kind)));
             return None;
         };
+        // A call's own error ends here: its Drop is foreign code.
+        quietly(|| drop(kind));
         // The blocks between are left.
         self.disarm(&frame, self.program.0.flow.depth(handler.to));
         if let Some(reg) = handler.errno {

@@ -213,7 +213,9 @@ impl<S: 'static> Runner<S> {
 
     /// The frame is outside of every group from here on.
     pub(super) fn leave_groups(&self, frame: &Frame<'_>) {
-        self.states.groups.iter().for_each(|group| group.leave(&Handle::current(), frame.key()));
+        // Who holds none may end outside of the runtime, where nobody is to be called.
+        let held = self.states.groups.iter().filter(|group| group.is_held_by(frame.key()));
+        held.for_each(|group| group.leave(&Handle::current(), frame.key()));
     }
 
     fn ticket(&self) -> u16 {

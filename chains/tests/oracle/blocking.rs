@@ -13,12 +13,11 @@ use socket2::Socket;
 
 use super::blocking_files::Open;
 use super::disk::Disk;
-use super::native::{self, Next};
 use super::program::{
-    ALL_REGS, BUFS, Block, CONSTANT, Call, Count, FILES, HELD, HELD_FROM, Kind, Len, Program, REGS, SOCKETS,
-    STREAM, Span, Step, constant,
+    ALL_REGS, BUFS, Block, CONSTANT, Count, FILES, HELD, HELD_FROM, Kind, Len, POOLED, Program, REGS,
+    SOCKETS, Span, Step, WORDS, constant,
 };
-use super::report::{Ended, Failure, Report, Strike, Verb, Visit};
+use super::report::{ANY, Ended, Failure, Report, Strike, Verb, Visit};
 
 pub(crate) struct Twin<'p> {
     pub(super) sockets: &'p [Socket],
@@ -26,10 +25,20 @@ pub(crate) struct Twin<'p> {
     pub(super) files: [Option<Open>; FILES],
     pub(super) regs: [u64; ALL_REGS],
     pub(super) bufs: Vec<Vec<u8>>,
+    pub(super) outbox: Vec<u8>,
+    /// Of buffers that are not a frame's own at all times: how much has come.
+    pub(super) have: [Option<usize>; BUFS.len()],
+    pub(super) words: [u64; WORDS],
+    /// Of the event, that nobody has taken.
+    pub(super) posts: u64,
+    pub(super) log: Option<std::fs::File>,
+    pub(super) logged_bytes: u64,
+    /// Of the blocks that it is in.
+    pub(super) deadlines: Vec<u64>,
     /// What calls have noted there, and at which steps.
-    counts: VecDeque<(u32, u64)>,
+    pub(super) counts: VecDeque<(u32, u64)>,
     /// The call whose note was last made use of, before it is called here.
-    known: Option<u32>,
+    pub(super) known: Option<u32>,
     strike: Option<Strike>,
     /// Whether reads may have come short there, although there was more.
     pub(super) shortened: bool,
@@ -58,6 +67,8 @@ pub(super) enum Way {
     Leave,
     Finish,
     Fail(u32, Failure),
+    /// It waits until it is cancelled.
+    Never,
 }
 
 /// What was sent when a turn of an endless echo was done, until it has ended.
@@ -84,6 +95,13 @@ impl<'p> Twin<'p> {
             files: [disk.map(|disk| Open::new(disk.given(), libc::O_RDWR)), None],
             regs,
             bufs: bufs.into(),
+            outbox: Vec::new(),
+            have: std::array::from_fn(|buf| (buf >= POOLED).then_some(0)),
+            words: [0; WORDS],
+            posts: 0,
+            log: None,
+            logged_bytes: 0,
+            deadlines: Vec::new(),
             counts: hints.counts,
             known: None,
             strike: hints.strike,
@@ -95,8 +113,10 @@ impl<'p> Twin<'p> {
         };
         let ended = match twin.block(&program.body) {
             Way::On | Way::Finish => Ok(()),
+            Way::Fail(step, Failure::Deadline(_)) => Err((step, Failure::Deadline(0))),
             Way::Fail(step, failure) => Err((step, failure)),
             Way::Again | Way::Leave => unreachable!("outside of a loop these are refused"),
+            Way::Never => unreachable!("the strategies made a program that waits for ever"),
         };
         twin.report.loose = twin.loose;
         let total = twin.sent();
@@ -109,7 +129,7 @@ impl<'p> Twin<'p> {
         (ended, twin.report)
     }
 
-    fn block(&mut self, block: &Block) -> Way {
+    pub(super) fn block(&mut self, block: &Block) -> Way {
         for step in block {
             match self.step(step) {
                 Way::On => {}
@@ -122,8 +142,13 @@ impl<'p> Twin<'p> {
     fn step(&mut self, Step { number, kind }: &Step) -> Way {
         self.steps += 1;
         assert!(self.steps < ENDLESS, "the strategies made a program that does not end");
+        if let Some(arm) = kind.arm() {
+            *self.report.arms.entry(arm).or_default() += 1;
+        }
         let way = self.kind(*number, kind);
-        self.report.failed |= matches!(way, Way::Fail(step, _) if step == *number);
+        // The end of a stream or file keeps what is behind it from being done, too.
+        let ends = matches!(way, Way::Finish) && kind.blocks().is_empty();
+        self.report.failed |= ends || matches!(way, Way::Fail(step, _) if step == *number);
         way
     }
 
@@ -167,22 +192,65 @@ impl<'p> Twin<'p> {
                     Err(error) => Way::Fail(number, errno(&error)),
                 }
             }),
-            Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } | Kind::Sleep { .. } => {
-                match self.compute(kind) {
-                    Ok(()) => Way::On,
-                    Err(failure) => Way::Fail(number, failure),
-                }
+            Kind::SendOutbox { socket } => {
+                self.visit(number, Verb::Send, *socket, |twin| twin.send_outbox(number, *socket))
             }
+            Kind::Set { .. }
+            | Kind::Store { .. }
+            | Kind::Copy { .. }
+            | Kind::Append { .. }
+            | Kind::AppendNumber { .. } => match self.compute(kind) {
+                Ok(()) => Way::On,
+                Err(failure) => Way::Fail(number, failure),
+            },
+            Kind::Sleep { time } => match self.value(time) {
+                Ok(time) => self.sleep(number, time),
+                Err(failure) => Way::Fail(number, failure),
+            },
+            Kind::SetWord { .. }
+            | Kind::FetchAdd { .. }
+            | Kind::Exchange { .. }
+            | Kind::Notify
+            | Kind::Wait
+            | Kind::Commit { .. }
+            | Kind::Fetch { .. } => match self.shared(kind) {
+                Ok(()) => Way::On,
+                Err(failure) => Way::Fail(number, failure),
+            },
+            Kind::Nop => Way::On,
+            Kind::Rename { .. } | Kind::Remove { .. } => {
+                self.name(kind).unwrap_or_else(|failure| Way::Fail(number, failure))
+            }
+            Kind::Splice { .. } => {
+                self.splice(number, kind).unwrap_or_else(|failure| Way::Fail(number, failure))
+            }
+            Kind::Serial { body } => self.block(body),
+            Kind::Within { time, body } => self.within(*time, body),
+            Kind::Fork { need, branches } => self.fork(*need, branches),
+            Kind::Pipelined { ahead, in_order, .. } => self.pipelined(ahead, in_order),
             Kind::Ensure { cond, code } => match self.value(cond) {
                 Ok(0) => Way::Fail(number, Failure::Ensure(*code)),
                 Ok(_) => Way::On,
                 Err(failure) => Way::Fail(number, failure),
             },
+            Kind::Fail { errno } => Way::Fail(
+                number,
+                self.value(errno).map_or_else(
+                    |failure| failure,
+                    |errno| {
+                        Failure::Errno(if (1..4096).contains(&errno) { errno as i32 } else { libc::EINVAL })
+                    },
+                ),
+            ),
             Kind::When { cond, then, otherwise } => match self.value(cond) {
                 Ok(holds) => self.block(if holds != 0 { then } else { otherwise }),
                 Err(failure) => Way::Fail(number, failure),
             },
             Kind::Attempt { body, errno: reg, handler } => match self.block(body) {
+                // A deadline around it is not its to deal with.
+                Way::Fail(step, failure @ Failure::Deadline(number)) if number < self.deadlines.len() => {
+                    Way::Fail(step, failure)
+                }
                 Way::Fail(step, failure) => {
                     let Some(errno) = failure.errno() else { return Way::Fail(step, failure) };
                     self.report.handled += 1;
@@ -232,6 +300,15 @@ impl<'p> Twin<'p> {
 
     /// The bytes of a span, or why there are none.
     pub(super) fn range(&self, span: &Span) -> Result<Range<usize>, Failure> {
+        let range = self.range_of(span)?;
+        match self.have[span.buf] {
+            Some(have) if range.end > have => Err(not_there()),
+            _ => Ok(range),
+        }
+    }
+
+    /// The same, whether anything has come there or not.
+    pub(super) fn range_of(&self, span: &Span) -> Result<Range<usize>, Failure> {
         let len = match span.len {
             Len::Fixed(len) => len.into(),
             Len::Reg(reg) => self.regs[reg],
@@ -275,77 +352,11 @@ impl<'p> Twin<'p> {
         }
         Ok(())
     }
+}
 
-    /// What the call behind the step has noted there, if what comes next was noted there. Something can only come of
-    /// a span that is not empty.
-    pub(super) fn logged(&mut self, step: u32, want: usize) -> Option<u64> {
-        let fits = self.counts.front().is_some_and(|(_, count)| (*count == 0) == (want == 0));
-        if fits { self.noted(step) } else { None }
-    }
-
-    /// The same for what has succeeded here, and so there.
-    pub(super) fn noted(&mut self, step: u32) -> Option<u64> {
-        let (noted, count) = *self.counts.front()?;
-        let here = (step + 1..=step + 2).contains(&noted);
-        here.then(|| {
-            self.known = Some(noted);
-            self.counts.pop_front();
-            count
-        })
-    }
-
-    fn call(&mut self, step: u32, call: &Call) -> Way {
-        let event = match call {
-            Call::Log(reg) => {
-                // What nothing in front of it has brought.
-                let known = self.known.take() == Some(step);
-                if !known && self.counts.front().is_some_and(|(noted, _)| *noted == step) {
-                    self.counts.pop_front();
-                }
-                native::log(step, self.regs[*reg])
-            }
-            Call::Observe => native::observe(step, &self.regs[..REGS]),
-            Call::Look(span, reg) => match self.range(span) {
-                Ok(range) => native::look(step, &self.bufs[span.buf][range], self.regs[*reg]),
-                Err(failure) => return Way::Fail(step, failure),
-            },
-            Call::Take(reg) => match self.range(&Span::held(Len::Reg(HELD))) {
-                Ok(range) => {
-                    let (event, taken) = native::take(step, &self.bufs[STREAM][range], self.regs[*reg]);
-                    self.regs[HELD_FROM] += taken as u64;
-                    self.regs[HELD] -= taken as u64;
-                    event
-                }
-                Err(failure) => return Way::Fail(step, failure),
-            },
-            Call::Fill(span, seed) => match self.range(span) {
-                Ok(range) => {
-                    native::fill(&mut self.bufs[span.buf][range], *seed);
-                    return Way::On;
-                }
-                Err(failure) => return Way::Fail(step, failure),
-            },
-            Call::Mix { from, to, reg } => {
-                let ranges = self.range(from).and_then(|a| self.range(to).map(|b| (a, b)));
-                let (a, b) = match ranges {
-                    Ok(ranges) => ranges,
-                    Err(failure) => return Way::Fail(step, failure),
-                };
-                let source = self.bufs[from.buf][a].to_vec();
-                native::mix(&source, &mut self.bufs[to.buf][b], &mut self.regs[*reg]);
-                return Way::On;
-            }
-            Call::Decide(reg) => {
-                return match native::decide(self.regs[*reg]) {
-                    Next::On => Way::On,
-                    Next::Finish => Way::Finish,
-                    Next::Fail => Way::Fail(step, Failure::Call),
-                };
-            }
-        };
-        self.report.trace.push(event);
-        Way::On
-    }
+/// Of a buffer there is not as much.
+pub(super) fn not_there() -> Failure {
+    Failure::Bounds { len: 0, max: ANY, plus: 0 }
 }
 
 pub(super) fn errno(error: &io::Error) -> Failure {

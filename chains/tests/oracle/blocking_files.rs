@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::blocking::{Twin, Way, errno};
 use super::disk;
-use super::program::{Expr, Kind, NAMES, Path, Span};
+use super::program::{Expr, Kind, Path, Span};
 use super::report::Failure;
 
 /// A file that is open, and what for.
@@ -93,7 +93,7 @@ impl Twin<'_> {
     }
 
     /// A file that can be read from, or written to. The kernel looks at that first, whatever the position is.
-    fn for_mode(&self, file: usize, not: i32) -> Done<&File> {
+    pub(super) fn for_mode(&self, file: usize, not: i32) -> Done<&File> {
         let open = self.files[file].as_ref().filter(|open| open.mode() != not);
         open.map(|open| &open.file).ok_or(Failure::Errno(libc::EBADF))
     }
@@ -108,7 +108,7 @@ impl Twin<'_> {
         exact: bool,
     ) -> Done<(usize, usize)> {
         let position = self.value(position)?;
-        let range = self.range(span)?;
+        let range = self.inlet(span)?;
         let want = range.len();
         if want == 0 {
             if !exact {
@@ -138,6 +138,7 @@ impl Twin<'_> {
         // Shortened there, it brings as little here.
         let noted = if exact { None } else { self.noted(step).map(|noted| noted as usize) };
         let got = noted.filter(|noted| self.shortened && (1..got).contains(noted)).unwrap_or(got);
+        self.came(span, range.start, got);
         self.bufs[span.buf][range][..got].copy_from_slice(&bytes[..got]);
         struck?;
         Ok((got, want))
@@ -160,16 +161,7 @@ impl Twin<'_> {
     }
 
     fn open(&mut self, file: usize, path: &Path, flags: i32) -> Done<Way> {
-        let path = match path {
-            Path::Name(name) => NAMES[*name].as_bytes().to_vec(),
-            Path::Bytes(span) => {
-                let bytes = &self.bufs[span.buf][self.range(span)?];
-                if bytes.last() != Some(&0) {
-                    return Err(Failure::Bounds { len: 0, max: 0, plus: 0 });
-                }
-                bytes.split(|byte| *byte == 0).next().expect("there is a first part").to_vec()
-            }
-        };
+        let path = self.path(path)?;
         self.strike("openat2")?;
         let directory = &self.disk.as_ref().expect("a program that opens files has some").directory();
         let opened = disk::open(directory, &path, flags).map_err(|error| errno(&error))?;

@@ -1,6 +1,6 @@
 //! The twin's numbers: the value of an expression, and the steps that only compute.
 
-use super::blocking::Twin;
+use super::blocking::{Twin, not_there};
 use super::program::{BUFS, Expr, Kind, Op};
 use super::report::Failure;
 
@@ -30,7 +30,21 @@ impl Twin<'_> {
                 let bytes = self.bufs[from.buf][source].to_vec();
                 self.bufs[to.buf][room].copy_from_slice(&bytes);
             }
-            Kind::Sleep { time } => std::thread::sleep(std::time::Duration::from_nanos(self.value(time)?)),
+            Kind::Append { span } => {
+                let bytes = &self.bufs[span.buf][self.range(span)?];
+                self.outbox.extend_from_slice(bytes);
+            }
+            Kind::AppendNumber { width: None, value, .. } => {
+                let digits = self.value(value)?.to_string();
+                self.outbox.extend_from_slice(digits.as_bytes());
+            }
+            Kind::AppendNumber { width: Some(width), big, value } => {
+                let mut bytes = self.value(value)?.to_le_bytes()[..*width as usize].to_vec();
+                if *big {
+                    bytes.reverse();
+                }
+                self.outbox.append(&mut bytes);
+            }
             other => unreachable!("it does not only compute: {other:?}"),
         }
         Ok(())
@@ -41,6 +55,9 @@ impl Twin<'_> {
         let (end, max) = (at.saturating_add(width.into()), BUFS[buf]);
         if end > max.into() {
             return Err(Failure::Bounds { len: end, max, plus: 0 });
+        }
+        if self.have[buf].is_some_and(|have| end > have as u64) {
+            return Err(not_there());
         }
         Ok(at as usize..end as usize)
     }
@@ -55,12 +72,28 @@ impl Twin<'_> {
         Ok(match expr {
             Expr::Const(value) => *value,
             Expr::Reg(reg) => self.regs[*reg],
+            Expr::Word(word) => self.words[*word],
             Expr::Load { buf, offset, width, big } => self.load(*buf, (*offset).into(), *width, *big)?,
             Expr::LoadAt { buf, index, width, big } => self.load(*buf, self.value(index)?, *width, *big)?,
             Expr::Find { span, byte } => {
                 let byte = self.value(byte)? as u8;
                 let bytes = &self.bufs[span.buf][self.range(span)?];
                 bytes.iter().position(|b| *b == byte).unwrap_or(bytes.len()) as u64
+            }
+            Expr::FindBytes(a, b) => {
+                let (bytes, looked_for) = (self.range(a)?, self.range(b)?);
+                let (bytes, looked_for) = (&self.bufs[a.buf][bytes], &self.bufs[b.buf][looked_for]);
+                let found = (0..bytes.len()).find(|at| bytes[*at..].starts_with(looked_for));
+                found.unwrap_or(bytes.len()) as u64
+            }
+            Expr::Partition { span, width, big, stride, key, or_equal } => {
+                let (key, range) = (self.value(key)?, self.range(span)?);
+                let at = |i: usize| range.start + i * *stride as usize;
+                let count = (0..).take_while(|i| at(*i) + *width as usize <= range.end).count();
+                let numbers: Vec<u64> = (0..count)
+                    .map(|i| self.load(span.buf, at(i) as u64, *width, *big))
+                    .collect::<Result<_, _>>()?;
+                numbers.iter().filter(|number| **number < key || *or_equal && **number == key).count() as u64
             }
             Expr::Equals(a, b) => {
                 let (x, y) = (self.range(a)?, self.range(b)?);

@@ -17,7 +17,7 @@ impl Twin<'_> {
         or_finish: bool,
         count: Count,
     ) -> Way {
-        let range = match self.range(span) {
+        let range = match self.inlet(span) {
             Ok(range) => range,
             Err(failure) => return Way::Fail(step, failure),
         };
@@ -28,6 +28,7 @@ impl Twin<'_> {
         match self.receive(socket, span.buf, range.clone(), known) {
             Ok(0) if !range.is_empty() => self.end(step, socket, or_finish, 0, range.len() as u32),
             Ok(got) => {
+                self.came(span, range.start, got);
                 into.iter().for_each(|reg| self.regs[*reg] = got as u64);
                 Way::On
             }
@@ -115,13 +116,14 @@ impl Twin<'_> {
         into: Option<usize>,
         or_finish: bool,
     ) -> Way {
-        let range = match self.range(span) {
+        let range = match self.inlet(span) {
             Ok(range) => range,
             Err(failure) => return Way::Fail(step, failure),
         };
         if let Err(failure) = self.strike_unless(range.is_empty(), "recv") {
             return Way::Fail(step, failure);
         }
+        let start = range.start;
         let place = &mut self.bufs[span.buf][range];
         let mut done = 0;
         while done < place.len() {
@@ -140,6 +142,7 @@ impl Twin<'_> {
             }
         }
         let all = done as u64;
+        self.came(span, start, done);
         into.iter().for_each(|reg| self.regs[*reg] = all);
         Way::On
     }
@@ -167,6 +170,18 @@ impl Twin<'_> {
             self.report.sent[socket].extend_from_slice(&bytes);
         }
         into.iter().for_each(|reg| self.regs[*reg] = all);
+        Way::On
+    }
+
+    /// Everything in the outbox, which is empty when it has been sent.
+    pub(super) fn send_outbox(&mut self, step: u32, socket: usize) -> Way {
+        if let Err(failure) = self.strike_unless(self.outbox.is_empty(), "send") {
+            return Way::Fail(step, failure);
+        }
+        if let Err(error) = (&self.sockets[socket]).write_all(&self.outbox) {
+            return Way::Fail(step, errno(&error));
+        }
+        self.report.sent[socket].append(&mut self.outbox);
         Way::On
     }
 }

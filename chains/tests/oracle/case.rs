@@ -4,8 +4,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::coordinated::is_shared;
 use super::peer::{Ending, Reader, Script};
-use super::program::{Count, Kind, Program, SOCKETS, Step};
+use super::program::{Count, End, Kind, Program, SHORT, SOCKETS, Step};
 use super::runner::{Fault, Masked, Variant};
 use super::strategy;
 
@@ -35,8 +36,10 @@ pub(crate) fn sockets(program: &Program) -> usize {
         | Kind::RecvExact { socket, .. }
         | Kind::Send { socket, .. }
         | Kind::SendAll { socket, .. }
+        | Kind::SendOutbox { socket }
         | Kind::Fill { socket, .. }
         | Kind::Shutdown { socket } => *socket > 0,
+        Kind::Splice { from, to, .. } => [from, to].contains(&&End::Socket(1)),
         _ => false,
     };
     if program.any(&mut second) { 2 } else { 1 }
@@ -55,6 +58,11 @@ pub(crate) fn files(program: &Program) -> bool {
                 | Kind::Open { .. }
                 | Kind::CloseFile { .. }
                 | Kind::Statx { .. }
+                | Kind::Rename { .. }
+                | Kind::Remove { .. }
+                | Kind::Commit { .. }
+                | Kind::Splice { .. }
+                | Kind::Pipelined { .. }
         )
     })
 }
@@ -72,14 +80,53 @@ impl Case {
         self.program.any(&mut |step| matches!(step.kind, Kind::Recv { count: Count::Free, .. }))
     }
 
+    /// Whether some of its steps run side by side: then an injected failure can strike more of them, and be used up by one
+    /// that counts as never begun.
+    pub(crate) fn overlaps(&self) -> bool {
+        self.program.any(&mut |step| step.kind.overlaps())
+    }
+
     /// Leaves out what nothing can be said of: see `judge.rs`.
     fn tamed(mut self) -> Case {
-        if self.program.any(&mut |step| matches!(step.kind, Kind::Attempt { .. })) {
+        let rest =
+            |kind: &Kind| kind.overlaps() || matches!(kind, Kind::Splice { .. } | Kind::Attempt { .. });
+        if self.program.any(&mut |step| rest(&step.kind)) {
             for script in &mut self.scripts {
                 script.ending = Ending::HalfClose;
                 if script.reader == Reader::Never {
                     script.reader = Reader::Eager;
                 }
+            }
+        }
+        let slow = |kind: &Kind| {
+            let waits =
+                matches!(kind, Kind::Within { time: SHORT, .. } | Kind::Fetch { .. } | Kind::Commit { .. });
+            waits || kind.overlaps()
+        };
+        if self.program.any(&mut |step| slow(&step.kind)) {
+            // Loops take a turn for each byte.
+            self.scripts.iter_mut().for_each(|script| script.bytes.truncate(600));
+        }
+        let (shared, overlaps) = (self.program.any(&mut is_shared), self.overlaps());
+        let logs = self.program.any(&mut |step| matches!(step.kind, Kind::Commit { .. }));
+        let loose = self.is_loose();
+        let pools = self.program.any(&mut |step| step.kind.arm() == Some("pooled or owned"));
+        for variant in &mut self.variants {
+            // What frames see of each other depends on who comes first.
+            if shared {
+                variant.frames = 1;
+            }
+            let fails = matches!(variant.fault, Fault::Fail { .. } | Fault::Refuse { .. });
+            // The log writes and syncs at times of its own.
+            let of_log = logs && variant.fault.verb().is_some_and(|verb| ["write", "fsync"].contains(&verb));
+            // To who fills a pooled buffer it says that there is none at the moment.
+            if let (true, Fault::Fail { errno: errno @ libc::ENOBUFS, .. }) = (pools, &mut variant.fault) {
+                *errno = libc::EIO;
+            }
+            // How much a turn's read brought no call says.
+            let is_unknown = overlaps && variant.fault.shortens_reads();
+            if fails && (of_log || overlaps && loose) || is_unknown {
+                variant.fault = Fault::None;
             }
         }
         if self.resets() {

@@ -7,9 +7,10 @@
 //! The one rule that is not `build()`'s: a socket that *may* have been shut down is not shut down again, because
 //! whether that fails depends on whether the peer has closed too by then.
 
+use super::facts::{can_fail, reads, writes};
 use super::program::{
-    ALL_REGS, BUFS, Block, CONSTANT, Call, Expr, FILES, HELD, HELD_FROM, Kind, Len, Path, Program, REGS,
-    SOCKETS, STREAM, Span, Step, file_place,
+    ALL_REGS, BUFS, Block, CONSTANT, Call, FILES, Kind, Len, POOLED, Program, REGS, SOCKETS, STREAM, Span,
+    Step, TURN, TURN_BUFS, TURN_REGS, file_place,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,7 +36,11 @@ impl Fault {
             Fault::NoLoop => "it must stand inside of a repeat".to_owned(),
             Fault::Unreachable => "the step can never be reached".to_owned(),
             Fault::Reg(reg) => format!("register r{reg} is read before it is written"),
-            Fault::Buf(buf) => format!("buffer b{buf} is read before it is written"),
+            Fault::Buf(buf) => {
+                // Constants are counted by themselves.
+                let number = if buf > CONSTANT { buf - 1 } else { buf };
+                format!("buffer b{number} is read before it is written")
+            }
             Fault::ShutDown(socket) => format!("socket s{socket} was shut down on every path"),
             Fault::Closed(file) => {
                 format!("descriptor {} is closed on every path to it", file_place(file))
@@ -66,14 +71,19 @@ pub(crate) fn repair(program: &mut Program) {
     program.renumber();
     while let Some((step, faults)) = predict(program) {
         match faults[0] {
-            Fault::Reg(reg) => program.params[reg] = Some(reg as u64 * 3),
-            Fault::Buf(buf) => {
-                program.body.insert(0, Kind::Call(Call::Fill(Span::all(buf), buf as u8)).step());
+            // What is a turn's own is not given at the start.
+            Fault::Reg(reg) if program.params[reg].is_none() => program.params[reg] = Some(reg as u64 * 3),
+            Fault::Buf(buf) if buf < POOLED && !program.body.iter().any(|step| step.kind == filled(buf)) => {
+                program.body.insert(0, filled(buf).step());
             }
             _ => remove(&mut program.body, step),
         }
         program.renumber();
     }
+}
+
+fn filled(buf: usize) -> Kind {
+    Kind::Call(Call::Fill(Span::all(buf), buf as u8))
 }
 
 fn remove(block: &mut Block, number: u32) {
@@ -94,6 +104,7 @@ fn alone(block: &Block, faults: &mut Vec<(u32, Fault)>) {
             | Kind::RecvExact { span, .. }
             | Kind::Send { span, .. }
             | Kind::Read { span, .. } => empty(span).then_some(Fault::EmptySpan),
+            Kind::Splice { len: Len::Fixed(0), .. } => Some(Fault::EmptySpan),
             Kind::SendAll { spans, .. } | Kind::Write { spans, .. } => {
                 spans.iter().all(empty).then_some(Fault::EmptySpan)
             }
@@ -115,19 +126,19 @@ fn loops(block: &Block, inside: bool, faults: &mut Vec<(u32, Fault)>) {
         if matches!(kind, Kind::Again | Kind::Leave) && !inside {
             faults.push((*number, Fault::NoLoop));
         }
-        let inside = inside || matches!(kind, Kind::Repeat { .. });
+        let inside = inside || matches!(kind, Kind::Repeat { .. } | Kind::Pipelined { .. });
         kind.blocks().into_iter().for_each(|block| loops(block, inside, faults));
     }
 }
 
 /// What is known wherever a step is reached.
 #[derive(Clone, Copy, PartialEq)]
-struct Known {
-    regs: [bool; ALL_REGS],
-    bufs: [bool; BUFS.len()],
-    shut: [bool; SOCKETS],
-    may_be_shut: [bool; SOCKETS],
-    vacant: [bool; FILES],
+pub(super) struct Known {
+    pub(super) regs: [bool; ALL_REGS],
+    pub(super) bufs: [bool; BUFS.len()],
+    pub(super) shut: [bool; SOCKETS],
+    pub(super) may_be_shut: [bool; SOCKETS],
+    pub(super) vacant: [bool; FILES],
 }
 
 impl Known {
@@ -139,6 +150,31 @@ impl Known {
         (bufs[CONSTANT], bufs[STREAM]) = (true, true);
         let nothing = [false; SOCKETS];
         Known { regs, bufs, shut: nothing, may_be_shut: nothing, vacant: [false; FILES] }
+    }
+
+    /// What both branches have, and neither has lost: they change different things.
+    fn join(mut self, other: Known) -> Known {
+        self.regs.iter_mut().zip(other.regs).for_each(|(a, b)| *a |= b);
+        self.bufs.iter_mut().zip(other.bufs).for_each(|(a, b)| *a |= b);
+        self
+    }
+
+    /// The same with what is a turn's own as it was outside of the pipelined block.
+    fn outside(mut self, outside: &Option<Known>) -> Known {
+        if let Some(outside) = outside {
+            self.regs[..TURN_REGS].copy_from_slice(&outside.regs[..TURN_REGS]);
+            self.bufs[..TURN_BUFS].copy_from_slice(&outside.bufs[..TURN_BUFS]);
+            self.regs[TURN] = outside.regs[TURN];
+        }
+        self
+    }
+
+    /// At the start of a turn.
+    fn in_turn(mut self) -> Known {
+        self.regs[..TURN_REGS].fill(false);
+        self.bufs[..TURN_BUFS].fill(false);
+        self.regs[TURN] = true;
+        self
     }
 
     fn meet(mut self, other: Known) -> Known {
@@ -165,11 +201,27 @@ struct Edges {
     leave: Option<Known>,
 }
 
-/// What is around a block: loops, and what an error may leave known of each attempt.
+/// What is around a block: loops, what an error may leave known of each attempt, and how many of those are around each
+/// deadline. Of a pipelined block also what is known outside of it.
 #[derive(Default)]
 struct Around {
     loops: Vec<Edges>,
     attempts: Vec<Option<Known>>,
+    deadlines: Vec<usize>,
+    outside: Option<Known>,
+}
+
+impl Around {
+    /// A step may end in an attempt's handler with this known.
+    fn fails(&mut self, known: Known, kind: &Kind) {
+        let known = known.outside(&self.outside);
+        let fails = can_fail(kind).then_some(self.attempts.len());
+        for attempts in fails.into_iter().chain(self.deadlines.iter().copied()) {
+            if let Some(failed) = attempts.checked_sub(1).map(|innermost| &mut self.attempts[innermost]) {
+                *failed = meet(*failed, Some(known));
+            }
+        }
+    }
 }
 
 type Faults<'f> = Option<&'f mut Vec<(u32, Fault)>>;
@@ -190,9 +242,7 @@ fn flow(block: &Block, known: &mut Option<Known>, around: &mut Around, mut fault
         if let Some(known) = known {
             let held = *known;
             writes(kind, known);
-            if let Some(failed) = around.attempts.last_mut().filter(|_| can_fail(kind)) {
-                *failed = meet(*failed, Some(held.meet(*known)));
-            }
+            around.fails(held.meet(*known), kind);
         }
         match kind {
             Kind::When { then, otherwise, .. } => {
@@ -228,197 +278,58 @@ fn flow(block: &Block, known: &mut Option<Known>, around: &mut Around, mut fault
                 around.loops.pop();
                 *known = left;
             }
+            Kind::Serial { body } => flow(body, known, around, faults.as_deref_mut()),
+            Kind::Within { body, .. } => {
+                around.deadlines.push(around.attempts.len());
+                flow(body, known, around, faults.as_deref_mut());
+                around.deadlines.pop();
+            }
+            Kind::Fork { need, branches } => {
+                let (held, mut joined) = (*known, Vec::new());
+                for branch in branches {
+                    let mut end = held;
+                    flow(branch, &mut end, around, faults.as_deref_mut());
+                    joined.extend(end);
+                }
+                let need = need.unwrap_or(branches.len());
+                *known = held.filter(|_| joined.len() >= need);
+                if let Some(known) = known.as_mut() {
+                    if need < branches.len() {
+                        branches.iter().for_each(|branch| doubt(branch, known));
+                    } else {
+                        joined.into_iter().for_each(|end| *known = known.join(end));
+                    }
+                }
+            }
+            Kind::Pipelined { ahead, in_order, .. } => {
+                let held = *known;
+                let mut turn = known.map(Known::in_turn);
+                let outside = std::mem::replace(&mut around.outside, held);
+                around.loops.push(Edges::default());
+                flow(ahead, &mut turn, around, faults.as_deref_mut());
+                flow(in_order, &mut turn, around, faults.as_deref_mut());
+                let left = around.loops.pop().expect("pushed above").leave;
+                around.outside = outside;
+                *known = held.filter(|_| left.is_some());
+            }
             Kind::Again | Kind::Leave => {
                 let innermost = around.loops.last_mut().expect("looked for before");
                 let edge = if *kind == Kind::Again { &mut innermost.again } else { &mut innermost.leave };
                 *edge = meet(*edge, known.take());
             }
-            Kind::Finish => *known = None,
+            Kind::Finish | Kind::Fail { .. } => *known = None,
             _ => {}
         }
     }
 }
 
-/// Whether a step itself may fail, its blocks apart.
-fn can_fail(kind: &Kind) -> bool {
-    match kind {
-        Kind::Set { value: expr, .. } | Kind::When { cond: expr, .. } | Kind::Sleep { time: expr } => {
-            expr.can_trap()
-        }
-        Kind::Repeat { .. } | Kind::Attempt { .. } | Kind::Again | Kind::Leave | Kind::Finish => false,
-        _ => true,
+/// Forgets what a block writes: nobody knows whether it has come to its end.
+fn doubt(block: &Block, known: &mut Known) {
+    let nothing = Known { bufs: [false; BUFS.len()], ..*known };
+    for Step { kind, .. } in block {
+        let mut written = nothing;
+        writes(kind, &mut written);
+        known.bufs.iter_mut().zip(written.bufs).for_each(|(known, written)| *known &= !written);
+        kind.blocks().into_iter().for_each(|block| doubt(block, known));
     }
 }
-
-/// Gathers what a step reads and must not.
-struct Reads<'k> {
-    known: &'k Known,
-    faults: Vec<Fault>,
-}
-
-impl Reads<'_> {
-    fn reg(&mut self, reg: usize) {
-        if !self.known.regs[reg] {
-            self.faults.push(Fault::Reg(reg));
-        }
-    }
-
-    fn buf(&mut self, buf: usize) {
-        if !self.known.bufs[buf] {
-            self.faults.push(Fault::Buf(buf));
-        }
-    }
-
-    /// The registers of a span.
-    fn place(&mut self, span: &Span) {
-        span.start.into_iter().for_each(|reg| self.reg(reg));
-        if let Len::Reg(reg) = span.len {
-            self.reg(reg);
-        }
-    }
-
-    fn bytes(&mut self, span: &Span) {
-        self.place(span);
-        self.buf(span.buf);
-    }
-
-    fn file(&mut self, file: usize) {
-        if self.known.vacant[file] {
-            self.faults.push(Fault::Closed(file));
-        }
-    }
-
-    fn sends(&mut self, socket: usize) {
-        if self.known.shut[socket] {
-            self.faults.push(Fault::ShutDown(socket));
-        }
-    }
-
-    fn expr(&mut self, expr: &Expr) {
-        match expr {
-            Expr::Const(_) => {}
-            Expr::Reg(reg) => self.reg(*reg),
-            Expr::Load { buf, .. } => self.buf(*buf),
-            Expr::LoadAt { buf, index, .. } => {
-                self.buf(*buf);
-                self.expr(index);
-            }
-            Expr::Find { span, byte } => {
-                self.bytes(span);
-                self.expr(byte);
-            }
-            Expr::Equals(a, b) => [a, b].into_iter().for_each(|span| self.bytes(span)),
-            Expr::Hash(span) => self.bytes(span),
-            Expr::Binary(_, operands) => operands.iter().for_each(|operand| self.expr(operand)),
-        }
-    }
-
-    fn call(&mut self, call: &Call) {
-        match call {
-            Call::Log(reg) | Call::Decide(reg) | Call::Take(reg) => self.reg(*reg),
-            Call::Observe => {}
-            Call::Look(span, reg) => {
-                self.bytes(span);
-                self.reg(*reg);
-            }
-            Call::Fill(span, _) => self.place(span),
-            Call::Mix { from, to, .. } => {
-                self.bytes(from);
-                self.place(to);
-            }
-        }
-    }
-}
-
-fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
-    let mut reads = Reads { known, faults: Vec::new() };
-    match kind {
-        Kind::Recv { span, .. } | Kind::RecvExact { span, .. } => reads.place(span),
-        Kind::Send { socket, span, .. } => {
-            reads.sends(*socket);
-            reads.bytes(span);
-        }
-        Kind::SendAll { socket, spans, .. } => {
-            reads.sends(*socket);
-            spans.iter().for_each(|span| reads.bytes(span));
-        }
-        Kind::Shutdown { socket } => {
-            reads.sends(*socket);
-            if reads.faults.is_empty() && known.may_be_shut[*socket] {
-                reads.faults.push(Fault::MayBeShutDown);
-            }
-        }
-        Kind::Read { file, span, position, .. } => {
-            reads.expr(position);
-            reads.place(span);
-            reads.file(*file);
-        }
-        Kind::Write { file, spans, position, .. } => {
-            reads.expr(position);
-            reads.file(*file);
-            spans.iter().for_each(|span| reads.bytes(span));
-        }
-        Kind::Sync { file, .. } | Kind::CloseFile { file } | Kind::Statx { file, .. } => reads.file(*file),
-        Kind::Fallocate { file, position, len } => {
-            reads.expr(position);
-            reads.expr(len);
-            reads.file(*file);
-        }
-        Kind::Truncate { file, len } => {
-            reads.expr(len);
-            reads.file(*file);
-        }
-        Kind::Open { path: Path::Bytes(span), .. } => reads.bytes(span),
-        Kind::Set { value: expr, .. }
-        | Kind::Ensure { cond: expr, .. }
-        | Kind::When { cond: expr, .. }
-        | Kind::Consume { len: expr }
-        | Kind::Sleep { time: expr } => reads.expr(expr),
-        Kind::Store { at, value, .. } => {
-            reads.expr(at);
-            reads.expr(value);
-        }
-        Kind::Copy { to, from } => {
-            reads.place(to);
-            reads.bytes(from);
-        }
-        Kind::Call(call) => reads.call(call),
-        Kind::Open { path: Path::Name(_), .. } | Kind::Fill { .. } => {}
-        Kind::Attempt { .. } | Kind::Repeat { .. } | Kind::Again | Kind::Leave | Kind::Finish => {}
-    }
-    reads.faults
-}
-
-fn writes(kind: &Kind, known: &mut Known) {
-    match kind {
-        Kind::Recv { span, into, .. }
-        | Kind::RecvExact { span, into, .. }
-        | Kind::Read { span, into, .. } => {
-            known.bufs[span.buf] = true;
-            into.iter().for_each(|reg| known.regs[*reg] = true);
-        }
-        Kind::Send { into, .. } => known.regs[*into] = true,
-        Kind::SendAll { into, .. } | Kind::Write { into, .. } => {
-            into.iter().for_each(|reg| known.regs[*reg] = true);
-        }
-        Kind::Shutdown { socket } => (known.shut[*socket], known.may_be_shut[*socket]) = (true, true),
-        Kind::Statx { size, mode, .. } => {
-            size.iter().chain(mode).for_each(|reg| known.regs[*reg] = true);
-        }
-        Kind::Open { file, .. } => known.vacant[*file] = false,
-        Kind::CloseFile { file } => known.vacant[*file] = true,
-        Kind::Set { reg, .. } => known.regs[*reg] = true,
-        Kind::Store { buf, .. } => known.bufs[*buf] = true,
-        Kind::Copy { to, .. } => known.bufs[to.buf] = true,
-        Kind::Call(Call::Observe) => known.regs = [true; ALL_REGS],
-        Kind::Call(Call::Fill(span, _)) => known.bufs[span.buf] = true,
-        Kind::Call(Call::Mix { to, reg, .. }) => {
-            known.bufs[to.buf] = true;
-            known.regs[*reg] = true;
-        }
-        _ => {}
-    }
-}
-
-/// Registers that only the stream buffer's spans and expressions name are always written.
-const _: () = assert!(HELD >= REGS && HELD_FROM >= REGS);

@@ -32,6 +32,8 @@ impl Disk {
         let bytes = |len: usize| (0..len).map(|i| (i * 7 % 13) as u8).collect::<Vec<_>>();
         fs::write(disk.inside().join("given"), bytes(GIVEN)).expect("a file");
         fs::write(disk.inside().join("there"), bytes(THERE)).expect("a file");
+        drop(disk.log());
+        fs::create_dir(disk.inside().join("folder")).expect("a directory");
         disk
     }
 
@@ -48,11 +50,17 @@ impl Disk {
         File::open(self.inside()).expect("the directory is there")
     }
 
+    /// An empty file for a log.
+    pub(crate) fn log(&self) -> File {
+        File::create(self.root.join("log")).expect("a file")
+    }
+
     pub(crate) fn contents(&self) -> Contents {
         let entries =
             fs::read_dir(&self.root).expect("a directory").chain(fs::read_dir(self.inside()).expect("one"));
-        let files = entries.map(|entry| entry.expect("an entry")).filter(|entry| entry.path().is_file());
-        files.map(|entry| (entry.file_name(), fs::read(entry.path()).expect("a file"))).collect()
+        let bytes = |path: &Path| if path.is_dir() { Vec::new() } else { fs::read(path).expect("a file") };
+        let entries = entries.map(|entry| entry.expect("an entry"));
+        entries.map(|entry| (entry.file_name(), bytes(&entry.path()))).collect()
     }
 }
 
@@ -88,4 +96,20 @@ pub(crate) fn allocate(file: &File, position: u64, len: u64) -> io::Result<()> {
 pub(crate) fn truncate(file: &File, len: u64) -> io::Result<()> {
     // SAFETY: it takes numbers only.
     checked(unsafe { libc::ftruncate(file.as_raw_fd(), len as i64) }.into()).map(drop)
+}
+
+/// renameat(2), in the directory.
+pub(crate) fn rename(directory: &File, from: &[u8], to: &[u8]) -> io::Result<()> {
+    let [from, to] = [from, to].map(|path| CString::new(path).expect("cut at the first NUL"));
+    let fd = directory.as_raw_fd();
+    // SAFETY: both paths end in a NUL, and live on.
+    checked(unsafe { libc::renameat(fd, from.as_ptr(), fd, to.as_ptr()) }.into()).map(drop)
+}
+
+/// unlinkat(2), in the directory.
+pub(crate) fn remove(directory: &File, path: &[u8], is_directory: bool) -> io::Result<()> {
+    let path = CString::new(path).expect("cut at the first NUL");
+    let flags = if is_directory { libc::AT_REMOVEDIR } else { 0 };
+    // SAFETY: the path ends in a NUL, and lives on.
+    checked(unsafe { libc::unlinkat(directory.as_raw_fd(), path.as_ptr(), flags) }.into()).map(drop)
 }

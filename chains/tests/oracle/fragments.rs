@@ -5,7 +5,9 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::program::{BUFS, Block, Call, Expr, FILES, HELD, Kind, Len, NAMES, Op, Path, Span, Step};
+use super::program::{
+    BUFS, Block, CONSTANT, Call, Expr, FILES, HELD, Kind, Len, NAMES, Op, Path, Span, Step,
+};
 use super::strategy::{
     Inside, any_buf, binary, block, call, exact, expr, fixed, general, inlet, leaf, send_all, set, socket,
     source, span, step,
@@ -26,16 +28,17 @@ pub(crate) fn simple() -> Vec<(u32, Fragment)> {
         (1, statx()),
         (3, stream()),
         (2, compute()),
+        (3, outbox()),
         (1, send()),
         (1, sleep()),
     ]
 }
 
-fn file() -> impl Strategy<Value = usize> {
+pub(crate) fn file() -> impl Strategy<Value = usize> {
     prop_oneof![3 => Just(0), 2 => 0..FILES]
 }
 
-fn masked(value: Expr, mask: u64) -> Expr {
+pub(crate) fn masked(value: Expr, mask: u64) -> Expr {
     Expr::binary(Op::And, value, Expr::Const(mask))
 }
 
@@ -51,13 +54,13 @@ fn position() -> impl Strategy<Value = Expr> {
 }
 
 /// The same, and often a register itself, which is kept small.
-fn in_register() -> impl Strategy<Value = (Vec<Step>, Expr)> {
+pub(crate) fn in_register() -> impl Strategy<Value = (Vec<Step>, Expr)> {
     let register = (general(), leaf())
         .prop_map(|(reg, value)| (step(Kind::Set { reg, value: masked(value, 63) }), Expr::Reg(reg)));
     prop_oneof![1 => register, 2 => position().prop_map(|position| (Vec::new(), position))]
 }
 
-fn read_exact() -> Fragment {
+pub(crate) fn read_exact() -> Fragment {
     let into = option::weighted(0.3, general());
     let span = prop_oneof![fixed(inlet()).boxed(), span(0..3usize).boxed()];
     (file(), span, in_register(), into, prop::bool::weighted(0.3))
@@ -79,7 +82,7 @@ fn read() -> Fragment {
         .boxed()
 }
 
-fn write() -> Fragment {
+pub(crate) fn write() -> Fragment {
     let into = option::weighted(0.3, general());
     (file(), vec(source(), 1..4), in_register(), into)
         .prop_map(|(file, spans, (mut steps, position), into)| {
@@ -172,6 +175,36 @@ fn sleep() -> Fragment {
     leaf().prop_map(|value| step(Kind::Sleep { time: masked(value, 0x7fff) })).boxed()
 }
 
+/// What is put into the outbox, and mostly sent.
+fn outbox() -> Fragment {
+    let number = (option::of(select(vec![1u32, 2, 4, 8])), any::<bool>(), leaf());
+    let put = prop_oneof![
+        3 => source().prop_map(|span| step(Kind::Append { span })),
+        2 => number.prop_map(|(width, big, value)| step(Kind::AppendNumber { width, big, value })),
+    ];
+    let send = option::weighted(0.8, socket().prop_map(|socket| step(Kind::SendOutbox { socket })));
+    (vec(put, 0..4), send).prop_map(|(put, send)| [put.concat(), send.unwrap_or_default()].concat()).boxed()
+}
+
+/// Sorted numbers, searched: the constant's bytes ascend, and so do the numbers that are made of them, in either order.
+pub(crate) fn parted() -> BoxedStrategy<Expr> {
+    let key = prop_oneof![
+        3 => (0..12u64, select(vec![1u64, 0x101, 0x0101_0101])).prop_map(|(n, by)| Expr::Const(n * by)),
+        1 => Just(Expr::Const(u64::MAX)),
+        1 => general().prop_map(Expr::Reg),
+    ];
+    (fixed(Just(CONSTANT)), select(vec![1u32, 2, 4, 8]), any::<bool>(), 0..3u32, key, any::<bool>())
+        .prop_map(|(span, width, big, more, key, or_equal)| Expr::Partition {
+            span,
+            width,
+            big,
+            stride: width + more,
+            key: key.into(),
+            or_equal,
+        })
+        .boxed()
+}
+
 /// What cannot trap: it may move.
 fn movable() -> Fragment {
     let value = prop_oneof![leaf(), binary(leaf(), leaf())].prop_map(|value| masked(value, 31));
@@ -193,7 +226,7 @@ fn movable() -> Fragment {
     prop_oneof![3 => set, 2 => store, 1 => copy].boxed()
 }
 
-fn compute() -> Fragment {
+pub(crate) fn compute() -> Fragment {
     let store = (any_buf(), leaf(), select(vec![1u32, 2, 4]), any::<bool>(), expr()).prop_map(
         |(buf, at, width, big, value)| step(Kind::Store { buf, at: masked(at, 3), width, big, value }),
     );

@@ -1,15 +1,20 @@
 //! A random program becomes calls of the builder.
 
 use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use chainring_chains::{Buf, Span as Bytes, read, reg, stream, value, write};
 use chainring_chains::{BuildError, Chain, Expr as Value, File, Flow, Lowering, OpenHow, Order, Reg, Socket};
-use chainring_chains::{SpanLen, StreamBuf};
+use chainring_chains::{
+    Event as Posts, Group, Log, OpenLog, Outbox, Owned, Pipe, Shared, SpanLen, StreamBuf, Word,
+};
 
+use super::disk::Disk;
 use super::native::{self, Next};
 use super::program::{
-    BUFS, Block, CONSTANT, Call, Event, Expr, FILES, HELD, HELD_FROM, Kind, Len, NAMES, Op, Path, Program,
-    REGS, SOCKETS, STREAM, Span, constant,
+    ATOMIC, BUFS, Block, CONSTANT, Call, Event, Expr, FILES, HELD, HELD_FROM, Kind, Len, NAMES, OWNED, Op,
+    POOLED, Path, Program, REGS, SOCKETS, STREAM, Span, WORDS, constant,
 };
 
 /// The session of a frame: what its calls have written down.
@@ -17,12 +22,24 @@ pub(crate) type Session = Vec<Event>;
 
 /// A program that was built, and its handles.
 pub(crate) struct Built {
+    /// The log, if the program has one, and the word that all threads share.
+    pub(crate) log: Option<Log>,
+    pub(crate) atomic: Arc<AtomicU64>,
     pub(crate) program: chainring_chains::Program<Session>,
     pub(crate) sockets: [Socket; SOCKETS],
     /// The file that is given, and the directory.
     pub(crate) given: File,
     pub(crate) directory: File,
     pub(crate) regs: [Reg; REGS],
+}
+
+impl Built {
+    /// The program's log, in a file of that directory.
+    pub(crate) fn open_log(&self, disk: Option<&Disk>) -> Option<OpenLog> {
+        let log = self.log.as_ref()?;
+        let disk = disk.expect("a program with a log has files");
+        Some(log.open(disk.log(), 0).expect("it is not open"))
+    }
 }
 
 /// What a call fails with.
@@ -39,21 +56,50 @@ pub(crate) fn build(program: &Program, lowering: Lowering) -> Result<Built, Buil
     // The stream's is never asked for.
     bufs.extend([bufs[0], c.constant(&constant())]);
     debug_assert_eq!(bufs.len(), CONSTANT + 1);
-    Lowerer { sockets, files, directory, regs, bufs, stream }.block(&mut c, &program.body);
-    Ok(Built { program: c.build()?, sockets, given: files[0], directory, regs })
+    let outbox = c.outbox();
+    // Few, so that frames wait for each other.
+    c.pool_limit(2);
+    bufs.push(c.pooled(BUFS[POOLED]));
+    let owned = c.owned(BUFS[OWNED]);
+    let atomic = Arc::new(AtomicU64::new(0));
+    let shared = Shared::new("words", ATOMIC);
+    let words = std::array::from_fn(|i| match i {
+        ATOMIC => c.atomic(atomic.clone()),
+        _ => c.shared(&shared, i),
+    });
+    let things = Things { group: Group::new("group"), event: Posts::new("event"), log: Log::new("log") };
+    let log = program.any(&mut |step| matches!(step.kind, Kind::Commit { .. })).then(|| things.log.clone());
+    let pipe = c.pipe();
+    Lowerer { sockets, files, directory, regs, bufs, stream, owned, words, things, pipe, outbox }
+        .block(&mut c, &program.body);
+    Ok(Built { program: c.build()?, sockets, given: files[0], directory, regs, log, atomic })
 }
 
-struct Lowerer {
-    sockets: [Socket; SOCKETS],
-    files: [File; FILES],
-    directory: File,
-    regs: [Reg; REGS],
-    bufs: Vec<Buf>,
+/// What frames share.
+#[derive(Clone)]
+pub(super) struct Things {
+    pub(super) group: Group,
+    pub(super) event: Posts,
+    pub(super) log: Log,
+}
+
+#[derive(Clone)]
+pub(super) struct Lowerer {
+    pub(super) owned: Owned,
+    pub(super) words: [Word; WORDS],
+    pub(super) things: Things,
+    pub(super) pipe: Pipe,
+    pub(super) sockets: [Socket; SOCKETS],
+    pub(super) files: [File; FILES],
+    pub(super) directory: File,
+    pub(super) regs: [Reg; REGS],
+    pub(super) bufs: Vec<Buf>,
     stream: StreamBuf,
+    outbox: Outbox,
 }
 
 impl Lowerer {
-    fn block(&self, c: &mut Chain<Session>, block: &Block) {
+    pub(super) fn block(&self, c: &mut Chain<Session>, block: &Block) {
         for step in block {
             self.step(c, step.number, &step.kind);
         }
@@ -98,6 +144,12 @@ impl Lowerer {
                 c.store(self.bufs[*buf], self.expr(at), order(*width, *big), self.expr(value));
             }
             Kind::Copy { to, from } => c.copy(self.span(to), self.span(from)),
+            Kind::Append { span } => c.append(self.outbox, self.span(span)),
+            Kind::AppendNumber { width: None, value, .. } => c.append_decimal(self.outbox, self.expr(value)),
+            Kind::AppendNumber { width: Some(width), big, value } => {
+                c.append_number(self.outbox, order(*width, *big), self.expr(value));
+            }
+            Kind::SendOutbox { socket } => c.send_outbox(self.sockets[*socket], self.outbox),
             Kind::Sleep { time } => c.sleep(self.expr(time)),
             Kind::Attempt { body, errno, handler } => {
                 let step = c.attempt(|c| self.block(c, body));
@@ -113,6 +165,21 @@ impl Lowerer {
             | Kind::Open { .. }
             | Kind::CloseFile { .. }
             | Kind::Statx { .. } => self.file(c, kind),
+            Kind::Splice { .. }
+            | Kind::Nop
+            | Kind::Rename { .. }
+            | Kind::Remove { .. }
+            | Kind::SetWord { .. }
+            | Kind::FetchAdd { .. }
+            | Kind::Exchange { .. }
+            | Kind::Notify
+            | Kind::Wait
+            | Kind::Commit { .. }
+            | Kind::Serial { .. }
+            | Kind::Within { .. }
+            | Kind::Fork { .. }
+            | Kind::Pipelined { .. }
+            | Kind::Fetch { .. } => self.coordinate(c, kind),
             Kind::Ensure { cond, code } => c.ensure(self.expr(cond), *code),
             Kind::When { cond, then, otherwise } => {
                 let step = c.when(self.expr(cond), |c| self.block(c, then));
@@ -124,6 +191,7 @@ impl Lowerer {
             Kind::Again => c.again(),
             Kind::Leave => c.leave(),
             Kind::Finish => c.finish(),
+            Kind::Fail { errno } => c.fail(self.expr(errno)),
             Kind::Call(call) => self.call(c, number, call),
         }
     }
@@ -156,10 +224,7 @@ impl Lowerer {
             }
             Kind::Truncate { file, len } => c.ftruncate(self.files[*file], self.expr(len)),
             Kind::Open { file, path, flags } => {
-                let path = match path {
-                    Path::Name(name) => c.path(NAMES[*name]),
-                    Path::Bytes(span) => self.span(span),
-                };
+                let path = self.path(c, path);
                 let mode = if flags & libc::O_CREAT != 0 { 0o600 } else { 0 };
                 let how = OpenHow { flags: *flags as u64, mode, resolve: 0 };
                 c.open(self.files[*file], path, how).beneath(self.directory);
@@ -229,12 +294,26 @@ impl Lowerer {
         }
     }
 
-    fn span(&self, span: &Span) -> Bytes {
+    pub(super) fn path(&self, c: &mut Chain<Session>, path: &Path) -> Bytes {
+        match path {
+            Path::Name(name) => c.path(NAMES[*name]),
+            Path::Bytes(span) => self.span(span),
+        }
+    }
+
+    pub(super) fn span(&self, span: &Span) -> Bytes {
         let len = match span.len {
             Len::Fixed(len) => SpanLen::Fixed(len),
             Len::Reg(HELD) => return self.stream.bytes(),
             Len::Reg(reg) => SpanLen::Reg(self.regs[reg]),
         };
+        if span.buf == OWNED {
+            return match (span.start, len) {
+                (Some(start), len) => self.owned.part(self.regs[start], len),
+                (None, SpanLen::Fixed(len)) => self.owned.range(span.from..span.from + len),
+                (None, len) => self.owned.to(len),
+            };
+        }
         let buf = self.bufs[span.buf];
         match (span.start, len) {
             (Some(HELD_FROM), len) => self.stream.first(len),
@@ -244,11 +323,12 @@ impl Lowerer {
         }
     }
 
-    fn expr(&self, expr: &Expr) -> Value {
+    pub(super) fn expr(&self, expr: &Expr) -> Value {
         match expr {
             Expr::Const(value) => Value::from(*value),
             Expr::Reg(HELD) => self.stream.len(),
             Expr::Reg(reg) => Value::from(self.regs[*reg]),
+            Expr::Word(word) => Value::from(self.words[*word]),
             Expr::Load { buf, offset, width, big } => {
                 load(self.bufs[*buf], Value::from(*offset), order(*width, *big))
             }
@@ -256,6 +336,14 @@ impl Lowerer {
                 load(self.bufs[*buf], self.expr(index), order(*width, *big))
             }
             Expr::Find { span, byte } => self.span(span).find(self.expr(byte)),
+            Expr::FindBytes(a, b) => self.span(a).find_bytes(self.span(b)),
+            Expr::Partition { span, width, big, stride, key, or_equal } => {
+                let (span, order, key) = (self.span(span), order(*width, *big), self.expr(key));
+                match or_equal {
+                    true => span.partition_le(order, *stride, key),
+                    false => span.partition_lt(order, *stride, key),
+                }
+            }
             Expr::Equals(a, b) => self.span(a).equals(self.span(b)),
             Expr::Hash(span) => self.span(span).hash(),
             Expr::Binary(op, operands) => {

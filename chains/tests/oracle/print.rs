@@ -43,6 +43,19 @@ fn print(f: &mut fmt::Formatter<'_>, block: &Block, depth: usize) -> fmt::Result
                 }
                 writeln!(f, "      {indent}}}")?;
             }
+            Kind::Serial { body } | Kind::Within { body, .. } => {
+                writeln!(f, "{kind} {{")?;
+                print(f, body, depth + 1)?;
+                writeln!(f, "      {indent}}}")?;
+            }
+            Kind::Fork { .. } | Kind::Pipelined { .. } => {
+                writeln!(f, "{kind}")?;
+                for block in kind.blocks() {
+                    writeln!(f, "      {indent}{{")?;
+                    print(f, block, depth + 1)?;
+                    writeln!(f, "      {indent}}}")?;
+                }
+            }
             simple => writeln!(f, "{simple}")?,
         }
     }
@@ -80,19 +93,46 @@ impl fmt::Display for Kind {
             Kind::Sync { file, data } => write!(f, "{}(f{file})", if *data { "fdatasync" } else { "fsync" }),
             Kind::Fallocate { file, position, len } => write!(f, "fallocate(f{file}, {position}, {len})"),
             Kind::Truncate { file, len } => write!(f, "ftruncate(f{file}, {len})"),
-            Kind::Open { file, path: Path::Name(name), flags } => {
-                write!(f, "open(f{file}, {:?}, {flags:#o})", NAMES[*name])
-            }
-            Kind::Open { file, path: Path::Bytes(span), flags } => {
-                write!(f, "open(f{file}, {span}, {flags:#o})")
-            }
+            Kind::Open { file, path, flags } => write!(f, "open(f{file}, {path}, {flags:#o})"),
             Kind::CloseFile { file } => write!(f, "close_file(f{file})"),
             Kind::Statx { file, size, mode } => write!(f, "statx(f{file}), size {size:?}, mode {mode:?}"),
             Kind::Store { buf, at, width, big, value } => {
                 write!(f, "store(b{buf}, {at}, {}{}, {value})", if *big { "be" } else { "le" }, width * 8)
             }
             Kind::Copy { to, from } => write!(f, "copy({to}, {from})"),
+            Kind::Append { span } => write!(f, "append({span})"),
+            Kind::AppendNumber { width: None, value, .. } => write!(f, "append_decimal({value})"),
+            Kind::AppendNumber { width: Some(width), big, value } => {
+                write!(f, "append_number({}{}, {value})", if *big { "be" } else { "le" }, width * 8)
+            }
+            Kind::SendOutbox { socket } => write!(f, "send_outbox(s{socket})"),
             Kind::Sleep { time } => write!(f, "sleep({time})"),
+            Kind::Splice { from, to, len, into, or_finish } => {
+                write!(f, "splice({from:?}, {to:?}, {len:?}){}", suffix(&Some(*into), *or_finish))
+            }
+            Kind::Nop => write!(f, "nop"),
+            Kind::Rename { from, to } => write!(f, "rename({from}, {to})"),
+            Kind::Remove { path, directory: true } => write!(f, "remove_dir({path})"),
+            Kind::Remove { path, directory: false } => write!(f, "unlink({path})"),
+            Kind::SetWord { word, value } => write!(f, "set(w{word}, {value})"),
+            Kind::FetchAdd { word, value, into } => {
+                write!(f, "fetch_add(w{word}, {value}){}", suffix(into, false))
+            }
+            Kind::Exchange { word, current, new, into } => {
+                write!(f, "compare_exchange(w{word}, {current}, {new}){}", suffix(into, false))
+            }
+            Kind::Notify => write!(f, "notify"),
+            Kind::Wait => write!(f, "wait"),
+            Kind::Commit { spans: all, into } => {
+                write!(f, "commit([{}]){}", spans(all), suffix(into, false))
+            }
+            Kind::Fetch { from, to, reg, ready } => {
+                write!(f, "call_async, ready {ready:?}: mix {from} and r{reg} into {to} and r{reg}")
+            }
+            Kind::Serial { .. } => write!(f, "serial"),
+            Kind::Within { time, .. } => write!(f, "within {time} ns"),
+            Kind::Fork { need, .. } => write!(f, "branches, of which {need:?} must succeed"),
+            Kind::Pipelined { depth, .. } => write!(f, "pipelined, {depth} deep: ahead, and in order"),
             Kind::Attempt { .. } => write!(f, "attempt"),
             Kind::Set { reg, value } => write!(f, "set(r{reg}, {value})"),
             Kind::Ensure { cond, code } => write!(f, "ensure({cond}, {code})"),
@@ -101,6 +141,7 @@ impl fmt::Display for Kind {
             Kind::Again => write!(f, "again"),
             Kind::Leave => write!(f, "leave"),
             Kind::Finish => write!(f, "finish"),
+            Kind::Fail { errno } => write!(f, "fail({errno})"),
             Kind::Call(call) => match call {
                 Call::Log(reg) => write!(f, "call: note that r{reg} bytes came"),
                 Call::Observe => write!(f, "call: note all registers"),
@@ -110,6 +151,15 @@ impl fmt::Display for Kind {
                 Call::Take(reg) => write!(f, "call: note what the stream holds, and consume r{reg} of it"),
                 Call::Decide(reg) => write!(f, "call: finish, fail or go on as r{reg} says"),
             },
+        }
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Name(name) => write!(f, "{:?}", NAMES[*name]),
+            Path::Bytes(span) => write!(f, "{span}"),
         }
     }
 }
@@ -131,6 +181,7 @@ impl fmt::Display for Expr {
         match self {
             Expr::Const(value) => write!(f, "{value}"),
             Expr::Reg(reg) => write!(f, "r{reg}"),
+            Expr::Word(word) => write!(f, "w{word}"),
             Expr::Load { buf, offset, width, big } => {
                 write!(f, "b{buf}.{}{}({offset})", if *big { "be" } else { "le" }, width * 8)
             }
@@ -138,6 +189,11 @@ impl fmt::Display for Expr {
                 write!(f, "b{buf}.{}{}({index})", if *big { "be" } else { "le" }, width * 8)
             }
             Expr::Find { span, byte } => write!(f, "{span}.find({byte})"),
+            Expr::FindBytes(a, b) => write!(f, "{a}.find_bytes({b})"),
+            Expr::Partition { span, width, big, stride, key, or_equal } => {
+                let (name, order) = (if *or_equal { "le" } else { "lt" }, if *big { "be" } else { "le" });
+                write!(f, "{span}.partition_{name}({order}{}, {stride}, {key})", width * 8)
+            }
             Expr::Equals(a, b) => write!(f, "{a}.equals({b})"),
             Expr::Hash(span) => write!(f, "{span}.hash()"),
             Expr::Binary(op, operands) => {

@@ -3,6 +3,8 @@
 //! A [`Step`] here is a step of the builder there, one to one and in the same order, so that both number them alike.
 //! Registers and buffers are the same in every program; only what is used differs.
 
+pub(crate) use super::values::{End, Expr, Len, Op, Path, Span};
+
 /// Registers of every program: general ones, a counter for each depth of loops, the length of an endless echo.
 pub(crate) const REGS: usize = 8;
 pub(crate) const GENERAL: usize = 4;
@@ -19,15 +21,33 @@ pub(crate) const HELD: usize = 9;
 pub(crate) const ALL_REGS: usize = 10;
 
 /// Buffers of every program, behind each other: general ones, that of an endless echo, a stream buffer, and apart from
-/// them a constant.
-pub(crate) const BUFS: [u32; 8] = [4, 16, 64, 300, 6000, 512, 32, 24];
+/// them a constant, one of a pool, and one that is allocated when something comes.
+pub(crate) const BUFS: [u32; 10] = [4, 16, 64, 300, 6000, 512, 32, 24, 64, 100];
 pub(crate) const ECHO_BUF: usize = 5;
 pub(crate) const STREAM: usize = 6;
 pub(crate) const CONSTANT: usize = 7;
+pub(crate) const POOLED: usize = 8;
+pub(crate) const OWNED: usize = 9;
 
-/// What the constant holds.
+/// Words of every program: those that a core shares, of which the last is for sections that one frame at a time is in, and
+/// one that all threads share.
+pub(crate) const WORDS: usize = 4;
+pub(crate) const INSIDE_WORD: usize = 2;
+pub(crate) const ATOMIC: usize = 3;
+
+/// Within the turns of a pipelined block: the register with the turn's number. The general registers and buffers below
+/// these are the turn's own.
+pub(crate) const TURN: usize = ECHO_REG;
+pub(crate) const TURN_REGS: usize = 2;
+pub(crate) const TURN_BUFS: usize = 3;
+
+/// Times in nanoseconds: none that is tested comes to the long one by itself, every one to the short.
+pub(crate) const SHORT: u64 = 300_000;
+pub(crate) const LONG: u64 = 3_600_000_000_000;
+
+/// What the constant holds: bytes that ascend.
 pub(crate) fn constant() -> Vec<u8> {
-    (0..BUFS[CONSTANT]).map(|i| (i * 37 % 11) as u8).collect()
+    (0..BUFS[CONSTANT]).map(|i| (i * 11 / BUFS[CONSTANT]) as u8).collect()
 }
 
 /// Files of every program: one that is given, and one that is not.
@@ -36,8 +56,8 @@ pub(crate) const FILES: usize = 2;
 pub(crate) fn file_place(file: usize) -> usize {
     SOCKETS + file
 }
-/// What is opened beneath the directory: a file that is there, one that is not, one outside of it.
-pub(crate) const NAMES: [&str; 4] = ["there", "missing", "../outside", "given"];
+/// What is opened beneath the directory: a file that is there, one that is not, one outside of it, and a directory.
+pub(crate) const NAMES: [&str; 5] = ["there", "missing", "../outside", "given", "folder"];
 
 pub(crate) const SOCKETS: usize = 2;
 
@@ -134,9 +154,48 @@ pub(crate) enum Kind {
         size: Option<usize>,
         mode: Option<usize>,
     },
+    /// What comes is passed on through a pipe. The call behind it says how much.
+    Splice {
+        from: End,
+        to: End,
+        len: Len,
+        into: usize,
+        or_finish: bool,
+    },
+    Nop,
+    Rename {
+        from: Path,
+        to: Path,
+    },
+    Remove {
+        path: Path,
+        directory: bool,
+    },
     Set {
         reg: usize,
         value: Expr,
+    },
+    SetWord {
+        word: usize,
+        value: Expr,
+    },
+    FetchAdd {
+        word: usize,
+        value: Expr,
+        into: Option<usize>,
+    },
+    Exchange {
+        word: usize,
+        current: Expr,
+        new: Expr,
+        into: Option<usize>,
+    },
+    Notify,
+    /// Behind a notify of its own.
+    Wait,
+    Commit {
+        spans: Vec<Span>,
+        into: Option<usize>,
     },
     Store {
         buf: usize,
@@ -148,6 +207,19 @@ pub(crate) enum Kind {
     Copy {
         to: Span,
         from: Span,
+    },
+    /// Into the outbox.
+    Append {
+        span: Span,
+    },
+    /// The same; without a width as decimal digits.
+    AppendNumber {
+        width: Option<u32>,
+        big: bool,
+        value: Expr,
+    },
+    SendOutbox {
+        socket: usize,
     },
     Sleep {
         time: Expr,
@@ -162,6 +234,9 @@ pub(crate) enum Kind {
         cond: Expr,
         code: i32,
     },
+    Fail {
+        errno: Expr,
+    },
     When {
         cond: Expr,
         then: Block,
@@ -170,10 +245,45 @@ pub(crate) enum Kind {
     Repeat {
         body: Block,
     },
+    /// One frame at a time is inside.
+    Serial {
+        body: Block,
+    },
+    /// For so many nanoseconds: [`LONG`], or [`SHORT`] where something inside sleeps for long.
+    Within {
+        time: u64,
+        body: Block,
+    },
+    /// Side by side; so many must succeed, or all.
+    Fork {
+        need: Option<usize>,
+        branches: Vec<Block>,
+    },
+    /// Turns side by side, but for what they do in order.
+    Pipelined {
+        depth: usize,
+        ahead: Block,
+        in_order: Block,
+    },
+    /// A future that computes bytes and a register from others, ready at once or later.
+    Fetch {
+        from: Span,
+        to: Span,
+        reg: usize,
+        ready: Ready,
+    },
     Again,
     Leave,
     Finish,
     Call(Call),
+}
+
+/// When a future is ready.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Ready {
+    AtOnce,
+    NextTurn,
+    Later,
 }
 
 /// How the blocking side knows how much a recv brought: the one thing that the kernel is free to choose.
@@ -185,147 +295,6 @@ pub(crate) enum Count {
     Logged,
     /// It does not, and need not: all that comes is sent back, to the end of the stream.
     Free,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Path {
-    Name(usize),
-    /// Bytes of the frame, which need not end in a NUL.
-    Bytes(Span),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Span {
-    pub(crate) buf: usize,
-    pub(crate) from: u32,
-    /// The register that is added to where it starts.
-    pub(crate) start: Option<usize>,
-    pub(crate) len: Len,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Len {
-    Fixed(u32),
-    Reg(usize),
-}
-
-impl Span {
-    pub(crate) fn all(buf: usize) -> Span {
-        Span { buf, from: 0, start: None, len: Len::Fixed(BUFS[buf]) }
-    }
-
-    pub(crate) fn to(buf: usize, reg: usize) -> Span {
-        Span { buf, from: 0, start: None, len: Len::Reg(reg) }
-    }
-
-    /// What the stream buffer holds, or the first bytes of it.
-    pub(crate) fn held(len: Len) -> Span {
-        Span { buf: STREAM, from: 0, start: Some(HELD_FROM), len }
-    }
-
-    /// The bytes of the buffer that it can reach.
-    pub(crate) fn reach(&self) -> std::ops::Range<u32> {
-        match self.len {
-            Len::Fixed(len) if self.start.is_none() => self.from..self.from + len,
-            _ => self.from..BUFS[self.buf],
-        }
-    }
-
-    /// Whether its place and length are known beforehand.
-    pub(crate) fn is_fixed(&self) -> bool {
-        self.start.is_none() && matches!(self.len, Len::Fixed(_))
-    }
-
-    /// The longest it can be.
-    pub(crate) fn room(&self) -> u32 {
-        BUFS[self.buf] - self.from
-    }
-
-    /// Whether `next` starts where this one ends, whatever the registers say.
-    pub(crate) fn is_followed_by(&self, next: &Span) -> bool {
-        let fixed = self.is_fixed() && next.start.is_none();
-        let start = |span: &Span| BUFS[..span.buf].iter().sum::<u32>() + span.from;
-        let apart = (self.buf == CONSTANT) != (next.buf == CONSTANT);
-        fixed && !apart && start(self) + self.reach().len() as u32 == start(next)
-    }
-
-    /// Puts those together that lie behind each other.
-    pub(crate) fn merged(spans: &[Span]) -> Vec<&[Span]> {
-        spans.chunk_by(|a, b| a.is_followed_by(b)).collect()
-    }
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Expr {
-    Const(u64),
-    Reg(usize),
-    Load { buf: usize, offset: u32, width: u32, big: bool },
-    LoadAt { buf: usize, index: Box<Expr>, width: u32, big: bool },
-    Find { span: Span, byte: Box<Expr> },
-    Equals(Span, Span),
-    Hash(Span),
-    Binary(Op, Box<[Expr; 2]>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Op {
-    Add,
-    Sub,
-    Mul,
-    Div,
-    Rem,
-    And,
-    Or,
-    Xor,
-    Shl,
-    Shr,
-    Eq,
-    Ne,
-    Lt,
-    Le,
-    Gt,
-    Ge,
-}
-
-impl Expr {
-    pub(crate) fn binary(op: Op, a: Expr, b: Expr) -> Expr {
-        Expr::Binary(op, Box::new([a, b]))
-    }
-
-    /// Whether it may fail.
-    pub(crate) fn can_trap(&self) -> bool {
-        match self {
-            Expr::Const(_) | Expr::Reg(_) | Expr::Load { .. } => false,
-            Expr::LoadAt { .. } => true,
-            Expr::Find { span, byte } => !span.is_fixed() || byte.can_trap(),
-            Expr::Equals(a, b) => !a.is_fixed() || !b.is_fixed(),
-            Expr::Hash(span) => !span.is_fixed(),
-            Expr::Binary(op, operands) => {
-                matches!(op, Op::Div | Op::Rem) || operands.iter().any(Expr::can_trap)
-            }
-        }
-    }
-}
-
-impl Op {
-    pub(crate) const ALL: [(Op, &'static str); 16] = [
-        (Op::Add, "+"),
-        (Op::Sub, "-"),
-        (Op::Mul, "*"),
-        (Op::Div, "/"),
-        (Op::Rem, "%"),
-        (Op::And, "&"),
-        (Op::Or, "|"),
-        (Op::Xor, "^"),
-        (Op::Shl, "<<"),
-        (Op::Shr, ">>"),
-        (Op::Eq, "=="),
-        (Op::Ne, "!="),
-        (Op::Lt, "<"),
-        (Op::Le, "<="),
-        (Op::Gt, ">"),
-        (Op::Ge, ">="),
-    ];
 }
 
 /// A native call, with what it is lent.
@@ -389,8 +358,10 @@ impl Kind {
     pub(crate) fn blocks(&self) -> Vec<&Block> {
         match self {
             Kind::When { then, otherwise, .. } => vec![then, otherwise],
-            Kind::Repeat { body } => vec![body],
+            Kind::Repeat { body } | Kind::Serial { body } | Kind::Within { body, .. } => vec![body],
             Kind::Attempt { body, handler, .. } => vec![body, handler],
+            Kind::Pipelined { ahead, in_order, .. } => vec![ahead, in_order],
+            Kind::Fork { branches, .. } => branches.iter().collect(),
             _ => Vec::new(),
         }
     }
@@ -398,9 +369,16 @@ impl Kind {
     pub(crate) fn blocks_mut(&mut self) -> Vec<&mut Block> {
         match self {
             Kind::When { then, otherwise, .. } => vec![then, otherwise],
-            Kind::Repeat { body } => vec![body],
+            Kind::Repeat { body } | Kind::Serial { body } | Kind::Within { body, .. } => vec![body],
             Kind::Attempt { body, handler, .. } => vec![body, handler],
+            Kind::Pipelined { ahead, in_order, .. } => vec![ahead, in_order],
+            Kind::Fork { branches, .. } => branches.iter_mut().collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether it has strands that run side by side.
+    pub(crate) fn overlaps(&self) -> bool {
+        matches!(self, Kind::Fork { .. } | Kind::Pipelined { .. })
     }
 }

@@ -1,7 +1,12 @@
 //! What is known of a program that has ended: how, and what it did on the way there.
 
+use std::collections::BTreeMap;
+
 use super::disk::Contents;
 use super::program::{Event, SOCKETS};
+
+/// Stands for any number.
+pub(crate) const ANY: u32 = u32::MAX;
 
 /// Why a program ended early.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,7 +16,8 @@ pub(crate) enum Failure {
         done: u32,
         want: u32,
     },
-    /// A transfer is free to count the fixed spans in front, `plus` bytes, in both numbers.
+    /// A transfer is free to count the fixed spans in front, `plus` bytes, in both numbers. Those of a buffer that is not
+    /// there at all times have a `max` of [`ANY`].
     Bounds {
         len: u64,
         max: u32,
@@ -20,6 +26,8 @@ pub(crate) enum Failure {
     Division,
     Ensure(i32),
     Call,
+    /// The deadline with this number, counted from the outermost.
+    Deadline(usize),
     /// A recv brought on the other side what does not come here.
     NotSent,
 }
@@ -33,6 +41,7 @@ impl Failure {
             Failure::Bounds { .. } => Some(libc::EMSGSIZE),
             Failure::Division => Some(libc::EDOM),
             Failure::Call => Some(libc::EIO),
+            Failure::Deadline(_) => Some(libc::ETIMEDOUT),
             Failure::NotSent => None,
         }
     }
@@ -81,7 +90,9 @@ pub(crate) struct Report {
     /// The socket whose end of the stream was the end of the program.
     pub(crate) met_end: Option<usize>,
     pub(crate) loose: bool,
-    /// An operation has failed: what was to strike one behind it may not have had a chance.
+    /// How often steps were done that are seldom met.
+    pub(crate) arms: BTreeMap<&'static str, usize>,
+    /// An operation has failed, or met an end: what was to strike one behind it may not have had a chance.
     pub(crate) failed: bool,
     /// How many errors a handler has dealt with.
     pub(crate) handled: usize,

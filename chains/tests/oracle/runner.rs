@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering;
 
 use chainring_chains::{ErrorKind, Exit, Lowering};
 use chainring_net::TcpStream;
@@ -89,13 +90,17 @@ impl Fault {
         }
     }
 
-    /// The failures of which one may have come of it.
-    pub(crate) fn strikes(self) -> Vec<Strike> {
+    /// The failures of which one may have come of it. `more` operations may have been before it here and not there, where
+    /// some run side by side.
+    pub(crate) fn strikes(self, more: u32) -> Vec<Strike> {
         match self {
             Fault::Fail { verb: name, errno, skip } => {
-                (0..=skip).rev().map(|at| Strike { name, errno, at }).collect()
+                let strike = |at| Strike { name, errno, at };
+                (0..=skip).rev().chain(skip + 1..=skip + more).map(strike).collect()
             }
-            Fault::Refuse { verb: name } => vec![Strike { name, errno: libc::EINVAL, at: 0 }],
+            Fault::Refuse { verb: name } => {
+                (0..=more).map(|at| Strike { name, errno: libc::EINVAL, at }).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -151,7 +156,11 @@ impl Variant {
     /// How the program is lowered in this variant.
     pub(crate) fn explain(&self, built: &Built) -> String {
         let runtime = self.runtime();
-        runtime.block_on(async { built.program.start(1).expect("it starts").explain().to_string() })
+        let disk = Disk::new();
+        runtime.block_on(async {
+            let _log = built.open_log(Some(&disk));
+            built.program.start(1).expect("it starts").explain().to_string()
+        })
     }
 }
 
@@ -187,16 +196,18 @@ pub(crate) fn run(
     variant: &Variant,
 ) -> Run {
     let runtime = variant.runtime();
+    let disks: Vec<Option<Disk>> = (0..variant.frames).map(|_| files.then(Disk::new)).collect();
+    let log = runtime.block_on(async { built.open_log(disks[0].as_ref()) });
     let spawner = runtime.block_on(async { built.program.start(variant.frames).expect("it starts") });
     variant.fault.inject(&runtime);
-    let (exits, peers, disks) = runtime.block_on(async {
-        let (mut handles, mut peers, mut disks) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..variant.frames {
+    built.atomic.store(0, Ordering::Relaxed);
+    let (exits, peers) = runtime.block_on(async {
+        let (mut handles, mut peers) = (Vec::new(), Vec::new());
+        for disk in &disks {
             let ends: Vec<(Socket, Socket)> = scripts[..sockets].iter().map(connect).collect();
             let (ours, theirs): (Vec<Socket>, Vec<Socket>) = ends.into_iter().unzip();
-            let disk = files.then(Disk::new);
             let handle = spawner.spawn(Session::new(), |frame| {
-                if let Some(disk) = &disk {
+                if let Some(disk) = disk {
                     frame.file(built.given, disk.given()).file(built.directory, disk.directory());
                 }
                 for (handle, socket) in built.sockets.iter().zip(ours) {
@@ -208,7 +219,6 @@ pub(crate) fn run(
                     }
                 }
             });
-            disks.push(disk);
             handles.push(handle.expect("there is room"));
             let start = |(script, socket)| Peer::start(script, socket, false);
             peers.push(scripts.iter().zip(theirs).map(start).collect::<Vec<_>>());
@@ -217,7 +227,8 @@ pub(crate) fn run(
         for handle in handles {
             exits.push(soon("the frame to end", handle).await);
         }
-        (exits, peers, disks)
+        drop(log);
+        (exits, peers)
     });
     let (spent, counters, metrics) =
         (runtime.handle().injector().is_spent(), spawner.counters(), runtime.metrics());
@@ -255,6 +266,7 @@ fn failure(kind: &ErrorKind) -> Failure {
         ErrorKind::Division => Failure::Division,
         ErrorKind::Ensure(code) => Failure::Ensure(*code),
         ErrorKind::Call(_) => Failure::Call,
+        ErrorKind::Deadline => Failure::Deadline(0),
         other => panic!("nothing here is cancelled or panics: {other:?}"),
     }
 }

@@ -4,12 +4,16 @@
 //! loop and its counter), so that whatever shrinking leaves still ends. What `build()` would refuse is mended
 //! afterwards, in most programs: see `check.rs`.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::check;
+use super::coordinated;
 use super::fragments;
 use super::program::{
     BUFS, Block, CONSTANT, Call, Count, DEEPEST, ECHO_BUF, ECHO_REG, Expr, GENERAL, HELD, Kind, Len, Op,
@@ -36,7 +40,7 @@ pub(crate) fn program() -> impl Strategy<Value = Program> {
 }
 
 /// The innermost loop around a block.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Inside {
     Nothing,
     /// One that may be started again: its start counts, or consumes.
@@ -45,9 +49,20 @@ pub(crate) enum Inside {
     Counted,
 }
 
+thread_local! {
+    /// Blocks are in each other in many ways, and take long to make: each is made once.
+    static BLOCKS: RefCell<HashMap<(usize, Inside), BoxedStrategy<Block>>> = RefCell::default();
+}
+
 pub(crate) fn block(depth: usize, inside: Inside) -> BoxedStrategy<Block> {
-    let most = [7, 5, 4, 3][depth.min(3)];
-    vec(fragment(depth, inside), 1..=most).prop_map(|fragments| fragments.concat()).boxed()
+    let known = BLOCKS.with_borrow(|blocks| blocks.get(&(depth, inside)).cloned());
+    known.unwrap_or_else(|| {
+        let most = [7, 5, 4, 3][depth.min(3)];
+        let fragments = vec(fragment(depth, inside), 1..=most);
+        let block = fragments.prop_map(|fragments| fragments.concat()).boxed();
+        BLOCKS.with_borrow_mut(|blocks| blocks.insert((depth, inside), block.clone()));
+        block
+    })
 }
 
 fn fragment(depth: usize, inside: Inside) -> BoxedStrategy<Vec<Step>> {
@@ -62,9 +77,12 @@ fn fragment(depth: usize, inside: Inside) -> BoxedStrategy<Vec<Step>> {
         (4, call().boxed()),
         (1, Just(vec![Kind::Shutdown { socket: 0 }.step()]).boxed()),
         (1, jump(Kind::Finish).boxed()),
+        (1, leaf().prop_flat_map(|errno| jump(Kind::Fail { errno })).boxed()),
     ];
     kinds.extend(fragments::simple());
+    kinds.extend(coordinated::simple());
     if depth < DEEPEST {
+        kinds.extend(coordinated::nested(depth, inside));
         kinds.push((4, fragments::attempt(depth, inside).boxed()));
         kinds.push((6, fragments::hoistable().boxed()));
         kinds.push((4, when(depth, inside).boxed()));
@@ -221,6 +239,9 @@ pub(crate) fn leaf() -> BoxedStrategy<Expr> {
         1 => (source(), general()).prop_map(|(span, reg)| Expr::Find { span, byte: Expr::Reg(reg).into() }),
         2 => (source(), source()).prop_map(|(a, b)| Expr::Equals(a, b)),
         1 => source().prop_map(Expr::Hash),
+        2 => (source(), source()).prop_map(|(a, b)| Expr::FindBytes(a, b)),
+        2 => (source(), fixed(Just(CONSTANT))).prop_map(|(a, b)| Expr::FindBytes(a, b)),
+        2 => fragments::parted(),
     ];
     let index = (0..ECHO_BUF, general(), any::<bool>(), select(vec![1u32, 2, 4, 8]), any::<bool>()).prop_map(
         |(buf, reg, fits, width, big)| {
@@ -297,7 +318,7 @@ pub(crate) fn call() -> BoxedStrategy<Vec<Step>> {
 }
 
 /// A jump that is taken sometimes; without a condition, what follows it would never be reached.
-fn jump(kind: Kind) -> impl Strategy<Value = Vec<Step>> {
+pub(crate) fn jump(kind: Kind) -> impl Strategy<Value = Vec<Step>> {
     let sometimes = (leaf(), 0..10u64).prop_map({
         let kind = kind.clone();
         move |(value, number)| {

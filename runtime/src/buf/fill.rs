@@ -81,19 +81,3 @@ pub(super) unsafe fn set_len(vec: &mut Vec<u8>, n: usize) {
     // SAFETY: the caller's promise.
     unsafe { vec.set_len(n) }
 }
-
-/// Tells `vec` that the kernel wrote `first` bytes at the start of its capacity, and `second` more from `gap` on;
-/// brings them together, and has `vec` hold just them. Counts that the kernel reports are checked, not trusted.
-///
-/// To be called once, with the counts of completions of reads that were given those two parts of the capacity.
-pub(crate) fn filled_twice(vec: &mut Vec<u8>, first: usize, gap: usize, second: usize) {
-    let fits = first <= gap && gap.checked_add(second).is_some_and(|end| end <= vec.capacity());
-    assert!(fits, "the kernel reports {first} and {second} bytes in a buffer of {}", vec.capacity());
-    let start = vec.as_mut_ptr();
-    if first < gap && second > 0 {
-        // SAFETY: both ranges are inside the allocation, as checked above; they may overlap.
-        unsafe { std::ptr::copy(start.add(gap), start.add(first), second) };
-    }
-    // SAFETY: the kernel wrote the first part, and the second was moved behind it.
-    unsafe { vec.set_len(first + second) }
-}

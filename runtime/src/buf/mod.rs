@@ -48,7 +48,7 @@ use std::mem::MaybeUninit;
 
 pub use aligned::AlignedBuf;
 pub use direct::{DirectAlignment, DirectBuf};
-pub(crate) use fill::{Filling, filled_twice};
+pub(crate) use fill::Filling;
 pub use fixed::{FixedBuf, FixedPool};
 pub use lent::PoolBuf;
 pub(crate) use pages::{PAGE, Pages};

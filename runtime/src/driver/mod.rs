@@ -242,8 +242,8 @@ impl Driver {
         queues.publish_head();
     }
 
-    /// Handles completions as long as each is the only one of an operation that a task of this core waits for. False if
-    /// not even the first was.
+    /// Handles completions as long as each is the only one of an operation that a task of this core waits for, or one of
+    /// a list that such a task waits for. False if not even the first was.
     #[inline]
     fn reap_tasks(&self, until: u32, wake: &impl Fn(TaskRef)) -> bool {
         #[cfg(feature = "injector")]
@@ -251,16 +251,19 @@ impl Driver {
             return false;
         }
         let places = self.slots.places();
-        let woken = self.ring.queues().take_while(until, |cqe| {
-            let task = Slots::complete_task(places, cqe);
+        let mut woke_nobody = 0;
+        let taken = self.ring.queues().take_while(until, |cqe| {
+            let task = Slots::complete_task(places, cqe).map(Some).or_else(|| self.lists.complete_task(cqe));
             let is_task = task.is_some();
-            if let Some(task) = task {
-                wake(task);
+            match task {
+                Some(Some(task)) => wake(task),
+                Some(None) => woke_nobody += 1,
+                None => {}
             }
             is_task
         });
-        self.counters.wakes.add(u64::from(woken));
-        woken > 0
+        self.counters.wakes.add(u64::from(taken - woke_nobody));
+        taken > 0
     }
 
     /// Whether the bell has rung since this was last asked.
@@ -278,7 +281,7 @@ impl Driver {
                 }
                 None => self.ring.counters.strays.add(1),
             },
-            Kind::List => self.complete_list(key, step, cqe.res),
+            Kind::List => self.complete_list(cqe),
             Kind::Slot => self.complete_slot(Key::of_completion(cqe.user_data), cqe),
             Kind::Cancel | Kind::Direct => {}
             Kind::Bell => self.bell.set(true),

@@ -250,6 +250,9 @@ impl Region {
                 let written = if next.is_hot() {
                     // SAFETY: as in `advance_segments`.
                     unsafe { self.write(record, buffer, &next.members, places) }
+                } else if next.is_warm() {
+                    // SAFETY: the same.
+                    unsafe { self.write_short(record, index, next, places.first) }
                 } else {
                     None
                 };

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-use super::code::{self, Trap, Word};
+use super::code::{self, Searches, Trap, Word};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED};
@@ -126,8 +126,9 @@ impl<R: Resume> Frames<R> {
             Template::check(plan, &bounds).map_err(|error| FramesError::Plan { segment, error })
         };
         let templates = template::join(segments.iter().enumerate().map(template).collect::<Result<_, _>>()?);
-        let code = code::check(code, &layout, constant_bytes, segments.len(), words.len(), &pooled);
+        let code = code::check(code, &layout, constant_bytes, segments.len(), words.len(), outboxes, &pooled);
         let code = code.map_err(FramesError::Code)?;
+        let searches = Searches::new(&code, &constants);
         if !words.iter().all(Word::is_there) {
             return Err(FramesError::Code(PlanError::NoSuchHandle));
         }
@@ -149,6 +150,7 @@ impl<R: Resume> Frames<R> {
                     memory,
                     templates,
                     code,
+                    searches,
                     computes: Cell::new(false),
                     handover: Cell::new(None),
                     trap: Cell::new(Trap::Division),

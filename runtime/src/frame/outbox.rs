@@ -85,7 +85,8 @@ impl From<&'static str> for Blob {
 
 #[derive(Debug)]
 enum Part {
-    /// As many of the copied bytes, behind those of the parts before.
+    /// As many of the copied bytes, behind those of the parts before. Those that were copied last are no part yet: most
+    /// outboxes hold nothing else, and have none.
     Copied(usize),
     Shared(Blob),
 }
@@ -96,6 +97,8 @@ enum Part {
 pub struct Outbox {
     parts: Vec<Part>,
     copied: Vec<u8>,
+    /// How many of the copied bytes belong to parts.
+    parted: usize,
     len: usize,
     /// What the kernel reads while the outbox is sent.
     iovecs: Vec<libc::iovec>,
@@ -103,17 +106,14 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    /// Bytes that can be sent at once.
+    pub(super) const MOST: usize = i32::MAX as usize;
+
     /// Appends a copy of some bytes: for what is small, or does not last.
+    #[inline]
     pub fn copy(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
         self.copied.extend_from_slice(bytes);
         self.len += bytes.len();
-        match self.parts.last_mut() {
-            Some(Part::Copied(len)) => *len += bytes.len(),
-            _ => self.parts.push(Part::Copied(bytes.len())),
-        }
     }
 
     /// Appends shared bytes, which are kept until they are sent, and not copied; unless there are a thousand parts
@@ -123,9 +123,13 @@ impl Outbox {
         if blob.bytes().is_empty() {
             return;
         }
-        // The last part is for whatever is copied.
-        if self.parts.len() >= PARTS - 1 {
+        // One part is for what was copied before it, and the last for whatever is copied.
+        if self.parts.len() >= PARTS - 2 {
             return self.copy(blob.bytes());
+        }
+        let copied = self.copied.len() - std::mem::replace(&mut self.parted, self.copied.len());
+        if copied > 0 {
+            self.parts.push(Part::Copied(copied));
         }
         self.len += blob.bytes().len();
         self.parts.push(Part::Shared(blob));
@@ -142,25 +146,43 @@ impl Outbox {
     }
 
     /// Drops what waits in it.
+    #[inline]
     pub fn clear(&mut self) {
+        if self.parts.is_empty() && self.copied.capacity() <= KEPT {
+            self.len = 0;
+            return self.copied.clear();
+        }
+        self.clear_all();
+    }
+
+    #[inline(never)]
+    fn clear_all(&mut self) {
         self.parts.clear();
         self.copied.clear();
         self.copied.shrink_to(KEPT);
         self.parts.shrink_to(KEPT_PARTS);
         self.iovecs.clear();
         self.iovecs.shrink_to(KEPT_PARTS);
-        self.len = 0;
+        (self.len, self.parted) = (0, 0);
+    }
+
+    /// Address and length of what is in it, if that is nothing but copies.
+    #[inline]
+    pub(super) fn only_copies(&self) -> Option<(u64, usize)> {
+        self.parts.is_empty().then_some((self.copied.as_ptr() as u64, self.copied.len()))
     }
 
     /// What is left of it behind the first `done` bytes, as the kernel is to read it. It stays valid until the outbox
     /// is changed or dropped.
     pub(super) fn message(&mut self, mut done: usize) -> Message {
+        let last = &self.copied[self.parted..];
         // Most have one part, which needs no list.
-        if let [part] = self.parts.as_slice() {
-            let bytes = match part {
-                Part::Copied(len) => &self.copied[..*len],
-                Part::Shared(blob) => blob.bytes(),
-            };
+        let one = match self.parts.as_slice() {
+            [] => Some(last),
+            [Part::Shared(blob)] if last.is_empty() => Some(blob.bytes()),
+            _ => None,
+        };
+        if let Some(bytes) = one {
             let rest = &bytes[done.min(bytes.len())..];
             return match rest.len() {
                 0 => Message::Nothing,
@@ -169,15 +191,15 @@ impl Outbox {
         }
         self.iovecs.clear();
         let mut copied = self.copied.as_slice();
-        for part in &self.parts {
-            let bytes = match part {
-                Part::Copied(len) => {
-                    let (these, rest) = copied.split_at(*len);
-                    copied = rest;
-                    these
-                }
-                Part::Shared(blob) => blob.bytes(),
-            };
+        let parts = self.parts.iter().map(|part| match part {
+            Part::Copied(len) => {
+                let (these, rest) = copied.split_at(*len);
+                copied = rest;
+                these
+            }
+            Part::Shared(blob) => blob.bytes(),
+        });
+        for bytes in parts.chain([last]) {
             let skipped = done.min(bytes.len());
             done -= skipped;
             let bytes = &bytes[skipped..];
@@ -261,6 +283,21 @@ impl Outboxes {
         chunks[number / CHUNK][number % CHUNK].get()
     }
 
+    /// The same, where both were compared before.
+    ///
+    /// # Safety
+    /// - the frame must be accessible: [`grow`](Outboxes::grow) has made its outboxes;
+    /// - `i` must be less than `each`, as checked segments and code see to.
+    #[inline(always)]
+    pub(super) unsafe fn checked(&self, frame: usize, i: u16) -> *mut Outbox {
+        let number = frame * self.each + usize::from(i);
+        // SAFETY: as in `grow`; both indices are of what that has made, by the caller's promise.
+        unsafe {
+            let chunks = &*self.chunks.get();
+            chunks.get_unchecked(number / CHUNK).get_unchecked(number % CHUNK).get()
+        }
+    }
+
     /// Never frees them: the kernel may still read.
     pub(super) fn leak(&mut self) {
         std::mem::forget(std::mem::take(self.chunks.get_mut()));
@@ -297,7 +334,7 @@ mod tests {
         outbox.push(Arc::new(b"three ".to_vec()));
         outbox.push("");
         outbox.copy(b"four");
-        assert_eq!((outbox.len(), outbox.parts.len()), (18, 3));
+        assert_eq!((outbox.len(), outbox.parts.len()), (18, 2));
         for done in 0..=18 {
             assert_eq!(read(&mut outbox, done), &b"one two three four"[done..]);
         }
@@ -325,8 +362,8 @@ mod tests {
         for _ in 0..3 * PARTS {
             outbox.push(blob.clone());
         }
-        assert_eq!(outbox.parts.len(), PARTS);
         assert_eq!(read(&mut outbox, 1), &b"ab".repeat(3 * PARTS)[1..]);
+        assert!((PARTS - 3..=PARTS).contains(&outbox.iovecs.len()), "{} parts", outbox.iovecs.len());
         outbox.clear();
         let kept = outbox.parts.capacity().max(outbox.iovecs.capacity());
         assert!(kept <= KEPT_PARTS && outbox.copied.capacity() <= KEPT, "a large reply is kept: {outbox:?}");

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::code::{Code, Trap, Word};
+use super::code::{Code, Searches, Trap, Word};
 use super::emit::Handover;
 use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED, Record, VACANT};
@@ -29,6 +29,8 @@ pub(crate) struct Region {
     pub(super) memory: Memory,
     pub(super) templates: Box<[Template]>,
     pub(super) code: Code,
+    /// What its code looks for.
+    pub(super) searches: Searches,
     /// Whether the segment that was met last is one that code follows.
     pub(super) computes: Cell<bool>,
     /// The frame that `advance` has left to the owner.

@@ -103,6 +103,9 @@ impl<'f> Frame<'f> {
                 (&part.template.members, Places::from(reservation.first(), count as usize));
             // SAFETY: the places are reserved for us alone, one for each member.
             unsafe { region.write(record, region.memory.buffer(index), members, places) }
+        } else if part.is_warm() {
+            // SAFETY: the same.
+            unsafe { region.write_short(record, index, part.template, reservation.first()) }
         } else {
             None
         };

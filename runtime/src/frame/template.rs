@@ -76,6 +76,19 @@ pub(super) struct Wide {
     pub(super) gives_back: u64,
     /// Whether there is nothing to it but that start: bytes of the frame are transferred, and words 1 and 5 are zero.
     pub(super) only_starts: bool,
+    /// What its segment can be submitted with, if all members are such.
+    pub(super) short: Short,
+}
+
+/// A member that has a short way to the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Short {
+    /// It transfers bytes of the frame, from where a register says.
+    Transfer,
+    /// It sends this outbox.
+    Outbox(u16),
+    /// None.
+    Not,
 }
 
 /// What word 2 is.
@@ -146,6 +159,8 @@ pub(super) struct Template {
     pub(super) outbox: u16,
     /// Simple, of plain members that transfer bytes only, and with one completion.
     hot: bool,
+    /// The same, but members may also start where a register says, or send an outbox.
+    warm: bool,
     /// The code that is run after it, or `NO_CODE`.
     pub(super) code: u32,
 }
@@ -169,6 +184,12 @@ impl Template {
     #[inline]
     pub(super) fn is_hot(&self) -> bool {
         self.hot
+    }
+
+    /// Whether it can be, by a way that is almost as short.
+    #[inline]
+    pub(super) fn is_warm(&self) -> bool {
+        self.warm
     }
 
     /// Whether one completion says that all of it has succeeded, and there is nothing to be done then but what its plan
@@ -243,6 +264,7 @@ impl Template {
             slack: if verb.success() == Success::Whole { 0 } else { u32::MAX },
             simple,
             outbox,
+            warm: simple && completions == 1 && wide.iter().all(|wide| wide.short != Short::Not),
             hot: simple
                 && !is_wide
                 && completions == 1
@@ -328,6 +350,7 @@ impl Bounds<'_> {
             index: 0,
             gives_back: 0,
             only_starts: false,
+            short: if transfer.verb.transfers() { Short::Transfer } else { Short::Not },
         }
     }
 
@@ -537,6 +560,11 @@ impl Bounds<'_> {
         let is_plain = is_plain && wide.index == 0;
         let others = (wide.address, wide.off, wide.index) != (Address::Frame, Off::Fixed(0), 0);
         wide.only_starts = verb.transfers() && !others;
+        wide.short = match wide.address {
+            _ if wide.only_starts => Short::Transfer,
+            Address::Outbox(outbox) if (wide.off, wide.index) == (Off::Fixed(0), 0) => Short::Outbox(outbox),
+            _ => Short::Not,
+        };
         Ok((!is_plain).then_some(wide))
     }
 }

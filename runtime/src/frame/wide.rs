@@ -6,9 +6,9 @@ use std::ptr::NonNull;
 
 use super::emit::{NotSubmitted, Written, nothing};
 use super::memory::Record;
-use super::outbox::Message;
+use super::outbox::{Message, Outbox};
 use super::region::Region;
-use super::template::{Address, Member, Off, Template, Wide};
+use super::template::{Address, Member, Off, Short, Template, Wide};
 use super::verb::Moves;
 use crate::driver::Key;
 use crate::op::sendmsg;
@@ -31,7 +31,16 @@ impl<'t> Part<'t> {
 
     /// Whether it can be submitted by the shortest way.
     pub(super) fn is_hot(&self) -> bool {
-        self.template.is_hot() && self.members == (0..self.template.last + 1) && self.done == 0
+        self.template.is_hot() && self.is_whole()
+    }
+
+    /// Whether it can be by a way that is almost as short.
+    pub(super) fn is_warm(&self) -> bool {
+        self.template.is_warm() && self.is_whole()
+    }
+
+    fn is_whole(&self) -> bool {
+        self.members == (0..self.template.last + 1) && self.done == 0
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = (&'t Member, &'t Wide)> + use<'t> {
@@ -41,6 +50,59 @@ impl<'t> Part<'t> {
 }
 
 impl Region {
+    /// Writes the entries of a whole segment whose members all have a short way. `None` if one has nothing to transfer, too
+    /// much, or more than one part, which [`write_part`](Region::write_part) deals with.
+    ///
+    /// # Safety
+    /// - the segment must be [warm](Template::is_warm), and `record` that of frame `index`;
+    /// - as many places as there are members must be valid for writes.
+    #[inline(never)]
+    pub(super) unsafe fn write_short(
+        &self,
+        record: Record,
+        index: usize,
+        template: &Template,
+        mut place: NonNull<Sqe>,
+    ) -> Option<Written> {
+        let buffer = self.memory.buffer(index).as_ptr() as u64;
+        let key = record.header().key.get().with_step(0);
+        // SAFETY: a template's words were checked against the layout of this region.
+        let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
+        let (mut want, mut user_data) = (0, key);
+        for (member, wide) in template.members.iter().zip(&template.wide) {
+            let (address, flags_len) = match wide.short {
+                Short::Outbox(outbox) => {
+                    // SAFETY: as in `message`; the frame is accessible, and the outbox was checked with the template.
+                    let (address, len) = unsafe { &*self.outboxes.checked(index, outbox) }.only_copies()?;
+                    if len > Outbox::MOST {
+                        return None;
+                    }
+                    (address, member.flags_len & !0xffff_ffff | len as u64)
+                }
+                _ => {
+                    let (start, added) = (word(wide.start), word(member.length));
+                    let flags_len = member.flags_len.wrapping_add(added);
+                    let end = start.checked_add(flags_len & 0xffff_ffff)?;
+                    if added > member.room || end > u64::from(wide.room) {
+                        return None;
+                    }
+                    (buffer + member.offset + start, flags_len)
+                }
+            };
+            if flags_len as u32 == 0 {
+                return None;
+            }
+            (want, user_data) = (flags_len as u32, key + member.step);
+            let head = member.head | word(member.descriptor);
+            // SAFETY: the place is one of the caller's, and an entry is eight words. The span lies inside the frame's bytes, as
+            // was just compared; or it is what the outbox holds, which nobody changes while something is in flight.
+            unsafe { place.cast::<[u64; 8]>().write([head, 0, address, flags_len, user_data, 0, 0, 0]) };
+            // SAFETY: one past the last place at the most.
+            place = unsafe { place.add(1) };
+        }
+        Some(Written { want, last: user_data })
+    }
+
     /// Writes the entries of a part to the places from `place` on. `None` if a span does not fit ([`too_long`](Region::too_long) says which).
     ///
     /// # Safety
@@ -186,7 +248,7 @@ impl Region {
         // SAFETY: whoever submits holds the frame's token, and has lent no view of it; or that of the strand whose outbox
         // it alone is.
         let outbox = unsafe { &mut *self.outboxes.get(index, outbox) };
-        if outbox.len() > i32::MAX as usize {
+        if outbox.len() > Outbox::MOST {
             return None;
         }
         let send_msg = u64::from(sendmsg::FACTS.opcode);
@@ -211,8 +273,12 @@ impl Region {
             if let Address::Outbox(outbox) = wide.address {
                 // SAFETY: as in `message`.
                 let len = unsafe { &*self.outboxes.get(index, outbox) }.len();
-                if len > i32::MAX as usize {
-                    return NotSubmitted::TooLong { member: number, len: len as u64, max: i32::MAX as u32 };
+                if len > Outbox::MOST {
+                    return NotSubmitted::TooLong {
+                        member: number,
+                        len: len as u64,
+                        max: Outbox::MOST as u32,
+                    };
                 }
             }
             let len = word(member.length).saturating_add(member.plus().into());

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use crate::driver::list::HeldList;
 use crate::ring::sqe::{CQE_SKIP_SUCCESS, IO_HARDLINK, IO_LINK};
@@ -54,23 +55,24 @@ pub struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
+    #[inline(always)]
     pub(crate) fn new(quiet: bool) -> Self {
         Members { entries: [Sqe::new(0); LONGEST], shape: Shape::default(), quiet, memory: PhantomData }
     }
 
     /// Adds an entry whose success is reported.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reporting(&mut self, entry: Prepared<'a>, then: Then) {
         self.push(entry.into_sqe(), then, false);
     }
 
     /// Adds an entry whose success is not interesting.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn silent(&mut self, entry: Prepared<'a>, then: Then) {
         self.push(entry.into_sqe(), then, self.quiet);
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, mut entry: Sqe, then: Then, silent: bool) {
         let at = usize::from(self.shape.len);
         entry.flags |= match then {
@@ -90,8 +92,8 @@ impl<'a> Members<'a> {
     }
 
     /// The finished entries, their borrow forgotten: the caller now answers for the memory.
+    #[inline(always)]
     pub(crate) fn finish(self) -> ([Sqe; LONGEST], Shape) {
-        debug_assert!(self.shape.len > 0, "a list of nothing");
         (self.entries, self.shape)
     }
 }
@@ -115,7 +117,7 @@ impl Shape {
     }
 
     /// The entries that report if all goes well.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn reporting(self) -> u8 {
         self.all() & !self.silent
     }
@@ -144,14 +146,18 @@ impl Shape {
 /// # Panics
 /// If it is first polled outside of a runtime, or polled again after it has completed.
 #[must_use = "an operation does nothing unless it is awaited"]
-pub struct ListOp<T: ListOperation> {
-    operation: Option<T>,
-    held: Option<HeldList<T>>,
+pub struct ListOp<T: ListOperation>(Stage<T>);
+
+enum Stage<T: ListOperation> {
+    Unsubmitted(T),
+    InFlight(HeldList<T>),
+    Done,
 }
 
 impl<T: ListOperation> ListOp<T> {
+    #[inline]
     pub(crate) fn new(operation: T) -> Self {
-        ListOp { operation: Some(operation), held: None }
+        ListOp(Stage::Unsubmitted(operation))
     }
 }
 
@@ -163,16 +169,21 @@ impl<T: ListOperation> Future for ListOp<T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T::Output> {
-        let this = &mut *self;
-        if let Some(held) = &mut this.held {
-            let (operation, results) = ready!(held.poll(cx));
-            this.held = None;
-            return Poll::Ready(operation.complete(results));
+        let stage = &mut self.0;
+        if matches!(stage, Stage::InFlight(held) if !held.is_done(cx)) {
+            return Poll::Pending;
         }
-        let operation = this.operation.take().expect("an operation was polled after it had completed");
+        let operation = match mem::replace(stage, Stage::Done) {
+            Stage::Unsubmitted(operation) => operation,
+            Stage::InFlight(held) => {
+                let (operation, results) = held.finish();
+                return Poll::Ready(operation.complete(results));
+            }
+            Stage::Done => panic!("an operation was polled after it had completed"),
+        };
         match HeldList::start(operation, cx) {
             Ok(held) => {
-                this.held = Some(held);
+                *stage = Stage::InFlight(held);
                 Poll::Pending
             }
             Err(operation) => Poll::Ready(operation.complete([-libc::ECANCELED; LONGEST])),
@@ -182,12 +193,12 @@ impl<T: ListOperation> Future for ListOp<T> {
 
 impl<T: ListOperation> fmt::Debug for ListOp<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = match (&self.operation, &self.held) {
-            (Some(_), _) => "unsubmitted",
-            (None, Some(_)) => "in flight",
-            (None, None) => "done",
+        let stage = match self.0 {
+            Stage::Unsubmitted(_) => "unsubmitted",
+            Stage::InFlight(_) => "in flight",
+            Stage::Done => "done",
         };
-        write!(f, "ListOp({}, {state})", T::NAME)
+        write!(f, "ListOp({}, {stage})", T::NAME)
     }
 }
 

@@ -63,6 +63,7 @@ pub mod recv_multi;
 pub mod recvmsg;
 pub mod recvmsg_multi;
 pub mod rename;
+mod room;
 pub mod send;
 pub mod send_all;
 pub mod send_to;

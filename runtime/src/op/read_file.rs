@@ -11,21 +11,22 @@
 //! sever any other.
 //!
 //! The reads go into room for the longest file, which is used again and again, and the file's bytes are copied out of it:
-//! that costs less than to allocate so much for every file and to give most of it back.
+//! that costs less than to allocate so much for every file and to give most of it back. Whatever else the operation has
+//! lies in there too: it is one pointer to be moved about, and all that is allocated for a file is what holds its bytes in
+//! the end.
 //!
 //! The close is not in the list: by then nobody knows whether there is more to read, and what was read of a pipe is
 //! gone. The next list that opens into the place closes what is in it; if there is none in the same turn, a request
 //! does. A longer file is first made an ordinary descriptor of.
 
-use std::cell::RefCell;
-use std::ffi::CString;
 use std::io;
 
 use super::openat2::OpenHow;
+use super::room::Room;
+pub use super::room::SMALL;
 use super::{
     Completion, LONGEST, ListOp, ListOperation, Members, Then, directory, fixed_fd_install, openat2, read,
 };
-use crate::buf::filled_twice;
 use crate::descriptor::Descriptor;
 use crate::direct::DirectDescriptor;
 use crate::driver::direct::Place;
@@ -33,45 +34,12 @@ use crate::exec::Handle;
 use crate::ring::sqe::FIXED_FILE;
 use crate::ring::{Prepared, Sqe};
 
-/// The longest file, in bytes, that is read by the list alone; if it has just a few more, they come along too.
-pub const SMALL: usize = 4096;
-/// What the second read may find.
-const MORE: usize = 32;
 /// "At the file's own position."
 const OWN: u64 = u64::MAX;
 
-thread_local! {
-    /// Room that no read uses, the most recently used last.
-    static ROOM: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-}
-/// So much of it is kept at most: 258 KiB.
-const KEPT: usize = 64;
-
-fn take_room() -> Vec<u8> {
-    let used = ROOM.try_with(|room| room.borrow_mut().pop()).ok().flatten();
-    used.unwrap_or_else(|| Vec::with_capacity(SMALL + MORE))
-}
-
-fn keep_room(mut used: Vec<u8>) {
-    used.clear();
-    // A thread that ends keeps nothing.
-    let _ = ROOM.try_with(|room| {
-        let mut room = room.borrow_mut();
-        if room.len() < KEPT {
-            room.push(used);
-        }
-    });
-}
-
 /// See [`read_file`].
 #[derive(Debug)]
-pub struct ReadFile {
-    at: Option<Descriptor>,
-    path: CString,
-    how: OpenHow,
-    bytes: Vec<u8>,
-    place: Place,
-}
+pub struct ReadFile(Box<Room>);
 
 /// A file as far as it was read.
 #[derive(Debug)]
@@ -87,8 +55,8 @@ pub enum Begun {
 /// it if that was all: in one submission. `flags` and `resolve` are those of [`OpenHow`]; nothing can be created.
 ///
 /// `None` if it has to be done step by step: the kernel cannot make descriptors of direct ones
-/// ([`FixedFdInstall`](crate::Capability::FixedFdInstall), Linux 6.8), the ring is too small, or 256 files are being
-/// read in this way.
+/// ([`FixedFdInstall`](crate::Capability::FixedFdInstall), Linux 6.8), the ring is too small, 256 files are being read in
+/// this way, or the path is longer than 511 bytes or has a NUL byte in it.
 ///
 /// io_uring opens a named pipe without waiting for its other end. That, and an empty file, is a part with no bytes.
 ///
@@ -99,12 +67,8 @@ pub enum Begun {
 ///
 /// # Panics
 /// Outside of a runtime.
-pub fn read_file(
-    at: Option<&Descriptor>,
-    path: CString,
-    flags: i32,
-    resolve: u64,
-) -> Option<ListOp<ReadFile>> {
+#[inline]
+pub fn read_file(at: Option<&Descriptor>, path: &[u8], flags: i32, resolve: u64) -> Option<ListOp<ReadFile>> {
     let core = Handle::current();
     let ring = &core.driver().ring;
     if !ring.offers(&fixed_fd_install::FACTS) || ring.longest_list() < LONGEST as u32 {
@@ -112,47 +76,53 @@ pub fn read_file(
     }
     // A direct descriptor has no close-on-exec, and the kernel refuses to hear of it.
     let flags = (flags & !(libc::O_CLOEXEC | libc::O_CREAT)) as u64;
-    let how = OpenHow { flags, mode: 0, resolve };
-    let place = Place::take(core)?;
-    Some(ListOp::new(ReadFile { at: at.cloned(), path, how, bytes: take_room(), place }))
+    let mut room = Room::take(path)?;
+    room.how = OpenHow { flags, mode: 0, resolve };
+    room.at = at.cloned();
+    room.place = Some(Place::take(core)?);
+    Some(ListOp::new(ReadFile(room)))
 }
 
 impl ListOperation for ReadFile {
     type Output = io::Result<Begun>;
     const NAME: &'static str = "read_file";
 
-    #[inline]
+    #[inline(always)]
     fn prepare<'a>(&'a mut self, members: &mut Members<'a>) {
-        let place = self.place.index();
-        let open = Sqe { file_index: self.place.file_index(), ..Sqe::new(openat2::FACTS.opcode) };
-        let open = Prepared::new(open, directory(&self.at)).path(&self.path).second_sized(&self.how);
-        let (first, second) = self.bytes.spare_capacity_mut().split_at_mut(SMALL);
+        let Room { path, first, second, at, how, place } = &mut *self.0;
+        let place = place.as_ref().expect("a room in use has a place");
+        let (index, file_index) = (place.index() as i32, place.file_index());
+        let open = Sqe { file_index, ..Sqe::new(openat2::FACTS.opcode) };
+        let open = Prepared::new(open, directory(at)).path_within(path).second_sized(how);
         let read = Sqe { flags: FIXED_FILE, ..Sqe::new(read::FACTS.opcode) };
-        let read = |room| Prepared::new(read, place as i32).at(OWN).writes(room);
         members.silent(open, Then::IfDone);
-        members.reporting(read(first), Then::Anyway);
-        members.reporting(read(second), Then::End);
+        members.reporting(Prepared::new(read, index).at(OWN).overwrites(first), Then::Anyway);
+        members.reporting(Prepared::new(read, index).at(OWN).overwrites(second), Then::End);
     }
 
     #[inline]
     fn complete(self, results: [i32; LONGEST]) -> Self::Output {
-        let ReadFile { mut bytes, place, .. } = self;
-        let [open, first, second, ..] = results;
-        if open < 0 {
-            return Err(Completion::new(open, 0).unit().expect_err("it is negative"));
-        }
-        let first = Completion::new(first, 0).count()?;
-        // What came is whole only if the file was seen to end behind it.
-        let second = Completion::new(second, 0).count()?;
-        filled_twice(&mut bytes, first, SMALL, second);
-        // An end that is seen at once may be that of a pipe that nobody has opened for writing yet.
-        if first > 0 && second == 0 {
-            // No more than the file needs: whoever keeps many small files should not keep 4 KiB for each.
-            let whole = bytes.as_slice().into();
-            keep_room(bytes);
-            Ok(Begun::Whole(whole))
-        } else {
-            Ok(Begun::Part(bytes, DirectDescriptor::new(place)))
-        }
+        let ReadFile(mut room) = self;
+        let begun = begun(&mut room, results);
+        room.keep();
+        begun
+    }
+}
+
+#[inline]
+fn begun(room: &mut Room, results: [i32; LONGEST]) -> io::Result<Begun> {
+    let [open, first, second, ..] = results;
+    let place = room.place.take().expect("a room in use has a place");
+    Completion::new(open, 0).unit()?;
+    let first = Completion::new(first, 0).count()?;
+    // What came is whole only if the file was seen to end behind it.
+    let second = Completion::new(second, 0).count()?;
+    let (first, second) = room.filled(first, second);
+    // An end that is seen at once may be that of a pipe that nobody has opened for writing yet.
+    if !first.is_empty() && second.is_empty() {
+        // No more than the file needs: whoever keeps many small files should not keep 4 KiB for each.
+        Ok(Begun::Whole(first.to_vec()))
+    } else {
+        Ok(Begun::Part([first, second].concat(), DirectDescriptor::new(place)))
     }
 }

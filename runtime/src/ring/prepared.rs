@@ -108,6 +108,13 @@ impl<'a> Prepared<'a> {
         self
     }
 
+    /// The kernel overwrites `bytes`.
+    pub(crate) fn overwrites(mut self, bytes: &'a mut [u8]) -> Self {
+        self.sqe.addr = bytes.as_mut_ptr() as u64;
+        self.sqe.len = transfer_len(bytes.len());
+        self
+    }
+
     /// The kernel reads from, or writes into, several buffers.
     pub(crate) fn vectored(mut self, parts: Gathered<'a>) -> Self {
         let parts = parts.iovecs();
@@ -153,6 +160,16 @@ impl<'a> Prepared<'a> {
     /// The path, target or name that the opcode reads first.
     pub(crate) fn path(mut self, path: &'a CStr) -> Self {
         self.sqe.addr = path.as_ptr() as u64;
+        self
+    }
+
+    /// As [`path`](Prepared::path), for a path that ends with the first zero byte in `bytes`.
+    ///
+    /// # Panics
+    /// If the last byte is not zero: the kernel would read on.
+    pub(crate) fn path_within(mut self, bytes: &'a [u8]) -> Self {
+        assert!(bytes.last() == Some(&0), "a path without an end");
+        self.sqe.addr = bytes.as_ptr() as u64;
         self
     }
 

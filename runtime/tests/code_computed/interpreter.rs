@@ -13,6 +13,8 @@ pub(crate) struct Machine {
     pub(crate) constants: Vec<u8>,
     /// The word of the core, the small one, the large one.
     pub(crate) words: [u64; 3],
+    /// How much is in the outbox.
+    pub(crate) appended: usize,
 }
 
 /// How code has ended.
@@ -81,6 +83,18 @@ impl Machine {
             Op::Unless { condition, to } if value(condition) == 0 => next = to as usize,
             Op::UnlessWithin { a, low, span, to } if !within(value(a), low, span) => next = to as usize,
             Op::IfWithin { a, low, span, to } if within(value(a), low, span) => next = to as usize,
+            Op::UnlessCompared { operator, a, b, to } => {
+                if apply(operator, value(a), value(b)) != Ok(1) {
+                    next = to as usize;
+                }
+            }
+            Op::Take { by, len, or, .. } if value(by) > value(len) => next = or as usize,
+            Op::Take { by, len, from, .. } => {
+                let (taken, held) = (value(by), value(len));
+                self.registers[usize::from(from)] = value(from).wrapping_add(taken);
+                self.registers[usize::from(len)] = held - taken;
+                next = pc + 3;
+            }
             Op::Unless { .. } | Op::UnlessWithin { .. } | Op::IfWithin { .. } => {}
             Op::Jump { to } => next = to as usize,
             Op::Leave(number) => return Ok(Err(number)),
@@ -123,6 +137,40 @@ impl Machine {
                 let (bytes, byte) = (self.read(area)?, self.registers[usize::from(*byte)] % 256);
                 let place = bytes.iter().take_while(|other| u64::from(**other) != byte).count();
                 self.registers[usize::from(*to)] = place as u64;
+            }
+            Bulk::FindBytes { to, area, bytes } => {
+                let (area, bytes) = (self.read(area)?, self.read(bytes)?);
+                let found = (0..=area.len()).find(|at| area[*at..].starts_with(&bytes));
+                self.registers[usize::from(*to)] = found.unwrap_or(area.len()) as u64;
+            }
+            Bulk::Partition { to, area, order, stride, key, or_equal } => {
+                let (area, key) = (self.read(area)?, self.registers[usize::from(*key)]);
+                let (stride, width) = (*stride as usize, order.width() as usize);
+                let mut numbers: Vec<u64> = Vec::new();
+                while numbers.len() * stride + width <= area.len() {
+                    numbers.push(load(*order, &area[numbers.len() * stride..]));
+                }
+                // As they are: whatever order they are in, the halves are the same.
+                let (mut from, mut to_be_searched) = (0, numbers.as_slice());
+                if stride == width {
+                    from = numbers.partition_point(|n| *n < key || *or_equal && *n == key);
+                    to_be_searched = &[];
+                }
+                while !to_be_searched.is_empty() {
+                    let half = to_be_searched.len() / 2;
+                    if to_be_searched[half] < key || *or_equal && to_be_searched[half] == key {
+                        from += half + 1;
+                        to_be_searched = &to_be_searched[half + 1..];
+                    } else {
+                        to_be_searched = &to_be_searched[..half];
+                    }
+                }
+                self.registers[usize::from(*to)] = from as u64;
+            }
+            Bulk::Append { area, .. } => self.appended += self.read(area)?.len(),
+            Bulk::AppendNumber { from, order, .. } => {
+                let digits = self.registers[usize::from(*from)].to_string().len();
+                self.appended += order.map_or(digits, |order| order.width() as usize);
             }
             Bulk::Hash { to, area } => {
                 let mut hash: u128 = 0xcbf2_9ce4_8422_2325;

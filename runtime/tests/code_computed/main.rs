@@ -36,7 +36,7 @@ fn in_frame(code: &Code, mut machine: Machine, most: u32) -> (End, Machine) {
     let small = Arc::new(AtomicU32::new(machine.words[1] as u32));
     let large = Arc::new(AtomicU64::new(machine.words[2]));
     let words = vec![Word::Core(Rc::clone(&core), 1), Word::Small(small.clone()), Word::Large(large.clone())];
-    let plans = Plans { code: code.clone(), constants, words, ..Plans::default() };
+    let plans = Plans { code: code.clone(), constants, words, outboxes: 1, ..Plans::default() };
     let frames: Rc<Frames<Nobody>> = Frames::new(layout, plans, 1, Nobody).expect("the code is right");
     let mut frame = frames.allocate().expect("there is room");
     {
@@ -60,6 +60,7 @@ fn in_frame(code: &Code, mut machine: Machine, most: u32) -> (End, Machine) {
     machine.words = [core[1].get(), small.load(Relaxed).into(), large.load(Relaxed)];
     assert_eq!(core[0].get(), 0, "the word beside it");
     machine.registers = (0..REGISTERS).map(|i| frame.registers().get(i)).collect();
+    machine.appended = frame.parts().0.outbox(0).len();
     frame.free();
     frames.retire();
     (end, machine)
@@ -102,6 +103,7 @@ fn going_back_is_paid_for_and_going_on_is_not() {
             bytes: vec![0; BYTES as usize],
             constants: vec![0; CONSTANTS as usize],
             words: [0; 3],
+            appended: 0,
         };
         // A loop through a jump back; and one of ten thousand ops in a row, which has none.
         let back = Code {

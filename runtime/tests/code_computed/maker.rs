@@ -51,7 +51,29 @@ impl Maker {
 
     fn bulk(&mut self) -> Bulk {
         let to = self.register();
-        match self.0.u8(..9) {
+        match self.0.u8(..13) {
+            9 => {
+                let (one, other) = (self.0.bool(), self.0.u8(..4) > 0);
+                let mut bytes = self.area(other);
+                if self.0.bool() {
+                    (bytes.start, bytes.len) = (None, Len::Fixed(self.0.u32(..4)));
+                }
+                Bulk::FindBytes { to, area: self.area(one), bytes }
+            }
+            10 => {
+                let (order, constant, or_equal) = (self.order(), self.0.bool(), self.0.bool());
+                let stride = order.width() + self.0.u32(..3);
+                let key = self.register();
+                Bulk::Partition { to, area: self.area(constant), order, stride, key, or_equal }
+            }
+            11 => {
+                let constant = self.0.bool();
+                Bulk::Append { outbox: 0, area: self.area(constant) }
+            }
+            12 => {
+                let order = self.0.bool().then(|| self.order());
+                Bulk::AppendNumber { outbox: 0, from: self.register(), order }
+            }
             5 | 6 => {
                 let (order, area) = (self.order(), self.area(false));
                 let room = area.room.max(order.width());
@@ -122,7 +144,9 @@ impl Maker {
             10 | 11 => Op::Bulk(self.0.u16(..bulk)),
             12 => {
                 let (low, span) = (self.value() as u32, self.value() as u32);
-                match self.0.u8(..3) {
+                match self.0.u8(..5) {
+                    3 => Op::UnlessCompared { operator: self.operator(), a, b, to: target },
+                    4 => Op::Take { by: a, len: b, from: to, or: target },
                     0 => Op::Unless { condition: a, to: target },
                     1 => Op::UnlessWithin { a, low, span, to: target },
                     _ => Op::IfWithin { a, low, span, to: target },
@@ -143,8 +167,8 @@ impl Maker {
         let bulk: Vec<Bulk> = (0..4).map(|_| self.bulk()).collect();
         let count = self.0.u32(1..24);
         let mut ops: Vec<Op> = (0..count).map(|_| self.op(count + 1, 4)).collect();
-        // Two, because there are ops that go on behind the next one.
-        ops.extend([Op::Leave(self.0.u32(..)), Op::Leave(self.0.u32(..))]);
+        // Three, because there are ops that go on behind the next two.
+        ops.extend([(); 3].map(|()| Op::Leave(self.0.u32(..))));
         Code { ops, bulk }
     }
 
@@ -154,6 +178,7 @@ impl Maker {
             bytes: (0..BYTES).map(|_| self.0.u8(..4) * 85).collect(),
             constants: (0..CONSTANTS).map(|_| self.0.u8(..4) * 85).collect(),
             words: [self.value(), self.value() % (1 << 32), self.value()],
+            appended: 0,
         }
     }
 }

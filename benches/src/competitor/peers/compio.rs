@@ -11,7 +11,7 @@ use compio::runtime::Runtime;
 
 use crate::competitor::framing::{Frames, Framing as _};
 use crate::competitor::{Competitor, Part};
-use crate::job::{executor, small_files};
+use crate::job::{core_to_core, executor, small_files};
 use crate::workload::{ECHO, FRAMED};
 
 pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
@@ -23,6 +23,7 @@ pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
         (&small_files::SMALL_FILES, Part::Work(small_files::peers::compio)),
         (&executor::SPAWN, Part::Work(executor::peers::compio_spawns)),
         (&executor::TIMERS, Part::Work(executor::peers::compio_timers)),
+        (&core_to_core::CORE_TO_CORE, Part::Work(core_to_core::peers::compio)),
     ],
 };
 

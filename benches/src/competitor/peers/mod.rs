@@ -3,6 +3,7 @@
 
 pub(super) mod compio;
 pub(super) mod glommio;
+pub(super) mod hyper;
 pub(super) mod monoio;
 pub(super) mod tokio;
 pub(super) mod tokio_multi;

@@ -10,7 +10,7 @@ use monoio::{IoUringDriver, RuntimeBuilder};
 
 use crate::competitor::framing::{Frames, Framing as _};
 use crate::competitor::{Competitor, Part};
-use crate::job::{executor, small_files};
+use crate::job::{core_to_core, executor, small_files};
 use crate::workload::{ECHO, FRAMED};
 
 pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
@@ -22,6 +22,7 @@ pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
         (&small_files::SMALL_FILES, Part::Work(small_files::peers::monoio)),
         (&executor::SPAWN, Part::Work(executor::peers::monoio_spawns)),
         (&executor::TIMERS, Part::Work(executor::peers::monoio_timers)),
+        (&core_to_core::CORE_TO_CORE, Part::Work(core_to_core::peers::monoio)),
     ],
 };
 

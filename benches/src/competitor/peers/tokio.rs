@@ -7,9 +7,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 
-use crate::competitor::{Competitor, Part};
-use crate::job::{executor, log, lookup, random_reads, small_files};
-use crate::workload::{ECHO, FRAMED, HEAD, LARGEST_BODY};
+use crate::competitor::{Competitor, Part, proxied};
+use crate::job::{copy, core_to_core, executor, log, lookup, random_reads, small_files};
+use crate::workload::{ECHO, FRAMED, HEAD, LARGEST_BODY, PROXY};
 
 pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
     name: "tokio",
@@ -17,6 +17,8 @@ pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
     parts: &[
         (&ECHO, Part::Serve(|listener| serve(listener, echo))),
         (&FRAMED, Part::Serve(|listener| serve(listener, framed))),
+        (&PROXY, Part::ServeWith(proxied::tokio)),
+        (&copy::COPY, Part::Work(copy::tokio::run)),
         (&small_files::SMALL_FILES, Part::Work(small_files::tokio::current_thread)),
         (&log::LOG, Part::Work(log::tokio::current_thread)),
         (&random_reads::CACHED, Part::Work(random_reads::tokio::cached)),
@@ -25,6 +27,7 @@ pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
         (&lookup::DIRECT, Part::Work(lookup::tokio::direct)),
         (&executor::SPAWN, Part::Work(executor::tokio::spawns)),
         (&executor::TIMERS, Part::Work(executor::tokio::timers)),
+        (&core_to_core::CORE_TO_CORE, Part::Work(core_to_core::peers::tokio)),
     ],
 };
 

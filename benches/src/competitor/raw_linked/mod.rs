@@ -8,18 +8,21 @@
 mod echo;
 mod framed;
 mod http;
+mod server;
+
+use server::{Server, Turn, serve};
 
 use super::{Competitor, Part};
-use crate::job::{executor, log, lookup, random_reads, small_files};
+use crate::job::{core_to_core, executor, log, lookup, random_reads, small_files};
 use crate::workload::{ECHO, FRAMED, HTTP};
 
 pub(super) static COMPETITOR: Competitor = Competitor {
     name: "raw-linked",
     about: "io_uring by hand: linked send and receive, one completion a turn",
     parts: &[
-        (&ECHO, Part::Serve(echo::serve)),
-        (&FRAMED, Part::Serve(framed::serve)),
-        (&HTTP, Part::Serve(http::serve)),
+        (&ECHO, Part::Serve(serve::<echo::Echo, { echo::Echo::BUFFER }>)),
+        (&FRAMED, Part::Serve(serve::<framed::Framed, { framed::Framed::BUFFER }>)),
+        (&HTTP, Part::Serve(serve::<http::Http, { http::Http::BUFFER }>)),
         (&small_files::SMALL_FILES, Part::Work(small_files::raw::run)),
         (&log::LOG, Part::Work(log::raw::run)),
         (&random_reads::CACHED, Part::Work(random_reads::raw::cached)),
@@ -27,6 +30,7 @@ pub(super) static COMPETITOR: Competitor = Competitor {
         (&lookup::CACHED, Part::Work(lookup::raw::cached)),
         (&lookup::DIRECT, Part::Work(lookup::raw::direct)),
         (&executor::NOP, Part::Work(executor::raw::nops)),
+        (&core_to_core::CORE_TO_CORE, Part::Work(core_to_core::raw::run)),
     ],
 };
 

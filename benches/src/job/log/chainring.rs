@@ -11,7 +11,7 @@ use crate::Result;
 use crate::job::{Work, Worker, joined};
 
 /// A record, and who waits for it to be on disk.
-type Append = (Vec<u8>, oneshot::Sender<()>);
+pub(in crate::job) type Append = (Vec<u8>, oneshot::Sender<()>);
 
 pub(crate) fn run(work: &Work) -> Result<Vec<Worker>> {
     Runtime::new()?.block_on(async {
@@ -25,7 +25,11 @@ pub(crate) fn run(work: &Work) -> Result<Vec<Worker>> {
     })
 }
 
-async fn append(mut worker: Worker, size: usize, log: UnboundedSender<Append>) -> Result<Worker> {
+pub(in crate::job) async fn append(
+    mut worker: Worker,
+    size: usize,
+    log: UnboundedSender<Append>,
+) -> Result<Worker> {
     while worker.next() {
         let (tell, told) = oneshot::channel();
         log.unbounded_send((record(&worker, size), tell))?;
@@ -34,7 +38,7 @@ async fn append(mut worker: Worker, size: usize, log: UnboundedSender<Append>) -
     Ok(worker)
 }
 
-async fn commit(file: File, mut appends: UnboundedReceiver<Append>) -> Result<()> {
+pub(in crate::job) async fn commit(file: File, mut appends: UnboundedReceiver<Append>) -> Result<()> {
     let (mut batch, mut waiting, mut end) = (Vec::new(), Vec::new(), 0);
     while let Some(first) = appends.next().await {
         batch.clear();

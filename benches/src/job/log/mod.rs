@@ -2,6 +2,7 @@
 //! groups: one write and one fdatasync for all records that wait.
 
 pub(crate) mod blocking;
+pub(crate) mod chain;
 pub(crate) mod chainring;
 pub(crate) mod raw;
 pub(crate) mod tokio;
@@ -18,27 +19,34 @@ pub(crate) static LOG: Workload = Workload {
     about: "a write-ahead log: records that wait together share one fdatasync",
     connections: 16,
     size: 200,
-    kind: Kind::Alone(Job { prepare: |_| Ok(()), check, pinned: false }),
+    kind: Kind::Alone(Job { check, pinned: false, ..Job::PLAIN }),
 };
 
 /// A record's writer and number stand in front of its filler.
-const HEAD: usize = size_of::<u64>() * 2;
+pub(super) const HEAD: usize = size_of::<u64>() * 2;
 
 /// The record that a writer appends after `worker.done` others.
-fn record(worker: &Worker, size: usize) -> Vec<u8> {
-    let mut record = vec![b'.'; size.max(HEAD)];
-    record[..8].copy_from_slice(&(worker.index as u64).to_le_bytes());
-    record[8..HEAD].copy_from_slice(&worker.done.to_le_bytes());
+pub(super) fn record(worker: &Worker, size: usize) -> Vec<u8> {
+    let mut record = vec![0; size.max(HEAD)];
+    fill(worker, &mut record);
     record
 }
 
+/// The same into memory that is there.
+fn fill(worker: &Worker, record: &mut [u8]) {
+    let (head, filler) = record.split_at_mut(HEAD);
+    head[..8].copy_from_slice(&(worker.index as u64).to_le_bytes());
+    head[8..].copy_from_slice(&worker.done.to_le_bytes());
+    filler.fill(b'.');
+}
+
 /// An empty log.
-fn create(dir: &Path) -> std::io::Result<File> {
+pub(super) fn create(dir: &Path) -> std::io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(true).open(dir.join("log"))
 }
 
 /// Every writer's records are there, in its order, as many as were acknowledged.
-fn check(work: &Work, workers: &[Worker]) -> Result<()> {
+pub(super) fn check(work: &Work, workers: &[Worker]) -> Result<()> {
     let log = std::fs::read(work.dir.join("log"))?;
     let mut found = vec![0; workers.len()];
     let records = log.chunks_exact(work.size.max(HEAD));

@@ -23,11 +23,12 @@ pub(crate) static SMALL_FILES: Workload = Workload {
 /// So many, that they are not all in the fastest cache.
 const COUNT: usize = 4096;
 
-/// A file and its length. A reader is not told the length; it is for checking.
-type Known = (PathBuf, usize);
+/// A file and its length. A reader is not told the length; it is for checking. The path is there from the beginning: to
+/// make it is not part of the work.
+type Known = (&'static Path, usize);
 
 /// Every length once, in an order without rhyme.
-fn files(dir: &Path) -> impl Iterator<Item = Known> {
+fn files(dir: &Path) -> impl Iterator<Item = (PathBuf, usize)> {
     (0..COUNT).map(move |number| (dir.join(format!("file-{number}")), 1 + number * 2741 % 4096))
 }
 
@@ -40,8 +41,10 @@ fn prepare(dir: &Path) -> Result<()> {
 
 /// The files that one worker reads in turn: each its own part of them.
 fn share(work: &Work, worker: usize) -> impl Iterator<Item = Known> + Clone + use<> {
-    let files: Vec<_> = files(&work.dir).skip(worker % COUNT).step_by(work.workers.min(COUNT)).collect();
-    files.into_iter().cycle()
+    let files = files(&work.dir).skip(worker % COUNT).step_by(work.workers.min(COUNT));
+    // Never freed: a round is a process of its own.
+    let files: Vec<Known> = files.map(|(path, len)| (&*path.leak(), len)).collect();
+    files.leak().iter().copied().cycle()
 }
 
 /// An error if a file was not read whole.

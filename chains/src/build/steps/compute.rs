@@ -6,7 +6,7 @@ use super::super::Chain;
 use crate::access::Access;
 use crate::expr::{Cond, Expr, Node};
 use crate::future::CallAsync;
-use crate::handle::{Buf, Span, StreamBuf, Target};
+use crate::handle::{Buf, Outbox, Span, StreamBuf, Target};
 use crate::native::{Flow, Native};
 use crate::tree::{Compute, Kind};
 
@@ -34,6 +34,51 @@ impl<S: 'static> Chain<S> {
     /// fails with [`ErrorKind::Bounds`](crate::ErrorKind::Bounds).
     pub fn copy(&mut self, to: Span, from: Span) {
         self.push("copy", Kind::Compute(Compute::Copy { to, from }));
+    }
+
+    /// Puts a copy of a span behind what is in an outbox, to be sent by [`send_outbox`](Chain::send_outbox). No call is
+    /// needed for a reply that is made of constants, of what was received, and of numbers:
+    ///
+    /// ```
+    /// use chainring_chains::Chain;
+    ///
+    /// let mut c = Chain::<()>::new("lines");
+    /// let (sock, input, reply, len) = (c.accepted(), c.stream(1024), c.outbox(), c.reg());
+    /// let (end, answer) = (c.constant(b"\r\n"), c.constant(b"bytes: "));
+    /// c.fill(sock, input).or_finish();
+    /// c.repeat(|c| {
+    ///     c.repeat(|c| {
+    ///         c.set(len, input.bytes().find_bytes(end.all()));
+    ///         c.when(len.eq(input.len()), |c| c.leave());
+    ///         c.append(reply, answer.all());
+    ///         c.append_decimal(reply, len);
+    ///         c.append(reply, end.all());
+    ///         c.consume(input, len + 2);
+    ///     });
+    ///     c.send_outbox(sock, reply);
+    ///     c.fill(sock, input).or_finish();
+    /// });
+    /// # c.build()?;
+    /// # Ok::<(), chainring_chains::BuildError>(())
+    /// ```
+    ///
+    /// If the outbox would hold more than 2 GiB, the frame fails with [`ErrorKind::Bounds`](crate::ErrorKind::Bounds). Not
+    /// in branches that run side by side.
+    pub fn append(&mut self, outbox: Outbox, span: Span) {
+        self.push("append", Kind::Compute(Compute::Append(outbox, span)));
+    }
+
+    /// Puts a number behind what is in an outbox, in the width and byte order given; what does not fit the width is cut off.
+    /// See [`append`](Chain::append).
+    pub fn append_number(&mut self, outbox: Outbox, order: Order, value: impl Into<Expr>) {
+        let value = value.into();
+        self.push("append_number", Kind::Compute(Compute::AppendNumber(outbox, Some(order), value)));
+    }
+
+    /// Puts a number behind what is in an outbox, as decimal digits, as many as it needs. See [`append`](Chain::append).
+    pub fn append_decimal(&mut self, outbox: Outbox, value: impl Into<Expr>) {
+        let value = value.into();
+        self.push("append_decimal", Kind::Compute(Compute::AppendNumber(outbox, None, value)));
     }
 
     /// Takes bytes off the front of a stream buffer. If there are not as many the frame fails with

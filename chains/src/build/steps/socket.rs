@@ -51,7 +51,7 @@ impl<S: 'static> Chain<S> {
         self.io("send_all", IoStep::new(Verb::SendAll, socket.0, spans))
     }
 
-    /// Sends everything that calls have put into an outbox, in order; it is empty then. If there is nothing, nothing is
+    /// Sends everything that [`append`](Chain::append) and calls have put into an outbox, in order; it is empty then. If there is nothing, nothing is
     /// sent. What is more than 2 GiB fails the frame with [`ErrorKind::Bounds`](crate::ErrorKind::Bounds).
     pub fn send_outbox(&mut self, socket: Socket, outbox: Outbox) {
         let io = IoStep { outbox: Some(outbox), ..IoStep::new(Verb::SendOutbox, socket.0, None) };

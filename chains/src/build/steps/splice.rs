@@ -12,7 +12,8 @@ impl<S: 'static> Chain<S> {
     /// exactly that out of it. Files are read and written where they are at. Say `.into(reg)` to learn how much.
     ///
     /// The kernel keeps a worker thread busy for as long as it moves bytes, so this is for much at a time; while it waits
-    /// for bytes there is none. What was in the pipe when the step fails is lost.
+    /// for bytes there is none. What was in the pipe when the step fails is lost. Bytes on their way from a file to a socket
+    /// are still the file's: if it is written to before the peer has got them, the peer gets what was written.
     ///
     /// The end of the stream fails the frame, unless the step says [`or_finish`](SpliceStep::or_finish).
     pub fn splice(

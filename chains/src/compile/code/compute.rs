@@ -40,6 +40,13 @@ impl Generator<'_> {
                 }
             }
             Compute::Copy { to, from } => self.bulk(Bulk::Copy { to: area(to), from: area(from) }),
+            Compute::Append(outbox, span) => {
+                self.bulk(Bulk::Append { outbox: outbox.index, area: area(span) })
+            }
+            Compute::AppendNumber(outbox, order, value) => {
+                let from = self.operand(&value.0, 0);
+                self.bulk(Bulk::AppendNumber { outbox: outbox.index, from, order: *order });
+            }
             Compute::Compact(stream) => self.bulk(Bulk::Compact {
                 offset: stream.buf.start,
                 room: stream.buf.len,
@@ -72,6 +79,12 @@ impl Generator<'_> {
                 Within::Inside { low, span } => Op::UnlessWithin { a, low, span, to: 0 },
                 Within::Outside { low, span } => Op::IfWithin { a, low, span, to: 0 },
             });
+        }
+        if let Node::Binary(operator, operands) = &cond.0
+            && operator.compares()
+        {
+            let (a, b) = (self.operand(&operands[0], 0), self.operand(&operands[1], 1));
+            return self.op(Op::UnlessCompared { operator: *operator, a, b, to: 0 });
         }
         let condition = self.operand(&cond.0, 0);
         self.op(Op::Unless { condition, to: 0 })
@@ -130,6 +143,13 @@ impl Generator<'_> {
             Node::Find { span, byte } => {
                 let byte = self.operand(byte, depth);
                 self.bulk(Bulk::Find { to, area: area(span), byte });
+            }
+            Node::FindBytes(span, other) => {
+                self.bulk(Bulk::FindBytes { to, area: area(span), bytes: area(other) });
+            }
+            Node::Partition { span, order, stride, key, or_equal } => {
+                let (key, order, stride) = (self.operand(key, depth), *order, *stride);
+                self.bulk(Bulk::Partition { to, area: area(span), order, stride, key, or_equal: *or_equal });
             }
             Node::Equal(a, b) => self.bulk(Bulk::Equal { to, a: area(a), b: area(b) }),
             Node::Hash(span) => self.bulk(Bulk::Hash { to, area: area(span) }),

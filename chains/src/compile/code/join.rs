@@ -2,9 +2,18 @@
 
 use chainring_runtime::frame::{Op, Operator};
 
-/// A number that is loaded, and then compared, is both in one op. The comparison stays where it is, for whoever comes to it
-/// from elsewhere.
+/// A number that is loaded, and then compared, is both in one op; and so is what `consume` says. What is superfluous then
+/// stays where it is, for whoever comes to it from elsewhere.
 pub(super) fn join(ops: &mut [Op]) {
+    for i in 2..ops.len() {
+        let [compared, added, subtracted] = [ops[i - 2], ops[i - 1], ops[i]];
+        let Op::UnlessCompared { operator: Operator::Le, a: by, b: len, to: or } = compared else { continue };
+        let Op::Binary { operator: Operator::Add, to: from, a, b } = added else { continue };
+        let less = Op::Binary { operator: Operator::Sub, to: len, a: len, b: by };
+        if (a, b) == (from, by) && subtracted == less && from != by && from != len {
+            ops[i - 2] = Op::Take { by, len, from, or };
+        }
+    }
     for i in 1..ops.len() {
         if let Op::Load { order, to, at } = ops[i - 1]
             && let Op::UnlessWithin { a, low: 0, span: most, to: or } = ops[i]

@@ -261,6 +261,7 @@ impl Generator<'_> {
         match &mut self.made.code.ops[op] {
             Op::Jump { to } | Op::Unless { to, .. } => *to = target,
             Op::UnlessWithin { to, .. } | Op::IfWithin { to, .. } => *to = target,
+            Op::UnlessCompared { to, .. } => *to = target,
             other => unreachable!("only branches and jumps are patched, and not {other:?}"),
         }
     }

@@ -13,10 +13,13 @@ use chainring_runtime::op::write_sync::write_sync;
 use super::shared::Shared;
 
 /// Writes batches until one fails, or there will be none.
-pub(super) async fn write(shared: Rc<Shared>, file: Descriptor) {
-    // If the runtime ends meanwhile, whoever waits outside of it hears of that.
+pub(super) fn write(shared: Rc<Shared>, file: Descriptor) -> impl Future<Output = ()> {
+    // If the runtime ends meanwhile, whoever waits outside of it hears of that: also if it ends before the first poll.
     let ended = Ended(shared);
-    let shared = &ended.0;
+    async move { write_all(&ended.0, file).await }
+}
+
+async fn write_all(shared: &Shared, file: Descriptor) {
     let mut batch = Vec::new();
     while poll_fn(|cx| shared.poll_filled(cx.waker())).await {
         let start = shared.take_batch(&mut batch);

@@ -48,6 +48,48 @@ pub enum Bulk {
         /// The register whose lowest byte is looked for.
         byte: u16,
     },
+    /// `to` = where the bytes of the other area first are in the area, or the area's length.
+    FindBytes {
+        /// The register of the answer.
+        to: u16,
+        /// Where to look.
+        area: Area,
+        /// What is looked for. If it is among the constants, and always the same part of them, the search is prepared
+        /// when the code is checked.
+        bytes: Area,
+    },
+    /// `to` = how many of the numbers in the area are less than a register, or not greater than it. They are sorted, and
+    /// start `stride` bytes apart; of others the answer is a number between none and all of them.
+    Partition {
+        /// The register of the answer.
+        to: u16,
+        /// Where they lie. What is left over at its end is nobody's.
+        area: Area,
+        /// How each is written, at the start of its stride.
+        order: Order,
+        /// The distance between two, not less than the width of one.
+        stride: u32,
+        /// The register that they are compared with.
+        key: u16,
+        /// Those that are equal to it count, too.
+        or_equal: bool,
+    },
+    /// Puts a copy of the area behind what is in the outbox. Traps if that becomes more than can be sent at once.
+    Append {
+        /// Which of the frame's outboxes.
+        outbox: u16,
+        /// What is copied.
+        area: Area,
+    },
+    /// The same with a register.
+    AppendNumber {
+        /// Which of the frame's outboxes.
+        outbox: u16,
+        /// The register.
+        from: u16,
+        /// How it is written, its lower bytes; none is for decimal digits, as many as it needs.
+        order: Option<Order>,
+    },
     /// `to` = the FNV-1a hash (64 bits) of the area.
     Hash {
         /// The register of the answer.

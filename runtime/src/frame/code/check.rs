@@ -13,10 +13,11 @@ pub(in crate::frame) fn check(
     constants: u32,
     segments: usize,
     words: usize,
+    outboxes: u16,
     pooled: &Pooled,
 ) -> Result<Code, PlanError> {
     let (ops, bulk) = (code.ops.len(), code.bulk.len());
-    let check = Check { layout, constants, segments, words, pooled, ops, bulk };
+    let check = Check { layout, constants, segments, words, outboxes, pooled, ops, bulk };
     code.ops.iter_mut().enumerate().try_for_each(|(pc, op)| check.op(pc, op))?;
     code.bulk.iter_mut().try_for_each(|bulk| check.bulk(bulk))?;
     // What jumps, submits or leaves never goes on with the op behind it.
@@ -31,6 +32,7 @@ struct Check<'c> {
     constants: u32,
     segments: usize,
     words: usize,
+    outboxes: u16,
     pooled: &'c Pooled,
     ops: usize,
     bulk: usize,
@@ -68,6 +70,15 @@ impl Check<'_> {
                 self.register(a)?;
                 self.target(*to)
             }
+            Op::UnlessCompared { a, b, to, .. } => {
+                self.registers([a, b])?;
+                self.target(*to)
+            }
+            Op::Take { by, len, from, or } => {
+                self.registers([by, len, from])?;
+                self.target(*or)?;
+                if pc + 3 < self.ops { Ok(()) } else { Err(PlanError::Endless) }
+            }
             Op::Jump { to } => self.target(*to),
             Op::Submit(segment) => there(usize::from(*segment) < self.segments),
             Op::Leave(_) => Ok(()),
@@ -89,6 +100,24 @@ impl Check<'_> {
             Bulk::Find { to, area, byte } => {
                 self.area(area)?;
                 self.registers([to, byte])
+            }
+            Bulk::FindBytes { to, area, bytes } => {
+                self.area(area)?;
+                self.area(bytes)?;
+                self.register(to)
+            }
+            Bulk::Partition { to, area, order, stride, key, .. } => {
+                self.area(area)?;
+                in_bounds(*stride >= order.width())?;
+                self.registers([to, key])
+            }
+            Bulk::Append { outbox, area } => {
+                there(*outbox < self.outboxes)?;
+                self.area(area)
+            }
+            Bulk::AppendNumber { outbox, from, .. } => {
+                there(*outbox < self.outboxes)?;
+                self.register(from)
             }
             Bulk::Hash { to, area } => {
                 self.area(area)?;

@@ -2,10 +2,8 @@
 
 use std::ptr::NonNull;
 
-use super::bulk::{hash, place};
-use super::{Area, Bulk, Op, Outcome, Trap};
+use super::{Op, Outcome, Trap};
 use crate::frame::memory::Record;
-use crate::frame::plan::Len;
 use crate::frame::region::Region;
 
 /// Jumps back that a frame may take before others have their turn.
@@ -33,8 +31,9 @@ impl Region {
         // SAFETY: an op's registers were checked, and made words of this region's layout.
         let register = |word: u16| unsafe { record.word(usize::from(word)) };
         loop {
+            // By reference: each of them loads what it has, and no more.
             // SAFETY: an op: the caller's, a checked target, or the successor of an op that has one.
-            match unsafe { *op } {
+            match *unsafe { &*op } {
                 Op::Set { to, value } => register(to).set(value),
                 Op::Move { to, from } => register(to).set(register(from).get()),
                 Op::Binary { operator, to, a, b } => {
@@ -93,10 +92,9 @@ impl Region {
                     }
                 }
                 Op::Bulk(number) => {
-                    let bulk = &self.code.bulk[usize::from(number)];
-                    // SAFETY: the caller's promise about the frame; the bulk op was checked as all were.
-                    if let Err(trap) = unsafe { self.bulk(bulk, record, bytes) } {
-                        return self.trapped(place(op), trap);
+                    // SAFETY: the caller's promise about the frame.
+                    if !unsafe { self.bulk(number, record, bytes) } {
+                        return Outcome::Trapped(place(op));
                     }
                 }
                 Op::Unless { condition, to } => {
@@ -126,6 +124,30 @@ impl Region {
                         continue;
                     }
                 }
+                Op::UnlessCompared { operator, a, b, to } => {
+                    if operator.apply(register(a).get(), register(b).get()) != Some(1) {
+                        if is_spent(op, target(to), &mut fuel) {
+                            return Outcome::Spent(to);
+                        }
+                        op = target(to);
+                        continue;
+                    }
+                }
+                Op::Take { by, len, from, or } => {
+                    let (taken, held) = (register(by).get(), register(len).get());
+                    if taken > held {
+                        if is_spent(op, target(or), &mut fuel) {
+                            return Outcome::Spent(or);
+                        }
+                        op = target(or);
+                        continue;
+                    }
+                    register(from).set(register(from).get().wrapping_add(taken));
+                    register(len).set(held - taken);
+                    // SAFETY: such an op was checked to have three behind it.
+                    op = unsafe { op.add(3) };
+                    continue;
+                }
                 Op::Jump { to } => {
                     if is_spent(op, target(to), &mut fuel) {
                         return Outcome::Spent(to);
@@ -145,99 +167,6 @@ impl Region {
     fn trapped(&self, pc: u32, trap: Trap) -> Outcome {
         self.trap.set(trap);
         Outcome::Trapped(pc)
-    }
-
-    /// # Safety
-    /// `bulk` must be one of this region's, `bytes` the bytes of the frame with that record, of which nothing is in
-    /// flight and no view lent.
-    #[inline(never)]
-    unsafe fn bulk(&self, bulk: &Bulk, record: Record, bytes: *mut u8) -> Result<(), Trap> {
-        let index = record.header().key.get().index() as usize;
-        // SAFETY: a bulk op's registers were checked, and made words of this region's layout.
-        let register = |word: u16| unsafe { record.word(usize::from(word)) };
-        let place = |area: &Area| {
-            let len = match area.len {
-                Len::Fixed(len) => u64::from(len),
-                Len::Register { index, plus, .. } => register(index).get().saturating_add(plus.into()),
-            };
-            place(area, area.start.map_or(0, |start| register(start).get()), len)
-        };
-        // Constants are only read: the check lets no op write to them.
-        let spot = |area: &Area| -> Result<(*mut u8, usize), Trap> {
-            let (start, len) = place(area)?;
-            let base = match area.pooled {
-                None if area.constant => self.constants.as_ptr().cast_mut(),
-                None => bytes,
-                Some(number) => {
-                    let (base, filled) = self.pooled.held(index, number);
-                    if start + len > filled as usize {
-                        return Err(Trap::Bounds { end: (start + len) as u64, room: filled });
-                    }
-                    base.as_ptr()
-                }
-            };
-            // SAFETY: inside the area's room, which was checked to lie inside the frame's bytes or the constants; or
-            // inside what the frame has put into a pooled buffer that it holds.
-            Ok((unsafe { base.add(start) }, len))
-        };
-        let view = |area: &Area| -> Result<&[u8], Trap> {
-            let (start, len) = spot(area)?;
-            // SAFETY: initialised bytes, which only this code touches now, and which it does not write while the
-            // view is used.
-            Ok(unsafe { std::slice::from_raw_parts(start, len) })
-        };
-        match bulk {
-            Bulk::Copy { to, from } => {
-                let ((start, room), (source, len)) = (spot(to)?, spot(from)?);
-                if len != room {
-                    return Err(Trap::Bounds { end: len as u64, room: room as u32 });
-                }
-                // SAFETY: both are valid for as many bytes, and the first is not a constant; they may overlap.
-                unsafe { start.copy_from(source, len) };
-            }
-            Bulk::Load { order, to, area } => {
-                let (start, _) = spot(area)?;
-                // SAFETY: the area was checked to be as long as the number is wide.
-                register(*to).set(unsafe { order.load(start) });
-            }
-            Bulk::Store { order, from, area } => {
-                let (start, _) = spot(area)?;
-                // SAFETY: as for a load, and it is not a constant.
-                unsafe { order.store(start, register(*from).get()) };
-            }
-            Bulk::GiveBack(which) => self.give_back(index, *which),
-            Bulk::Equal { to, a, b } => register(*to).set(u64::from(view(a)? == view(b)?)),
-            Bulk::Find { to, area, byte } => {
-                let (view, byte) = (view(area)?, register(*byte).get() as u8);
-                let at = view.iter().position(|b| *b == byte).unwrap_or(view.len());
-                register(*to).set(at as u64);
-            }
-            Bulk::Hash { to, area } => register(*to).set(hash(view(area)?)),
-            Bulk::Word(on_word) => on_word.apply(&self.words, register),
-            Bulk::Compact { offset, room, from, len, end, left } => {
-                let (start, count, room) = (register(*from).get(), register(*len).get(), u64::from(*room));
-                let mut behind = start.saturating_add(count);
-                if behind > room {
-                    register(*end).set(start);
-                    register(*left).set(u64::MAX);
-                    return Ok(());
-                }
-                if count == 0 || behind == room {
-                    if count > 0 && start > 0 {
-                        // SAFETY: both lie inside the room, which was checked to lie inside the frame's bytes.
-                        unsafe {
-                            let front = bytes.add(*offset as usize);
-                            front.copy_from(front.add(start as usize), count as usize);
-                        }
-                    }
-                    register(*from).set(0);
-                    behind = count;
-                }
-                register(*end).set(behind);
-                register(*left).set((room - behind).max(1));
-            }
-        }
-        Ok(())
     }
 }
 

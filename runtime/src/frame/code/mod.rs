@@ -11,12 +11,15 @@
 mod bulk;
 mod check;
 mod execute;
+mod many;
 mod number;
+mod search;
 mod word;
 
 pub use bulk::{Area, Bulk};
 pub(super) use check::check;
 pub use number::{Operator, Order};
+pub(super) use search::Searches;
 pub use word::{OnWord, Word};
 
 /// What a program computes.
@@ -59,6 +62,11 @@ pub enum Op {
     UnlessWithin { a: u16, low: u32, span: u32, to: u32 },
     /// Goes on at `to` if `low <= a <= low + span`.
     IfWithin { a: u16, low: u32, span: u32, to: u32 },
+    /// Goes on at `to` unless `a operator b` is 1.
+    UnlessCompared { operator: Operator, a: u16, b: u16, to: u32 },
+    /// Goes on at `or` if `by > len`; else `from += by; len -= by`, and goes on behind the next two ops. So it can stand in
+    /// front of those that it makes superfluous. `from` should be neither of the others.
+    Take { by: u16, len: u16, from: u16, or: u32 },
     /// Goes on at `to`.
     Jump { to: u32 },
     /// Submits a segment. Its completion goes on where its plan says.

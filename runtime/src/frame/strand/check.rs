@@ -88,6 +88,8 @@ fn stays(branch: u16, ops: &[u16], segments: &[u16], templates: &[Template], cod
         match code.ops[i] {
             Op::Jump { to } => op(to),
             Op::Unless { to, .. } | Op::UnlessWithin { to, .. } | Op::IfWithin { to, .. } => op(to) && behind,
+            Op::UnlessCompared { to, .. } => op(to) && behind,
+            Op::Take { or, .. } => op(or) && op(i as u32 + 3),
             Op::LoadAtMost { or, .. } => op(or) && op(i as u32 + 2),
             Op::Submit(to) => segment(to),
             Op::Leave(_) => true,
@@ -128,6 +130,7 @@ impl Uses {
             Op::Bulk(number) => self.bulk(&code.bulk[usize::from(number)]),
             Op::Set { .. } | Op::Move { .. } | Op::Binary { .. } | Op::BinaryBy { .. } => {}
             Op::Unless { .. } | Op::UnlessWithin { .. } | Op::IfWithin { .. } => {}
+            Op::UnlessCompared { .. } | Op::Take { .. } => {}
             Op::Jump { .. } | Op::Submit(_) | Op::Leave(_) => {}
         }
     }
@@ -145,7 +148,13 @@ impl Uses {
             }
             Bulk::Equal { a, b, .. } => self.read.extend([bytes(a), bytes(b)]),
             Bulk::Find { area, .. } | Bulk::Hash { area, .. } => self.read.push(bytes(area)),
-            Bulk::Load { area, .. } => self.read.push(bytes(area)),
+            Bulk::FindBytes { area, bytes: other, .. } => self.read.extend([bytes(area), bytes(other)]),
+            Bulk::Load { area, .. } | Bulk::Partition { area, .. } => self.read.push(bytes(area)),
+            Bulk::Append { outbox, area } => {
+                self.outboxes.push(*outbox);
+                self.read.push(bytes(area));
+            }
+            Bulk::AppendNumber { outbox, .. } => self.outboxes.push(*outbox),
             Bulk::Store { area, .. } => self.written.push(bytes(area)),
             Bulk::GiveBack(_) => {}
             Bulk::Compact { offset, room, .. } => self.written.push(*offset..*offset + *room),
@@ -190,9 +199,11 @@ fn touches_pooled(bulk: &Bulk) -> bool {
     match bulk {
         Bulk::Copy { to: a, from: b } | Bulk::Equal { a, b, .. } => is(a) || is(b),
         Bulk::Find { area, .. } | Bulk::Hash { area, .. } => is(area),
+        Bulk::FindBytes { area, bytes, .. } => is(area) || is(bytes),
+        Bulk::Partition { area, .. } | Bulk::Append { area, .. } => is(area),
         Bulk::Load { area, .. } | Bulk::Store { area, .. } => is(area),
         Bulk::GiveBack(which) => *which != 0,
-        Bulk::Compact { .. } | Bulk::Word(_) => false,
+        Bulk::Compact { .. } | Bulk::Word(_) | Bulk::AppendNumber { .. } => false,
     }
 }
 

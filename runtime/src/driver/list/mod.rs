@@ -19,15 +19,18 @@
 //! An entry that cannot even be prepared fails the first of the list with ECANCELED, and nothing has run. Nothing is
 //! concluded from the order of completions.
 
+mod held;
+
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
-use std::task::{Context, Poll, Waker};
 
 use super::Driver;
-use super::key::{Key, MAX_INDEX};
+use super::key::{Key, Kind, MAX_INDEX};
 use super::slot::erased::{Store, Stored};
-use crate::exec::Handle;
+use crate::exec::{TaskRef, Waiter};
 use crate::op::{LONGEST, ListOperation, Members, Shape, cancel};
+use crate::ring::{Cqe, Sqe};
+pub(crate) use held::HeldList;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -49,7 +52,7 @@ pub(crate) struct List {
     /// The entries that are still to report.
     awaited: Cell<u8>,
     results: Cell<[i32; LONGEST]>,
-    waker: Cell<Option<Waker>>,
+    waiter: Cell<Option<Waiter>>,
     table: Cell<&'static Table>,
     store: Store,
 }
@@ -57,10 +60,13 @@ pub(crate) struct List {
 /// What a list can do with an operation whose type it has forgotten.
 struct Table {
     /// The store holds an operation of the table's type that the kernel is not working on.
-    prepare: unsafe fn(NonNull<u8>, quiet: bool) -> Members<'static>,
+    prepare: unsafe fn(NonNull<u8>, quiet: bool) -> Entries,
     /// As above; afterwards it holds nothing.
     drop: unsafe fn(NonNull<u8>),
 }
+
+/// What is to be submitted. The entries behind those that the shape counts mean nothing.
+type Entries = ([Sqe; LONGEST], Shape);
 
 struct TableOf<T>(T);
 
@@ -69,12 +75,13 @@ impl<T: ListOperation> TableOf<T> {
 
     /// # Safety
     /// See [`Table`].
-    unsafe fn prepare(store: NonNull<u8>, quiet: bool) -> Members<'static> {
+    #[inline(always)]
+    unsafe fn prepare(store: NonNull<u8>, quiet: bool) -> Entries {
         let mut members = Members::new(quiet);
         // SAFETY: the caller's promise; nobody else has a reference to it. It stays where it is until the last
-        // completion, which is as long as the members are used.
+        // completion, which is as long as the entries are used.
         unsafe { Stored::<T>::pointer(store).as_mut() }.prepare(&mut members);
-        members
+        members.finish()
     }
 
     /// # Safety
@@ -88,7 +95,7 @@ impl<T: ListOperation> TableOf<T> {
 struct Nothing;
 
 impl TableOf<Nothing> {
-    const UNUSED: Table = Table { prepare: |_, quiet| Members::new(quiet), drop: |_| {} };
+    const UNUSED: Table = Table { prepare: |_, quiet| Members::new(quiet).finish(), drop: |_| {} };
 }
 
 /// All lists of a ring.
@@ -96,21 +103,26 @@ pub(super) struct Lists {
     /// Boxed and leaked, so that they stay where they are.
     all: UnsafeCell<Vec<NonNull<List>>>,
     free: Cell<u32>,
-    live: Cell<u32>,
 }
 
 const NONE: u32 = u32::MAX;
 
 impl Default for Lists {
     fn default() -> Self {
-        Lists { all: UnsafeCell::new(Vec::new()), free: Cell::new(NONE), live: Cell::new(0) }
+        Lists { all: UnsafeCell::new(Vec::new()), free: Cell::new(NONE) }
     }
 }
 
 impl Lists {
-    /// Lists in flight.
+    /// Lists in flight. Counted when it is asked for, and not with each list.
     pub(super) fn live(&self) -> u32 {
-        self.live.get()
+        self.iter().filter(|list| list.is_in_flight()).count() as u32
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &List> {
+        // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
+        let count = unsafe { &*self.all.get() }.len() as u32;
+        (0..count).filter_map(|index| self.list(index))
     }
 
     #[inline]
@@ -140,22 +152,23 @@ impl Lists {
             shape: Cell::new(Shape::default()),
             awaited: Cell::new(0),
             results: Cell::new([0; LONGEST]),
-            waker: Cell::new(None),
+            waiter: Cell::new(None),
             table: Cell::new(&TableOf::<Nothing>::UNUSED),
             store: Store::new(),
         }))));
         self.free.set(index);
     }
 
-    fn insert<T: ListOperation>(&self, operation: T, waker: Waker) -> &List {
+    #[inline]
+    fn insert<T: ListOperation>(&self, operation: T, waiter: Waiter) -> &List {
         if self.free.get() == NONE {
             self.grow();
         }
         let list = self.list(self.free.get()).expect("the free list names lists");
         self.free.set(list.next_free.get());
-        self.live.set(self.live.get() + 1);
         list.state.set(State::Held);
-        list.waker.set(Some(waker));
+        // Nobody waited for a free list.
+        std::mem::forget(list.waiter.replace(Some(waiter)));
         list.results.set([0; LONGEST]);
         list.table.set(&TableOf::<T>::TABLE);
         // SAFETY: the list was free, so its store is unoccupied.
@@ -165,10 +178,7 @@ impl Lists {
 
     /// The lists that a future waits for.
     pub(super) fn held(&self) -> Vec<Key> {
-        // SAFETY: one thread, and the vector is only written in `grow`, which runs no foreign code.
-        let count = unsafe { &*self.all.get() }.len() as u32;
-        let held = (0..count).filter_map(|index| self.list(index).filter(|l| l.state.get() == State::Held));
-        held.map(|list| list.key.get()).collect()
+        self.iter().filter(|list| list.state.get() == State::Held).map(|list| list.key.get()).collect()
     }
 
     pub(super) fn in_flight(&self, key: Key) -> bool {
@@ -185,6 +195,7 @@ impl Lists {
         self.release(list);
     }
 
+    #[inline]
     fn release(&self, list: &List) {
         let key = list.key.get();
         list.state.set(State::Free);
@@ -196,7 +207,7 @@ impl Lists {
 
 impl Drop for Lists {
     fn drop(&mut self) {
-        if self.live.get() > 0 {
+        if self.live() > 0 {
             // The kernel may still write into them: leak, as the slots do.
             return;
         }
@@ -211,42 +222,95 @@ impl Drop for Lists {
     }
 }
 
-impl Driver {
-    /// Submits a list for whoever has this waker. Once the runtime ends it takes no more; and a list that is longer
-    /// than the queue is never taken.
-    fn start_list<T: ListOperation>(&self, operation: T, waker: Waker) -> Result<&List, T> {
-        if self.is_closing() || self.ring.longest_list() < LONGEST as u32 {
-            return Err(operation);
+impl List {
+    #[inline]
+    fn is_in_flight(&self) -> bool {
+        matches!(self.state.get(), State::Held | State::Detached)
+    }
+
+    /// Takes note of the result of an entry in flight; true if it was the last that is to come.
+    #[inline]
+    fn note(&self, step: u32, res: i32) -> bool {
+        let results: &Cell<[i32]> = &self.results;
+        results.as_slice_of_cells()[step as usize].set(res);
+        let awaited = self.shape.get().after(self.awaited.get(), step, res);
+        self.awaited.set(awaited);
+        awaited == 0
+    }
+}
+
+impl Lists {
+    /// The list in flight, and its entry, that a completion is about.
+    #[inline]
+    fn completing(&self, user_data: u64) -> Option<(&List, u32)> {
+        let (key, step) = Key::split(user_data);
+        let list = self.find(key).filter(|list| list.is_in_flight())?;
+        ((step as usize) < list.shape.get().len()).then_some((list, step))
+    }
+
+    /// Takes note of a completion, if it is about a list that a task of this core waits for; and gives the task, if it
+    /// was the last one. Nothing foreign runs in here.
+    #[inline]
+    pub(super) fn complete_task(&self, cqe: &Cqe) -> Option<Option<TaskRef>> {
+        if Key::split(cqe.user_data).0.kind() != Kind::List {
+            return None;
         }
-        let list = self.lists.insert(operation, waker);
+        let (list, step) = self.completing(cqe.user_data)?;
+        match list.waiter.take() {
+            Some(Waiter::Task(task)) if list.note(step, cqe.res) => {
+                list.state.set(State::Done);
+                Some(Some(task))
+            }
+            waiter => {
+                let is_task = matches!(waiter, Some(Waiter::Task(_)));
+                // `None`, which needs no drop.
+                std::mem::forget(list.waiter.replace(waiter));
+                is_task.then_some(None)
+            }
+        }
+    }
+}
+
+impl Driver {
+    /// Submits a list that was just filled, or puts it off.
+    #[inline]
+    fn submit_new_list<T: ListOperation>(&self, list: &List) {
         // Order is kept: nobody overtakes the backlog.
-        if self.backlogged.get() || !self.push_list(list) {
+        // SAFETY: `insert` has put a `T` into the list, and it is not submitted.
+        let prepare = |place, quiet| unsafe { TableOf::<T>::prepare(place, quiet) };
+        if self.backlogged.get() || !self.push_list(list, prepare) {
             self.put_off(list.key.get());
         }
-        Ok(list)
     }
 
     /// Submits a list that was put off; false if there is still no room.
     pub(super) fn submit_list(&self, key: Key) -> bool {
-        self.lists.find(key).is_none_or(|list| self.push_list(list))
+        let list = self.lists.find(key).filter(|list| list.is_in_flight());
+        list.is_none_or(|list| {
+            // SAFETY: a live list holds an operation of the type that its table was made for, and it is not submitted: it
+            // is prepared until the ring takes the entries, and never again.
+            self.push_list(list, |place, quiet| unsafe { (list.table.get().prepare)(place, quiet) })
+        })
     }
 
-    fn push_list(&self, list: &List) -> bool {
+    /// Submits a list; false if there is no room. `prepare` is that of its table: where it is known, the entries go from
+    /// there into the queue without a stop on the stack.
+    #[inline(always)]
+    fn push_list(&self, list: &List, prepare: impl FnOnce(NonNull<u8>, bool) -> Entries) -> bool {
         let quiet = self.ring.capabilities().skip_success();
-        // SAFETY: a live list holds an operation of the type that its table was made for, and it is not submitted: it
-        // is prepared until the ring takes the entries, and never again.
-        let members = unsafe { (list.table.get().prepare)(list.store.place(), quiet) };
-        let (mut entries, shape) = members.finish();
-        let entries = &mut entries[..shape.len()];
+        // A buffer is the user's type, and may panic when it is asked for its bytes: then the list must not wait for a
+        // completion that never comes.
+        let guard = Abandon { driver: self, list };
+        let (entries, shape) = prepare(list.store.place(), quiet);
+        std::mem::forget(guard);
         let Ok(reservation) = self.ring.reserve(shape.len() as u32) else { return false };
         list.shape.set(shape);
         list.awaited.set(shape.reporting());
         let mut user_data = list.key.get().with_step(0);
-        for (i, entry) in entries.iter_mut().enumerate() {
-            entry.user_data = user_data;
-            user_data = Key::next_step(user_data);
+        for (i, entry) in entries[..shape.len()].iter().enumerate() {
             // SAFETY: one of the reserved places.
-            unsafe { reservation.first().add(i).write(*entry) };
+            unsafe { reservation.first().add(i).write(Sqe { user_data, ..*entry }) };
+            user_data = Key::next_step(user_data);
         }
         // SAFETY: all places were written; what the entries point to belongs to the operation in the list, which stays
         // there until the last completion.
@@ -255,30 +319,26 @@ impl Driver {
     }
 
     /// An entry of a list has completed.
-    pub(super) fn complete_list(&self, key: Key, step: u32, res: i32) {
-        let lists = &self.lists;
-        let list = lists.find(key).filter(|list| matches!(list.state.get(), State::Held | State::Detached));
-        let Some(list) = list.filter(|list| (step as usize) < list.shape.get().len()) else {
+    pub(super) fn complete_list(&self, cqe: Cqe) {
+        let Some((list, step)) = self.lists.completing(cqe.user_data) else {
             self.ring.counters.strays.add(1);
             return;
         };
-        let mut results = list.results.get();
-        results[step as usize] = res;
-        list.results.set(results);
-        let awaited = list.shape.get().after(list.awaited.get(), step, res);
-        list.awaited.set(awaited);
-        if awaited != 0 {
-            return;
+        if list.note(step, cqe.res) {
+            self.end_list(list);
         }
-        lists.live.set(lists.live.get() - 1);
+    }
+
+    /// All that comes of a list has come.
+    fn end_list(&self, list: &List) {
         if list.state.get() == State::Detached {
-            lists.discard(list);
+            self.lists.discard(list);
             return;
         }
         list.state.set(State::Done);
-        if let Some(waker) = list.waker.take() {
+        if let Some(waiter) = list.waiter.take() {
             self.counters.wakes.add(1);
-            waker.wake();
+            waiter.wake();
         }
     }
 
@@ -290,64 +350,16 @@ impl Driver {
     }
 }
 
-/// The list that a future waits for. Dropping it detaches the list.
-pub(crate) struct HeldList<T> {
-    core: Handle,
-    /// `None` once the results were taken.
-    list: Option<NonNull<List>>,
-    operation: std::marker::PhantomData<T>,
+/// When it is dropped, ends a list that is not submitted, and will not be, with ECANCELED.
+struct Abandon<'d> {
+    driver: &'d Driver,
+    list: &'d List,
 }
 
-impl<T: ListOperation> HeldList<T> {
-    /// Moves the operation into a list and submits it. If it cannot be, gives it back.
-    #[inline]
-    pub(crate) fn start(operation: T, cx: &Context<'_>) -> Result<Self, T> {
-        let core = Handle::current();
-        let list = NonNull::from(core.driver().start_list(operation, cx.waker().clone())?);
-        Ok(HeldList { core, list: Some(list), operation: std::marker::PhantomData })
-    }
-
-    /// The results and the operation, or a promise to wake.
-    ///
-    /// # Panics
-    /// If they were taken before.
-    #[inline]
-    pub(crate) fn poll(&mut self, cx: &Context<'_>) -> Poll<(T, [i32; LONGEST])> {
-        let list = self.list.expect("the results were taken before");
-        // SAFETY: the core that `self` shares owns the list's memory; lists are only used through cells.
-        let list = unsafe { list.as_ref() };
-        if list.state.get() != State::Done {
-            let waker = match list.waker.take() {
-                Some(waker) if waker.will_wake(cx.waker()) => waker,
-                _ => cx.waker().clone(),
-            };
-            drop(list.waker.replace(Some(waker)));
-            return Poll::Pending;
-        }
-        self.list = None;
-        // SAFETY: `start` filled the list with a `T`, nobody else holds it, the kernel is done with it, and the hold
-        // was just given up.
-        let operation = unsafe { Stored::<T>::take(list.store.place()) };
-        self.core.driver().lists.release(list);
-        Poll::Ready((operation, list.results.get()))
-    }
-}
-
-impl<T> Drop for HeldList<T> {
-    #[inline]
+impl Drop for Abandon<'_> {
+    #[cold]
     fn drop(&mut self) {
-        let Some(list) = self.list else { return };
-        // SAFETY: as in `poll`.
-        let list = unsafe { list.as_ref() };
-        let driver = self.core.driver();
-        drop(list.waker.take());
-        match list.state.get() {
-            State::Done => driver.lists.discard(list),
-            State::Held => {
-                list.state.set(State::Detached);
-                driver.cancels.add(list.key.get());
-            }
-            State::Detached | State::Free => {}
-        }
+        self.list.results.set([-libc::ECANCELED; LONGEST]);
+        self.driver.end_list(self.list);
     }
 }

@@ -4,8 +4,9 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::io;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,14 @@ use hyper_util::rt::TokioIo;
 use tokio::runtime::Builder;
 use tokio::task::{LocalSet, spawn_local};
 
-use crate::Result;
+use crate::competitor::{Around, Competitor, Part};
+use crate::workload::FILES;
+
+pub(in crate::competitor) static COMPETITOR: Competitor = Competitor {
+    name: "hyper",
+    about: "hyper on tokio, current_thread",
+    parts: &[(&FILES, Part::ServeWith(serve))],
+};
 
 /// What is not larger is remembered, and for how long.
 const SMALL: usize = 64 << 10;
@@ -66,9 +74,9 @@ impl Files {
 }
 
 /// Serves until the process ends.
-pub(crate) fn serve(listener: TcpListener, root: &Path) -> Result<()> {
+fn serve(listener: TcpListener, around: &Around) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let files = Rc::new(Files { root: root.to_owned(), small: RefCell::default() });
+    let files = Rc::new(Files { root: around.dir.clone(), small: RefCell::default() });
     let runtime = Builder::new_current_thread().enable_io().build()?;
     LocalSet::new().block_on(&runtime, async {
         let listener = tokio::net::TcpListener::from_std(listener)?;

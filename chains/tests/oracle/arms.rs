@@ -1,0 +1,47 @@
+//! Steps that are seldom met, so that it is counted how often they were.
+
+use super::program::{Kind, POOLED, SHORT, Span};
+
+impl Kind {
+    /// What it is called where steps are counted that are seldom met.
+    pub(crate) fn arm(&self) -> Option<&'static str> {
+        let held = |span: &Span| span.buf >= POOLED;
+        Some(match self {
+            Kind::Splice { .. } => "splice",
+            Kind::Rename { .. } | Kind::Remove { .. } => "names",
+            Kind::SetWord { .. } | Kind::FetchAdd { .. } | Kind::Exchange { .. } => "words",
+            Kind::Wait => "events",
+            Kind::Commit { .. } => "commit",
+            Kind::Serial { .. } => "serial",
+            Kind::Within { time: SHORT, .. } => "within, struck",
+            Kind::Within { .. } => "within",
+            Kind::Fork { need: None, .. } => "all",
+            Kind::Fork { .. } => "quorum",
+            Kind::Pipelined { .. } => "pipelined",
+            Kind::Fetch { .. } => "call_async",
+            Kind::Recv { span, .. } | Kind::RecvExact { span, .. } | Kind::Read { span, .. }
+                if held(span) =>
+            {
+                "pooled or owned"
+            }
+            _ => return None,
+        })
+    }
+
+    /// Those that it can be called.
+    pub(crate) const ARMS: [&str; 13] = [
+        "splice",
+        "names",
+        "words",
+        "events",
+        "commit",
+        "serial",
+        "within, struck",
+        "within",
+        "all",
+        "quorum",
+        "pipelined",
+        "call_async",
+        "pooled or owned",
+    ];
+}
