@@ -18,7 +18,6 @@ use super::region::Region;
 use super::row::{Filled, Places};
 use super::template::{Address, Member, NO_CODE, NO_OUTBOX, NONE, Template};
 use super::verb::Moves;
-use super::wide::Part;
 use crate::driver::Key;
 use crate::op::nop;
 use crate::ring::sqe::BUFFER_SELECT;
@@ -247,20 +246,14 @@ impl Region {
                         break Some(self.hand_over(record, outcome));
                     }
                 }
-                let written = if next.is_hot() {
+                let hot = if next.is_hot() {
                     // SAFETY: as in `advance_segments`.
                     unsafe { self.write(record, buffer, &next.members, places) }
-                } else if next.is_warm() {
-                    // SAFETY: the same.
-                    unsafe { self.write_short(record, index, next, places.first) }
                 } else {
                     None
                 };
-                let written = written.or_else(|| {
-                    let part = next.is_awaited_as_one().then(|| Part::whole(next))?;
-                    // SAFETY: the same.
-                    unsafe { self.write_part(record, index, &part, places.first) }
-                });
+                // SAFETY: the same.
+                let written = hot.or_else(|| unsafe { self.write_other(record, index, next, places.first) });
                 let Some(Written { want, last }) = written else {
                     break Some(self.hand_over(record, outcome));
                 };

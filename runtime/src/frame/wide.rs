@@ -50,6 +50,49 @@ impl<'t> Part<'t> {
 }
 
 impl Region {
+    /// Writes the entries of a whole segment that is not hot, or of which a member has no length or too much of it. `None` if it
+    /// is awaited by more than one completion, or a span does not fit.
+    ///
+    /// One call for the loop of the hot path, whose registers another one in it would cost.
+    ///
+    /// # Safety
+    /// As [`write_short`](Region::write_short), but that it need not be warm.
+    #[inline(never)]
+    pub(super) unsafe fn write_other(
+        &self,
+        record: Record,
+        index: usize,
+        template: &Template,
+        place: NonNull<Sqe>,
+    ) -> Option<Written> {
+        if template.is_warm() {
+            // SAFETY: it is warm; the rest is the caller's promise.
+            let written = unsafe { self.write_short(record, index, template, place) };
+            if written.is_some() {
+                return written;
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.write_whole(record, index, template, place) }
+    }
+
+    /// Writes the entries of a whole segment the general way.
+    ///
+    /// # Safety
+    /// As many places as there are members must be valid for writes.
+    #[inline(never)]
+    unsafe fn write_whole(
+        &self,
+        record: Record,
+        index: usize,
+        template: &Template,
+        place: NonNull<Sqe>,
+    ) -> Option<Written> {
+        let part = template.is_awaited_as_one().then(|| Part::whole(template))?;
+        // SAFETY: the caller's promise.
+        unsafe { self.write_part(record, index, &part, place) }
+    }
+
     /// Writes the entries of a whole segment whose members all have a short way. `None` if one has nothing to transfer, too
     /// much, or more than one part, which [`write_part`](Region::write_part) deals with.
     ///
