@@ -299,7 +299,8 @@ fn futexes_end_with_the_runtime_and_without_the_capability_a_program_does_not_st
     let without = Builder::new().mask(Capability::Futex).build().expect("a ring");
     without.block_on(async {
         let error = program.start(1).expect_err("it cannot wait").to_string();
-        let text = "the program cannot be started here: it waits for a futex, which takes Linux 6.7";
+        let text =
+            "the program cannot be started here: it waits for futexes or wakes them, which takes Linux 6.7";
         assert_eq!(error, text);
     });
 }
