@@ -1,4 +1,5 @@
-//! A web server on hyper: says hello to everybody, over HTTP/1.1. Needs the feature `hyper`.
+//! A web server on hyper: says hello to everybody, over HTTP/1.1. In a crate of your own it needs the
+//! feature `hyper`.
 //!
 //!     cargo run --release --example hyper_hello -- --listen 127.0.0.1:7000 --cores 1
 //!     curl http://127.0.0.1:7000/you

@@ -1,4 +1,4 @@
-//! An echo server over TLS, by rustls. Needs the feature `rustls`.
+//! An echo server over TLS, by rustls. In a crate of your own it needs the feature `rustls`.
 //!
 //!     openssl req -x509 -newkey ed25519 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem
 //!     cargo run --release --example tls_echo -- --listen 127.0.0.1:7000 --cert cert.pem --key key.pem

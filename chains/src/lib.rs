@@ -99,7 +99,7 @@
 //!
 //! - [`Group`] with [`serial`](Chain::serial): one frame at a time is inside of a block, in the order in which they came;
 //! - [`Event`] with [`wait`](Chain::wait) and [`notify`](Chain::notify): frames, tasks and cores tell each other that something
-//!   has happened, and each such word is taken once;
+//!   has happened, and each notification is taken once;
 //! - [`Shared`] words of a core and [`Atomic`] words of all threads, in expressions and [`set`](Chain::set);
 //! - [`Log`] with [`commit`](Chain::commit): the records of many frames and tasks reach the disk by one write and one sync.
 //!
@@ -111,7 +111,7 @@
 //! its template; what it needs beyond descriptor and span is an `Extra`, checked in `template.rs`), and a method in
 //! `build/steps` that makes an `IoStep` of it. What it reads and writes follows from the verb; if it does more, `effects`
 //! says so, and checks and hoisting follow. One that is computed: a `Compute` in `tree`, its effects, its ops in
-//! `compile/code.rs`, its words in `explain`. One that decides what comes next: a `Kind`, and its lines in `compile/flow.rs`.
+//! `compile/code`, its words in `explain`. One that decides what comes next: a `Kind`, and its lines in `compile/flatten.rs`.
 //! In each case a test of what it does, one of what `build()` refuses, and its arm in the oracle (`tests/oracle`), which
 //! runs random programs against a blocking interpreter.
 

@@ -34,8 +34,8 @@ fn exchange(size: usize, seed: u64) -> Exchange {
     Exchange::plain([BEFORE, &path, BEHIND].concat(), REPLY.to_vec())
 }
 
-/// How long the head at the front of `bytes` is, if it is there as a whole. Never inlined, so that its cost, the same for all
-/// servers, can be told from theirs.
+/// How long the head at the front of `bytes` is, if it is there as a whole. Never inlined, so that its cost can be told from that
+/// of the servers that call it; portable code searches for the same [`END`] with the same function.
 #[inline(never)]
 pub(crate) fn head(bytes: &[u8]) -> Option<usize> {
     static SEARCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(END));
