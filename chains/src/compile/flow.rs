@@ -98,7 +98,16 @@ pub(super) fn successors(inst: &Inst, pc: Pc) -> [Option<Pc>; 2] {
         Inst::Finish | Inst::Fail(_) => [None, None],
         Inst::Jump(to) | Inst::Join(to) => [Some(*to), None],
         Inst::Unless(_, to) | Inst::Branch(to) => [Some(pc + 1), Some(*to)],
-        _ => [Some(pc + 1), None],
+        Inst::Io(_)
+        | Inst::Compute(_)
+        | Inst::Ensure(..)
+        | Inst::Call(..)
+        | Inst::Fetch(..)
+        | Inst::Store(_) => [Some(pc + 1), None],
+        Inst::MakePipe(_) | Inst::Sleep(_) | Inst::Sync(_) | Inst::Arm(..) | Inst::Disarm(_) => {
+            [Some(pc + 1), None]
+        }
+        Inst::Fork(_) | Inst::InOrder | Inst::Pass => [Some(pc + 1), None],
     }
 }
 

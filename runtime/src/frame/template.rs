@@ -14,6 +14,7 @@ use super::pooled::{POLL_FIRST, Pooled};
 use super::verb::{Moves, Success, Verb};
 use crate::driver::Key;
 use crate::driver::key::MAX_STEPS;
+use crate::op::{Severs, recv};
 use crate::ring::Sqe;
 use crate::ring::sqe::{BUFFER_SELECT, CQE_SKIP_SUCCESS, IO_HARDLINK, IO_LINK};
 
@@ -411,6 +412,12 @@ impl Bounds<'_> {
             }
         };
         let template = verb.template();
+        debug_assert!(
+            verb.facts().severs != Severs::WithWaitall
+                || verb.success() != Success::Whole
+                || template.op_flags & libc::MSG_WAITALL as u32 != 0,
+            "{verb:?} is taken to sever when it comes short"
+        );
         let place = if verb.has_place() { self.descriptor(transfer.descriptor)? } else { self.zero() };
         if extra.second.is_some() != verb.has_second() {
             return Err(PlanError::Unfit(verb));
@@ -419,8 +426,8 @@ impl Bounds<'_> {
             (Verb::Open, Some((Directory::Working, _))) => (libc::AT_FDCWD, self.zero()),
             (Verb::Open, Some((Directory::Descriptor(at), _))) => (0, self.descriptor(at)?),
             (Verb::Accept, _) => (0, self.descriptor(extra.second.expect("checked above"))?),
-            (Verb::Rename | Verb::Unlink | Verb::RemoveDir, _) => self.directory(extra.directory, verb)?,
-            (Verb::Socket(_) | Verb::Nop, _) => (template.fd, self.zero()),
+            _ if verb.takes_path() => self.directory(extra.directory, verb)?,
+            _ if !verb.has_place() || verb.opens() => (template.fd, self.zero()),
             _ => (0, place),
         };
         // What moves nothing gets its length back where its address is taken away, in `emit.rs`.
@@ -432,7 +439,7 @@ impl Bounds<'_> {
         let mut sqe = Sqe { flags, fd, len, ..template };
         if transfer.selects() && !extra.pooled.is_some_and(|number| self.pooled.is_owned(number)) {
             sqe.flags |= BUFFER_SELECT;
-            sqe.ioprio |= if matches!(verb, Verb::Recv | Verb::RecvExact) { POLL_FIRST } else { 0 };
+            sqe.ioprio |= if verb.facts().opcode == recv::FACTS.opcode { POLL_FIRST } else { 0 };
         }
         let [head, _, _, flags_len, .., addr3, _] = sqe.words();
         debug_assert_eq!(addr3, 0, "word 6 is always written as zero");
@@ -461,6 +468,13 @@ impl Bounds<'_> {
             Verb::Statx if fixed && transfer.len.max() as usize >= size_of::<libc::statx>() => Ok(member),
             verb @ (Verb::Open | Verb::Connect | Verb::Statx) => Err(PlanError::Unfit(verb)),
             verb if verb.takes_path() && !fixed => Err(PlanError::Unfit(verb)),
+            // What the kernel reads or writes there has a size of its own, which is to be compared above.
+            verb if !verb.transfers()
+                && !verb.takes_path()
+                && matches!(verb.moves(), Moves::In | Moves::Out) =>
+            {
+                Err(PlanError::Unfit(verb))
+            }
             _ => Ok(member),
         }
     }

@@ -128,7 +128,7 @@ struct Row {
 const STATX_MASK: u32 = 0xfff;
 
 impl Verb {
-    /// The table: a verb is one entry here, and a template below if it has more than an opcode.
+    /// The table: a verb is one entry here and a template below. What is checked of its transfers is in `template.rs`.
     #[inline]
     fn row(self) -> Row {
         use {Half::*, Moves::*, Success::*};
@@ -237,7 +237,12 @@ impl Verb {
         }
     }
 
-    /// The entry without descriptor, span, position and `user_data`.
+    fn plain(self) -> Sqe {
+        Sqe::new(self.facts().opcode)
+    }
+
+    /// The entry without descriptor, span, position and `user_data`. Named one by one: a receive whose flags are forgotten
+    /// would be another receive.
     pub(super) fn template(self) -> Sqe {
         match self {
             Verb::Nop => nop::TEMPLATE,
@@ -257,7 +262,11 @@ impl Verb {
             // Both at the position that they have.
             Verb::Splice | Verb::SpliceAll => Sqe { off: u64::MAX, ..Sqe::new(splice::FACTS.opcode) },
             Verb::RemoveDir => Sqe { op_flags: libc::AT_REMOVEDIR as u32, ..Sqe::new(unlink::FACTS.opcode) },
-            _ => Sqe::new(self.facts().opcode),
+            Verb::ReadAt | Verb::ReadSomeAt | Verb::ReadExactAt | Verb::WriteAllAt | Verb::Fsync => {
+                self.plain()
+            }
+            Verb::Fallocate | Verb::Ftruncate | Verb::Open | Verb::Connect => self.plain(),
+            Verb::Rename | Verb::Unlink | Verb::Close => self.plain(),
         }
     }
 }

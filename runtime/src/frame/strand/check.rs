@@ -93,7 +93,10 @@ fn stays(branch: u16, ops: &[u16], segments: &[u16], templates: &[Template], cod
             Op::LoadAtMost { or, .. } => op(or) && op(i as u32 + 2),
             Op::Submit(to) => segment(to),
             Op::Leave(_) => true,
-            _ => behind,
+            Op::Set { .. } | Op::Move { .. } | Op::Binary { .. } | Op::BinaryBy { .. } | Op::Bulk(_) => {
+                behind
+            }
+            Op::Load { .. } | Op::LoadAt { .. } | Op::Store { .. } | Op::StoreAt { .. } => behind,
         }
     });
     let segments_stay = (0..segments.len()).filter(|i| of_branch(segments, *i)).all(|i| {
