@@ -1,7 +1,7 @@
 //! Pools of provided buffers: memory that a receive takes only when bytes arrive.
 //!
 //! Who owns what: a pool owns its memory and keeps it until nobody uses it any more: the [`BufferPool`] handles,
-//! the operations in flight that may take from it, and the [`PoolBuf`]s that are out, each holds a share. Then it
+//! the operations in flight that may take from it, and the [`PoolBuf`](super::PoolBuf)s that are out, each holds a share. Then it
 //! is taken back from the kernel and unmapped.
 //!
 //! A buffer is in one of three places:
@@ -50,7 +50,7 @@ pub struct PoolUsage {
     pub made: usize,
     /// With the kernel, or in completions that nobody has read yet.
     pub ready: usize,
-    /// Held by a [`PoolBuf`].
+    /// Held by a [`PoolBuf`](super::PoolBuf).
     pub lent: usize,
     /// Waiting to be offered to the kernel.
     pub spare: usize,
