@@ -121,7 +121,6 @@
 mod access;
 mod build;
 mod compile;
-mod dot;
 mod error;
 mod explain;
 mod expr;
@@ -145,7 +144,7 @@ pub use build::{
 pub use chainring_runtime::frame::{Blob, Order, Outbox as OutboxView};
 pub use chainring_runtime::op::openat2::OpenHow;
 pub use error::{BuildError, ChainError, ErrorKind, StartError};
-pub use explain::Explain;
+pub use explain::{Explain, Passes};
 pub use expr::{Cond, Expr};
 pub use handle::{Buf, End, File, Outbox, Owned, Pipe, Reg, Socket, Span, SpanLen, StreamBuf, Target, Word};
 pub use native::Flow;

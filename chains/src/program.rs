@@ -72,10 +72,10 @@ impl<S: 'static> Program<S> {
 
     /// How the program is lowered for a particular ring.
     pub(crate) fn explain_for(&self, longest_list: usize, skips: bool) -> Explain<'_> {
-        let lowered = self.lower(longest_list);
-        let registers = self.0.registers;
-        let Inner { name, flow, layout, pooled_bufs: pooled, things, .. } = &*self.0;
-        Explain { name, flow, layout: *layout, registers, pooled, segments: lowered.segments, things, skips }
+        let Lowered { segments, generated } = self.lower(longest_list);
+        let Inner { name, flow, layout, registers, pooled_bufs: pooled, things, .. } = &*self.0;
+        let (layout, registers) = (*layout, *registers);
+        Explain { name, flow, layout, registers, segments, generated, pooled, things, skips }
     }
 
     fn lower(&self, longest_list: usize) -> Lowered {

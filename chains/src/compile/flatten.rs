@@ -81,7 +81,7 @@ impl<'c> Flattener<'c> {
     pub(super) fn flatten(&mut self, tree: &Block) -> Result<Flow, BuildError> {
         self.block(tree)?;
         let step = self.lines.last().map_or(0, |line| line.step);
-        let (inst, written, hoisted) = (Inst::Finish, false, false);
+        let (inst, written, hoisted) = (Inst::Finish, false, None);
         let (handler, scope, group, branch) = (None, None, None, None);
         self.lines.push(Line { inst, step, name: "end", written, hoisted, handler, scope, group, branch });
         let lines = std::mem::take(&mut self.lines);
@@ -95,7 +95,7 @@ impl<'c> Flattener<'c> {
 
     pub(super) fn push(&mut self, step: &Step, inst: Inst, written: bool) -> Pc {
         let Flattener { handler, scope, group, branch, .. } = *self;
-        let (number, name, hoisted) = (step.number, step.name, false);
+        let (number, name, hoisted) = (step.number, step.name, None);
         self.lines.push(Line { inst, step: number, name, written, hoisted, handler, scope, group, branch });
         self.lines.len() - 1
     }

@@ -22,8 +22,8 @@ pub(crate) struct Line {
     pub(crate) name: &'static str,
     /// Written by the user as a step, and not made up in between.
     pub(crate) written: bool,
-    /// Moved up over operations that were written before it.
-    pub(crate) hoisted: bool,
+    /// Where it stood before it was moved up over operations that were written before it.
+    pub(crate) hoisted: Option<Pc>,
     /// Where an error leads.
     pub(crate) handler: Option<Handler>,
     /// The branch that it belongs to.
@@ -86,6 +86,18 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
+    /// The lines as they were written, with what was moved up back where it stood. Edges lead where they led.
+    pub(crate) fn unhoisted(&self) -> Vec<&Line> {
+        let mut lines: Vec<&Line> = self.lines.iter().collect();
+        // The last that was moved stood behind all that were moved before it.
+        for from in (0..lines.len()).rev() {
+            if let Some(now) = lines.iter().position(|line| line.hoisted == Some(from)) {
+                lines[now..=from].rotate_left(1);
+            }
+        }
+        lines
+    }
+
     /// Strands that a frame has at most.
     pub(crate) fn strands(&self) -> u16 {
         self.forks.iter().map(|fork| fork.branches.len() as u16).max().unwrap_or(0)

@@ -43,7 +43,7 @@ pub(crate) fn hoist(flow: &mut Flow, registers: u16) {
         let start = run_before(flow, pc, &targets);
         if start < pc && (start..pc).all(|over| crosses(flow, &live, pc, over)) {
             flow.lines[start..=pc].rotate_right(1);
-            flow.lines[start].hoisted = true;
+            flow.lines[start].hoisted = Some(pc);
         }
     }
 }

@@ -41,6 +41,13 @@ impl Live {
         self.before[pc][word] & bit != 0
     }
 
+    /// The numbers of all registers that are live before the line.
+    pub(crate) fn before(&self, pc: Pc) -> impl Iterator<Item = u16> + use<'_> {
+        let bits = |word: u64| (0..64).filter(move |bit| word & 1 << bit != 0);
+        let words = self.before[pc].iter().enumerate();
+        words.flat_map(move |(number, word)| bits(*word).map(move |bit| number as u16 * 64 + bit))
+    }
+
     fn of(&self, flow: &Flow, pc: Pc, words: usize) -> Vec<u64> {
         let line = &flow.lines[pc];
         let mut set = vec![0; words];

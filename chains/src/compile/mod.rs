@@ -15,7 +15,7 @@
 //! lowered what the frames' region submits and runs, and the exits that are left to the runner
 //! ```
 //!
-//! `effects` says what each line reads and writes, and everything else asks it. Blocks that run side by side are lines one
+//! [`Passes`](crate::Passes) prints what each of them has made. `effects` says what each line reads and writes, and everything else asks it. Blocks that run side by side are lines one
 //! behind the other as well (`branches`); what is said of segments and code holds for each of them by itself.
 
 mod apart;
@@ -27,7 +27,7 @@ pub(crate) mod effects;
 mod flatten;
 pub(crate) mod flow;
 mod hoist;
-mod live;
+pub(crate) mod live;
 pub(crate) mod member;
 pub(crate) mod paths;
 mod pooled;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
+use super::lines::arguments;
 use crate::compile::flow::{Flow, Inst, Pc, io};
 use crate::compile::paths::can_fail;
 use crate::compile::segment::Segments;
-use crate::explain::arguments;
 
 /// Where the code behind a segment can lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

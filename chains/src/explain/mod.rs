@@ -1,20 +1,25 @@
 //! How a program was compiled, for people.
 
+mod dot;
 mod errors;
+mod lines;
+mod passes;
 
 use std::fmt;
 
-use chainring_runtime::frame::{Layout, Moves, Success};
+use chainring_runtime::frame::{Layout, Success};
 
 use crate::compile::branches::BranchId;
+use crate::compile::code::Generated;
 use crate::compile::flow::{Flow, Inst, Line, Pc, io};
 use crate::compile::member::Io;
 use crate::compile::segment::{Segment, Segments};
-use crate::dot::dot;
-use crate::expr::{Expr, Node, name};
-use crate::handle::{Buf, Reg, SpanLen};
+use crate::handle::Buf;
 use crate::sync::Things;
-use crate::tree::{Compute, OnEnd};
+use crate::tree::OnEnd;
+use dot::dot;
+use lines::arguments;
+pub use passes::Passes;
 
 /// A report that prints as text: where errors lead; each segment with its members, its submissions and completions, why
 /// it ends where it does, and what runs before the next one.
@@ -27,6 +32,7 @@ pub struct Explain<'p> {
     pub(crate) layout: Layout,
     pub(crate) registers: u16,
     pub(crate) segments: Segments,
+    pub(crate) generated: Generated,
     pub(crate) pooled: &'p [Buf],
     pub(crate) things: &'p Things,
     /// Whether the ring skips the completions of members that succeed.
@@ -37,6 +43,11 @@ impl<'p> Explain<'p> {
     /// How many segments there are.
     pub fn segments(&self) -> usize {
         self.segments.all.len()
+    }
+
+    /// What each pass of the compiler has made of the one before: for whom the segments are a surprise.
+    pub fn passes(&self) -> Passes<'_> {
+        Passes(self)
     }
 
     /// The same as a graph in the language of graphviz: `dot -Tsvg`. Segments are boxes, solid edges lead to what follows,
@@ -127,9 +138,9 @@ impl<'p> Explain<'p> {
             seen.push(pc);
             let line = &self.flow.lines[pc];
             let number = line.step;
+            parts.extend(self.given_back(self.segments.gives_back[pc]));
             match &line.inst {
                 Inst::Io(_) => {
-                    parts.extend(self.given_back(self.segments.gives_back[pc]));
                     let segment =
                         self.segments.starts[pc].expect("a segment starts wherever the flow arrives");
                     parts.push(format!("segment {segment}"));
@@ -158,13 +169,8 @@ impl<'p> Explain<'p> {
                     pc = join;
                     continue;
                 }
-                Inst::Compute(compute) => {
-                    let moved = if line.hoisted { " (moved up)" } else { "" };
-                    parts.push(format!("{} #{number}{moved}", computed(compute)));
-                }
                 Inst::Fork(fork) => {
                     let (text, next) = self.fork(*fork, seen);
-                    parts.extend(self.given_back(self.segments.gives_back[pc]));
                     parts.push(format!("{} #{number} {text}", line.name));
                     pc = next;
                     continue;
@@ -173,33 +179,18 @@ impl<'p> Explain<'p> {
                     parts.push(format!("end of {}", self.side_by_side(line)));
                     break false;
                 }
-                Inst::InOrder => parts.push("in order".to_owned()),
-                Inst::Branch(_) => {}
-                Inst::Sleep(time) => {
-                    parts.extend(self.given_back(self.segments.gives_back[pc]));
-                    parts.push(format!("sleep {} #{number}", duration(time)));
-                }
-                Inst::Arm(time, _) => parts.push(format!("within {} #{number}", duration(time))),
-                Inst::Disarm(_) => parts.push(format!("its deadline ends #{number}")),
-                Inst::Fetch(..) => parts.push(format!("call_async #{number}")),
-                Inst::Store(..) => {
-                    parts.extend(self.given_back(self.segments.gives_back[pc]));
-                    parts.push(format!("store #{number}"));
-                }
-                Inst::Ensure(cond, code) => {
-                    let error = std::io::Error::from_raw_os_error(*code);
-                    parts.push(format!("ensure {cond} else \"{error}\" #{number}"));
-                }
-                Inst::Fail(errno) => {
-                    parts.push(format!("fail with {errno} #{number}"));
+                Inst::Fail(_) => {
+                    parts.push(self.told(line));
                     break false;
                 }
-                Inst::MakePipe(pipe) => parts.push(format!("a pipe {} {} #{number}", pipe.write, pipe.read)),
-                Inst::Call(..) => parts.push(format!("call #{number}")),
-                Inst::Sync(sync) => {
-                    parts.extend(self.given_back(self.segments.gives_back[pc]));
-                    parts.push(format!("{} #{number}", self.things.tell(sync)));
+                Inst::Branch(_) => {}
+                Inst::Compute(_) | Inst::Ensure(..) | Inst::Call(..) | Inst::Fetch(..) | Inst::Store(_) => {
+                    parts.push(self.told(line));
                 }
+                Inst::MakePipe(_) | Inst::Sleep(_) | Inst::Sync(_) | Inst::Arm(..) | Inst::Disarm(_) => {
+                    parts.push(self.told(line));
+                }
+                Inst::InOrder => parts.push(self.told(line)),
             }
             pc += 1;
         };
@@ -257,62 +248,8 @@ impl<'p> Explain<'p> {
     }
 }
 
-/// A time in nanoseconds.
-fn duration(time: &Expr) -> String {
-    match time.0 {
-        Node::Const(nanoseconds) => format!("{:?}", std::time::Duration::from_nanos(nanoseconds)),
-        _ => format!("{time} ns"),
-    }
-}
-
 fn amount(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
-pub(crate) fn arguments(member: &Io) -> String {
-    let place = if member.verb.has_place() { member.place.to_string() } else { String::new() };
-    let arrow = match member.verb.moves() {
-        Moves::In => " ->",
-        Moves::Out => " <-",
-        Moves::Nothing | Moves::Past => "",
-    };
-    let spans: String = member.spans.iter().map(|span| format!(" {span}")).collect();
-    let outbox = member.outbox.map(|outbox| format!(" <- o{}", outbox.index)).unwrap_or_default();
-    let arrow = if outbox.is_empty() && member.verb.has_place() { arrow } else { "" };
-    let at = member.position.map(|reg| format!(" at {reg}")).unwrap_or_default();
-    let second = member.second.map(|second| format!(" <- {second}")).unwrap_or_default();
-    let passes = match member.passes {
-        Some(SpanLen::Fixed(len)) => format!(" {len}"),
-        Some(SpanLen::Reg(reg)) => format!(" {reg}"),
-        None => String::new(),
-    };
-    let target = member.target.map(|(_, path)| format!(" -> {path}")).unwrap_or_default();
-    let amount = member.amount.map(|reg| format!(" for {reg}")).unwrap_or_default();
-    let into = member.into.map(|reg| format!(", count -> {reg}")).unwrap_or_default();
-    let text = format!("{place}{arrow}{outbox}{second}{passes}{spans}{target}{at}{amount}{into}");
-    text.trim_start().to_owned()
-}
-
-fn was(into: &Option<Reg>) -> String {
-    into.map(|reg| format!(", was -> {reg}")).unwrap_or_default()
-}
-
-fn computed(compute: &Compute) -> String {
-    match compute {
-        Compute::Set(reg, value) => format!("{reg} = {value}"),
-        Compute::SetWord(word, value) => format!("{word} = {value}"),
-        Compute::Add(word, by, into) => format!("{word} += {by}{}", was(into)),
-        Compute::Exchange { word, current, new, into } => {
-            format!("{word} = {new} if it is {current}{}", was(into))
-        }
-        Compute::Store { buf, at, order, value } => format!("{buf}.{}({at}) = {value}", name(*order)),
-        Compute::Copy { to, from } => format!("{to} = {from}"),
-        Compute::Append(outbox, span) => format!("o{} += {span}", outbox.index),
-        Compute::AppendNumber(outbox, order, value) => {
-            format!("o{} += {}({value})", outbox.index, order.map_or("decimal", name))
-        }
-        Compute::Compact(stream) => format!("make room in {}", stream.buf),
-    }
 }
 
 impl fmt::Display for Explain<'_> {
