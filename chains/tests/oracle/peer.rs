@@ -134,7 +134,7 @@ impl Peer {
     }
 }
 
-fn nap(pause: Duration) {
+pub(crate) fn nap(pause: Duration) {
     if !pause.is_zero() {
         thread::sleep(pause);
     }

@@ -12,12 +12,13 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::arrivals;
 use super::check;
 use super::coordinated;
 use super::fragments;
 use super::program::{
-    BUFS, Block, CONSTANT, Call, Count, DEEPEST, ECHO_BUF, ECHO_REG, Expr, GENERAL, HELD, Kind, Len, Op,
-    Program, REGS, SOCKETS, Span, Step, counter,
+    BUFS, Block, CONSTANT, Call, Count, DEEPEST, ECHO_BUF, ECHO_REG, Expr, GENERAL, GIVEN, HELD, Kind, Len,
+    Op, Program, REGS, Span, Step, counter,
 };
 
 /// A program, mended or, seldom, not.
@@ -81,6 +82,10 @@ fn fragment(depth: usize, inside: Inside) -> BoxedStrategy<Vec<Step>> {
     ];
     kinds.extend(fragments::simple());
     kinds.extend(coordinated::simple());
+    kinds.extend(arrivals::simple());
+    if inside == Inside::Nothing {
+        kinds.push((4, arrivals::accepted()));
+    }
     if depth < DEEPEST {
         kinds.extend(coordinated::nested(depth, inside));
         kinds.push((4, fragments::attempt(depth, inside).boxed()));
@@ -102,7 +107,7 @@ pub(crate) fn step(kind: Kind) -> Vec<Step> {
 }
 
 pub(crate) fn socket() -> impl Strategy<Value = usize> {
-    prop_oneof![4 => Just(0), 1 => 0..SOCKETS]
+    prop_oneof![4 => Just(0), 1 => 0..GIVEN]
 }
 
 pub(crate) fn general() -> std::ops::Range<usize> {
