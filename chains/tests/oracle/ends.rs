@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 
-use socket2::Socket;
+use socket2::{SockRef, Socket};
 
 use super::case;
 use super::peer::{Peer, Script, connect, drain, nap};
@@ -43,10 +43,17 @@ pub(crate) fn ends(program: &Program, scripts: &[Script; SOCKETS]) -> (Ends, Oth
     let pairs = scripts[..case::sockets(program)].iter().map(connect);
     let (sockets, theirs) = pairs.unzip();
     let calls = program.accepts();
-    let listener = (calls > 0).then(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind"));
+    let listener = (calls > 0).then(listen);
     let address = listener.as_ref().map(|listener| listener.local_addr().expect("address"));
     let pipe = program.polls_pipe().then(|| std::io::pipe().expect("a pipe"));
     (Ends { sockets, listener, pipe }, Others { sockets: theirs, listener: address, calls })
+}
+
+/// What is accepted sends at once, or another that takes its place would have the kernel drop what was held back.
+fn listen() -> TcpListener {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
+    SockRef::from(&listener).set_tcp_nodelay(true).expect("nodelay");
+    listener
 }
 
 impl Others {
@@ -62,7 +69,7 @@ impl Others {
 
 /// Connects so many peers, one after the other.
 fn call(script: &Script, listener: SocketAddr, calls: usize, whole: bool) -> Vec<Peer> {
-    let pause = script.chunks.first().map_or(0, |(_, pause)| *pause);
+    let pause = script.chunks.first().filter(|_| !whole).map_or(0, |(_, pause)| *pause);
     // The program may have ended, and the listener with it.
     let connected = (0..calls).map_while(|_| {
         nap(std::time::Duration::from_micros(pause.into()));

@@ -80,6 +80,7 @@ use std::time::Duration;
 
 use blocking::{Hints, Twin};
 use case::{Case, Trouble, case, files};
+use chainring_chains::Lowering;
 use check::Fault as Refusal;
 use common::{scaled, watchdog};
 use disk::Disk;
@@ -163,7 +164,8 @@ fn run(case: &Case, tally: &Tally) -> Result<(), String> {
             tally.count("discarded");
             return Ok(());
         }
-        let Err(refused) = lower::build(&case.program, case.variants[0].lowering()) else {
+        let lowering = if case.variants[0].single { Lowering::Single } else { Lowering::Chosen };
+        let Err(refused) = lower::build(&case.program, lowering) else {
             return Err(format!("it is built, but step {step} is wrong: {refusal:?}"));
         };
         let told = refused.to_string();
@@ -179,12 +181,14 @@ fn run(case: &Case, tally: &Tally) -> Result<(), String> {
         // One that hangs is not printed by anybody else.
         eprintln!("{case:?}");
     }
+    let build =
+        |lowering| lower::build(&case.program, lowering).map_err(|error| format!("not built: {error}"));
+    let (chosen, single) = (build(Lowering::Chosen)?, build(Lowering::Single)?);
     case.variants.iter().try_for_each(|variant| {
-        let built =
-            lower::build(&case.program, variant.lowering()).map_err(|error| format!("not built: {error}"))?;
-        run_variant(case, &built, variant, tally).map_err(|difference| {
+        let built = if variant.single { &single } else { &chosen };
+        run_variant(case, built, variant, tally).map_err(|difference| {
             let mut text = difference;
-            write!(text, "\nin {variant}\n{}", variant.explain(&built)).expect("a string takes it");
+            write!(text, "\nin {variant}\n{}", variant.explain(built)).expect("a string takes it");
             text
         })
     })

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use chainring_chains::{ErrorKind, Exit, Lowering};
+use chainring_chains::{ErrorKind, Exit};
 use chainring_net::{TcpListener, TcpStream};
 use chainring_runtime::{Builder, Capability, Runtime};
 use socket2::Socket;
@@ -139,10 +139,6 @@ impl fmt::Display for Variant {
 }
 
 impl Variant {
-    pub(crate) fn lowering(&self) -> Lowering {
-        if self.single { Lowering::Single } else { Lowering::Chosen }
-    }
-
     fn runtime(&self) -> Runtime {
         let mut builder = Builder::new();
         if let Some(entries) = self.ring {

@@ -99,7 +99,24 @@ fn fragment(depth: usize, inside: Inside) -> BoxedStrategy<Vec<Step>> {
     if inside == Inside::Loop {
         kinds.push((2, jump(Kind::Again).boxed()));
     }
-    proptest::strategy::Union::new_weighted(kinds).boxed()
+    weighted(kinds)
+}
+
+/// One of many. As a union does, but that makes a generator of random numbers for each of those before the one that it
+/// takes, to shrink towards them: with as many as there are here that takes as long as all the rest.
+fn weighted(kinds: Vec<(u32, BoxedStrategy<Vec<Step>>)>) -> BoxedStrategy<Vec<Step>> {
+    let total: u32 = kinds.iter().map(|(weight, _)| weight).sum();
+    let pick = move |mut number: u32| {
+        let mut kinds = kinds.iter();
+        loop {
+            let (weight, kind) = kinds.next().expect("the number is less than the sum");
+            match number.checked_sub(*weight) {
+                Some(left) => number = left,
+                None => break kind.clone(),
+            }
+        }
+    };
+    (0..total).prop_flat_map(pick).boxed()
 }
 
 pub(crate) fn step(kind: Kind) -> Vec<Step> {
