@@ -212,6 +212,9 @@ pub trait Item: sealed::Sealed + Copy + Send + Sync + 'static {
     fn touch(self) -> Touch;
     #[doc(hidden)]
     fn view<'f>(self, parts: &mut Parts<'f>) -> Result<Self::View<'f>, OutOfBounds>;
+    /// Takes what the frame does not have afterwards. Only when every view is there: a call that is refused loses nothing.
+    #[doc(hidden)]
+    fn take<'f>(self, _: &mut Self::View<'f>, _: &mut Parts<'f>) {}
 }
 
 impl sealed::Sealed for Read {}
@@ -262,9 +265,12 @@ impl Item for TakeOwned {
         Touch::Write(self.0.0.all())
     }
 
-    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<Vec<u8>, OutOfBounds> {
-        let number = self.0.0.pooled.expect("an owned buffer has a number");
-        Ok(parts.views.take_owned(number))
+    fn view<'f>(self, _: &mut Parts<'f>) -> Result<Vec<u8>, OutOfBounds> {
+        Ok(Vec::new())
+    }
+
+    fn take<'f>(self, view: &mut Vec<u8>, parts: &mut Parts<'f>) {
+        *view = parts.views.take_owned(self.0.0.pooled.expect("an owned buffer has a number"));
     }
 }
 
@@ -342,9 +348,11 @@ macro_rules! tuples {
                 vec![$(self.$field.touch()),*]
             }
 
-            #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple has no parts")]
+            #[allow(unused_mut, unused_variables, clippy::let_unit_value, reason = "the empty tuple has no parts")]
             fn views<'f>(self, parts: &mut Parts<'f>) -> Result<Self::Views<'f>, OutOfBounds> {
-                Ok(($(self.$field.view(parts)?,)*))
+                let mut views = ($(self.$field.view(parts)?,)*);
+                $(self.$field.take(&mut views.$field, parts);)*
+                Ok(views)
             }
         })+
     };

@@ -148,6 +148,25 @@ fn the_end_of_the_file_finishes_and_closes() {
 }
 
 #[test]
+fn a_read_that_its_file_has_cancelled_is_not_repeated_after_the_close() {
+    let _alone = alone();
+    let dir = Dir::new();
+    for builder in rings() {
+        for (i, (program, file)) in lowered(whole).into_iter().enumerate() {
+            let open = dir.file("given", b"a few bytes");
+            let init = |frame: &mut Init<'_, '_>| {
+                frame.file(file, open);
+            };
+            let cancels = |faults: &Injector| faults.fail("read", libc::ECANCELED, 1);
+            let (ended, open) = run(&builder, &program, file, cancels, init);
+            let text = ended.text();
+            assert!(text.ends_with("(read_at): Operation canceled (os error 125)"), "{text}");
+            assert_eq!((ended.counters.one_by_one, open), (0, i == 1), "linked to the close, it was closed");
+        }
+    }
+}
+
+#[test]
 fn members_that_cannot_be_prepared_have_run_nothing_and_closed_nothing() {
     let _alone = alone();
     let dir = Dir::new();

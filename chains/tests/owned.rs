@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use chainring_chains::{
-    Chain, ErrorKind, Exit, Flow, Init, Program, Reg, Socket, outbox, read, reg, take, write,
+    Chain, ErrorKind, Exit, Flow, Init, Order, Program, Reg, Socket, outbox, read, reg, take, write,
 };
 use chainring_runtime::Runtime;
 use common::both::{eight, eight_and_no_more, same};
@@ -194,6 +194,28 @@ fn what_was_taken_is_there_no_more() {
     );
     assert_eq!((&seen.received[..], &seen.notes[..]), (&b""[..], &[8, 8][..]));
     assert!(seen.error.ends_with("a span of 1 bytes does not fit into 0"), "{}", seen.error);
+}
+
+#[test]
+fn a_call_that_is_refused_for_its_span_has_taken_nothing() {
+    let seen = same(
+        |c, sock| {
+            let (value, other, n, errno) = (c.owned(100), c.buffer(4), c.reg(), c.reg());
+            c.recv_exact(sock, value.range(..8));
+            c.store(other, 0, Order::Be32, 0);
+            c.set(n, 5);
+            c.attempt(|c| c.call((take(value), read(other.to(n))), |_, (_, _)| Flow::Next))
+                .on_error(errno, |c| note(c, errno));
+            c.call((take(value), reg(n)), |_, (value, n)| {
+                *n = value.len() as u64;
+                Flow::Next
+            });
+            note(c, n);
+        },
+        eight,
+    );
+    let too_long = libc::EMSGSIZE as u64;
+    assert_eq!((&seen.error[..], &seen.notes[..]), ("", &[too_long, 8][..]), "{}", seen.explain);
 }
 
 #[test]

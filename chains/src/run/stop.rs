@@ -4,7 +4,8 @@
 //! cancelled            -> the frame ends, and says how many bytes were done
 //! its deadline struck  -> see `deadline.rs`
 //! one member succeeded -> (one by one) the next member
-//! ECANCELED, unasked   -> a member could not even be prepared, and nothing ran: one by one, to learn which
+//! ECANCELED, unasked   -> a member could not even be prepared, and nothing ran: one by one, to learn which (its own error,
+//!                         if the cleanup behind it has run)
 //! ENOBUFS              -> bytes for a pooled buffer, and none left: again when one has come back
 //! end of the stream    -> before the first byte what the step says; later Short
 //! a short transfer     -> taken up where it stopped, the rest of the segment behind it
@@ -67,7 +68,7 @@ impl<S: 'static> Runner<S> {
         match stop.result {
             error if error < 0 => {
                 let errno = if -error == ERESTARTSYS { libc::ECANCELED } else { error.wrapping_neg() };
-                if errno == libc::ECANCELED && !stop.alone {
+                if errno == libc::ECANCELED && !stop.alone && !stop.cleaned_up {
                     count(&self.counted.one_by_one);
                     return Verdict::TakeUp { from: member, done, alone: true };
                 }

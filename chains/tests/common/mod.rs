@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use chainring_net::{TcpListener, TcpStream};
-use chainring_runtime::{Runtime, time};
+use chainring_runtime::{Builder, Runtime, time};
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 
@@ -49,6 +49,11 @@ impl Drop for Watchdog {
     fn drop(&mut self) {
         self.done.take();
     }
+}
+
+/// A core whose clock the test moves, and an end for a test that hangs.
+pub(crate) fn held() -> (Watchdog, Runtime) {
+    (watchdog(Duration::from_secs(60)), Builder::new().hold_clock(true).build().expect("a ring"))
 }
 
 /// A listener on a port of its own.

@@ -1,13 +1,23 @@
 //! Steps that are seldom met, so that it is counted how often they were.
 
-use super::program::{Kind, POOLED, SHORT, Span};
+use super::program::{End, Kind, POOLED, Polled, SHORT, SIGNAL, Span};
+
+/// Those that the kernel may have none of.
+pub(crate) const FUTEXES: [&str; 3] = ["futex_wait, until woken", "futex_wait", "futex_wake"];
 
 impl Kind {
     /// What it is called where steps are counted that are seldom met.
     pub(crate) fn arm(&self) -> Option<&'static str> {
         let held = |span: &Span| span.buf >= POOLED;
         Some(match self {
+            Kind::Splice { from: End::File(_), to: End::Socket(_), .. } => "splice, file to socket",
             Kind::Splice { .. } => "splice",
+            Kind::Accept => "accept",
+            Kind::Poll { what: Polled::Silent, .. } => "poll, in vain",
+            Kind::Poll { .. } => "poll",
+            Kind::FutexWait { word: SIGNAL, .. } => FUTEXES[0],
+            Kind::FutexWait { .. } => FUTEXES[1],
+            Kind::FutexWake { .. } => FUTEXES[2],
             Kind::Rename { .. } | Kind::Remove { .. } => "names",
             Kind::SetWord { .. } | Kind::FetchAdd { .. } | Kind::Exchange { .. } => "words",
             Kind::Wait => "events",
@@ -29,8 +39,12 @@ impl Kind {
     }
 
     /// Those that it can be called.
-    pub(crate) const ARMS: [&str; 13] = [
+    pub(crate) const ARMS: [&str; 17] = [
+        "splice, file to socket",
         "splice",
+        "accept",
+        "poll, in vain",
+        "poll",
         "names",
         "words",
         "events",

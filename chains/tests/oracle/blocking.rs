@@ -5,14 +5,16 @@
 //! tells it how much each recv brought on the other side, which the kernel is free to choose: it takes as much.
 
 use std::collections::VecDeque;
-use std::io;
-use std::net::Shutdown;
+use std::io::{self, PipeReader, PipeWriter};
+use std::net::{Shutdown, TcpListener};
 use std::ops::Range;
+use std::rc::Rc;
 
 use socket2::Socket;
 
 use super::blocking_files::Open;
 use super::disk::Disk;
+use super::ends::Ends;
 use super::program::{
     ALL_REGS, BUFS, Block, CONSTANT, Count, FILES, HELD, HELD_FROM, Kind, Len, POOLED, Program, REGS,
     SOCKETS, Span, Step, WORDS, constant,
@@ -20,7 +22,9 @@ use super::program::{
 use super::report::{ANY, Ended, Failure, Report, Strike, Verb, Visit};
 
 pub(crate) struct Twin<'p> {
-    pub(super) sockets: &'p [Socket],
+    pub(super) sockets: [Option<Rc<Socket>>; SOCKETS],
+    pub(super) listener: Option<TcpListener>,
+    pub(super) pipe: Option<(PipeReader, PipeWriter)>,
     pub(super) disk: Option<&'p Disk>,
     pub(super) files: [Option<Open>; FILES],
     pub(super) regs: [u64; ALL_REGS],
@@ -78,19 +82,22 @@ const UNKNOWN: [usize; SOCKETS] = [usize::MAX; SOCKETS];
 const ENDLESS: u32 = 2_000_000;
 
 impl<'p> Twin<'p> {
-    /// Runs `program` to its end.
+    /// Runs `program` to its end. Gives the sockets that it has then, too.
     pub(crate) fn run(
         program: &Program,
-        sockets: &'p [Socket],
+        ends: Ends,
         disk: Option<&'p Disk>,
         hints: Hints,
-    ) -> (Ended, Report) {
+    ) -> (Ended, Report, [Option<Rc<Socket>>; SOCKETS]) {
         let mut regs = [0; ALL_REGS];
         regs[..REGS].copy_from_slice(&program.params.map(|value| value.unwrap_or(0)));
         let mut bufs = BUFS.map(|len| vec![0; len as usize]);
         bufs[CONSTANT] = constant();
+        let mut given = ends.sockets.into_iter();
         let mut twin = Twin {
-            sockets,
+            sockets: std::array::from_fn(|_| given.next().map(Rc::new)),
+            listener: ends.listener,
+            pipe: ends.pipe,
             disk,
             files: [disk.map(|disk| Open::new(disk.given(), libc::O_RDWR)), None],
             regs,
@@ -126,7 +133,7 @@ impl<'p> Twin<'p> {
             .iter_mut()
             .filter(|visit| visit.after == UNKNOWN)
             .for_each(|visit| visit.after = total);
-        (ended, twin.report)
+        (ended, twin.report, twin.sockets)
     }
 
     pub(super) fn block(&mut self, block: &Block) -> Way {
@@ -187,7 +194,7 @@ impl<'p> Twin<'p> {
                 if let Err(failure) = twin.strike("shutdown") {
                     return Way::Fail(number, failure);
                 }
-                match twin.sockets[*socket].shutdown(Shutdown::Write) {
+                match twin.wire(*socket).shutdown(Shutdown::Write) {
                     Ok(()) => Way::On,
                     Err(error) => Way::Fail(number, errno(&error)),
                 }
@@ -210,6 +217,7 @@ impl<'p> Twin<'p> {
             Kind::SetWord { .. }
             | Kind::FetchAdd { .. }
             | Kind::Exchange { .. }
+            | Kind::FutexWake { .. }
             | Kind::Notify
             | Kind::Wait
             | Kind::Commit { .. }
@@ -218,6 +226,14 @@ impl<'p> Twin<'p> {
                 Err(failure) => Way::Fail(number, failure),
             },
             Kind::Nop => Way::On,
+            Kind::FutexWait { word, expected } => match self.value(expected) {
+                Ok(expected) => self.wait_for(number, *word, expected),
+                Err(failure) => Way::Fail(number, failure),
+            },
+            Kind::Accept => self.accept().unwrap_or_else(|failure| Way::Fail(number, failure)),
+            Kind::Poll { what, events, into } => {
+                self.poll(number, *what, *events, *into).unwrap_or_else(|failure| Way::Fail(number, failure))
+            }
             Kind::Rename { .. } | Kind::Remove { .. } => {
                 self.name(kind).unwrap_or_else(|failure| Way::Fail(number, failure))
             }
@@ -279,6 +295,10 @@ impl<'p> Twin<'p> {
             Kind::Finish => Way::Finish,
             Kind::Call(call) => self.call(number, call),
         }
+    }
+
+    pub(super) fn wire(&self, socket: usize) -> Rc<Socket> {
+        self.sockets[socket].clone().expect("what is accepted is used behind its accept only")
     }
 
     fn sent(&self) -> [usize; SOCKETS] {

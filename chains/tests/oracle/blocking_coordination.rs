@@ -5,26 +5,36 @@ use std::io::Write;
 
 use super::blocking::{Twin, Way, errno};
 use super::native;
-use super::program::{Block, Kind, LONG, SHORT, Span, TURN, TURN_BUFS, TURN_REGS};
+use super::program::{
+    ANSWERED, Block, FUTEX, Kind, LONG, SHORT, SIGNAL, Span, TURN, TURN_BUFS, TURN_REGS, WOKEN,
+};
 use super::report::Failure;
 
 impl Twin<'_> {
     /// Words, events, the log, futures.
     pub(super) fn shared(&mut self, kind: &Kind) -> Result<(), Failure> {
         match kind {
-            Kind::SetWord { word, value } => self.words[*word] = self.value(value)?,
+            Kind::SetWord { word, value } => {
+                let value = self.value(value)?;
+                self.set_word(*word, value);
+            }
             Kind::FetchAdd { word, value, into } => {
                 let value = self.value(value)?;
                 self.put(*into, self.words[*word]);
-                self.words[*word] = self.words[*word].wrapping_add(value);
+                self.set_word(*word, self.words[*word].wrapping_add(value));
             }
             Kind::Exchange { word, current, new, into } => {
                 let (current, new) = (self.value(current)?, self.value(new)?);
                 let before = self.words[*word];
                 self.put(*into, before);
                 if before == current {
-                    self.words[*word] = new;
+                    self.set_word(*word, new);
                 }
+            }
+            Kind::FutexWake { count, into, .. } => {
+                // Who could wait is here.
+                self.value(count)?;
+                self.put(*into, 0);
             }
             Kind::Notify => self.posts += 1,
             Kind::Wait => {
@@ -54,7 +64,7 @@ impl Twin<'_> {
         Ok(())
     }
 
-    fn put(&mut self, into: Option<usize>, value: u64) {
+    pub(super) fn put(&mut self, into: Option<usize>, value: u64) {
         into.iter().for_each(|reg| self.regs[*reg] = value);
     }
 
@@ -64,9 +74,32 @@ impl Twin<'_> {
             std::thread::sleep(std::time::Duration::from_nanos(time));
             return Way::On;
         }
+        self.never(step)
+    }
+
+    /// Waits for what does not come.
+    pub(super) fn never(&self, step: u32) -> Way {
         match self.deadlines.iter().position(|time| *time == SHORT) {
             Some(first) => Way::Fail(step, Failure::Deadline(first)),
             None => Way::Never,
+        }
+    }
+
+    /// Those that can be waited for have 32 bits.
+    fn set_word(&mut self, word: usize, value: u64) {
+        self.words[word] = if [FUTEX, SIGNAL].contains(&word) { value as u32 as u64 } else { value };
+    }
+
+    /// Waits for a word as long as it is as expected: one of them is answered, the other one is not.
+    pub(super) fn wait_for(&mut self, step: u32, word: usize, expected: u64) -> Way {
+        match (word, expected) {
+            _ if self.words[word] != expected => Way::On,
+            (SIGNAL, WOKEN) => Way::On,
+            (SIGNAL, ANSWERED) => {
+                self.words[word] += 1;
+                Way::On
+            }
+            _ => self.never(step),
         }
     }
 

@@ -52,9 +52,11 @@ impl Twin<'_> {
         let mut bytes = vec![0; want as usize];
         let got = match from {
             End::Socket(socket) => {
+                self.strike("poll")?;
                 let known = self.logged(step, bytes.len());
                 bytes.truncate(known.map_or(bytes.len(), |known| known as usize));
-                let mut wire = &self.sockets[*socket];
+                let wire = self.wire(*socket);
+                let mut wire = &*wire;
                 let got = if known.is_some() {
                     wire.read_exact(&mut bytes).map(|()| bytes.len())
                 } else {
@@ -82,8 +84,7 @@ impl Twin<'_> {
         }
         let done: io::Result<()> = match to {
             End::Socket(socket) => {
-                let mut wire = &self.sockets[*socket];
-                let done = wire.write_all(&bytes[..got]);
+                let done = (&*self.wire(*socket)).write_all(&bytes[..got]);
                 if done.is_ok() {
                     self.report.sent[*socket].extend_from_slice(&bytes[..got]);
                 }

@@ -48,8 +48,8 @@ impl Twin<'_> {
         range: Range<usize>,
         known: Option<u64>,
     ) -> Result<usize, Failure> {
-        let place = &mut self.bufs[buf][range];
-        let mut wire = &self.sockets[socket];
+        let wire = self.wire(socket);
+        let (place, mut wire) = (&mut self.bufs[buf][range], &*wire);
         let got = match known {
             // It must be there.
             Some(known) => {
@@ -100,7 +100,7 @@ impl Twin<'_> {
         }
         let known = self.logged(step, bytes.len()).map_or(bytes.len(), |sent| sent as usize);
         let bytes = &bytes[..known.min(bytes.len())];
-        if let Err(error) = (&self.sockets[socket]).write_all(bytes) {
+        if let Err(error) = (&*self.wire(socket)).write_all(bytes) {
             return Way::Fail(step, errno(&error));
         }
         self.report.sent[socket].extend_from_slice(bytes);
@@ -124,10 +124,11 @@ impl Twin<'_> {
             return Way::Fail(step, failure);
         }
         let start = range.start;
+        let wire = self.wire(socket);
         let place = &mut self.bufs[span.buf][range];
         let mut done = 0;
         while done < place.len() {
-            match (&self.sockets[socket]).read(&mut place[done..]) {
+            match (&*wire).read(&mut place[done..]) {
                 Ok(0) => {
                     let want = place.len() as u32;
                     // What came short is taken up again.
@@ -163,7 +164,7 @@ impl Twin<'_> {
             if let Err(failure) = self.strike_unless(bytes.is_empty(), "send") {
                 return Way::Fail(step, failure);
             }
-            if let Err(error) = (&self.sockets[socket]).write_all(&bytes) {
+            if let Err(error) = (&*self.wire(socket)).write_all(&bytes) {
                 return Way::Fail(step, errno(&error));
             }
             all += bytes.len() as u64;
@@ -178,7 +179,7 @@ impl Twin<'_> {
         if let Err(failure) = self.strike_unless(self.outbox.is_empty(), "send") {
             return Way::Fail(step, failure);
         }
-        if let Err(error) = (&self.sockets[socket]).write_all(&self.outbox) {
+        if let Err(error) = (&*self.wire(socket)).write_all(&self.outbox) {
             return Way::Fail(step, errno(&error));
         }
         self.report.sent[socket].append(&mut self.outbox);

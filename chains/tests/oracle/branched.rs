@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::fragments::masked;
-use super::program::{BUFS, Block, CONSTANT, Expr, Kind, LONG, Len, Op, SOCKETS, Span, Step, TURN};
+use super::program::{BUFS, Block, CONSTANT, Expr, GIVEN, Kind, LONG, Len, Op, Span, Step, TURN};
 use super::strategy::{call, fixed, general, step};
 
 type Fragment = BoxedStrategy<Vec<Step>>;
@@ -22,7 +22,7 @@ struct Own {
     socket: usize,
 }
 
-const OWN: [Own; SOCKETS] =
+const OWN: [Own; GIVEN] =
     [Own { regs: [0, 1], bufs: [0, 2], socket: 0 }, Own { regs: [2, 3], bufs: [1, 3], socket: 1 }];
 
 impl Own {
@@ -148,7 +148,7 @@ pub(super) fn pipelined() -> Fragment {
         None => Span { len: Len::Fixed(len.min(BUFS[buf])), ..Span::all(buf) },
     });
     let checked = option::weighted(0.2, 0..6u64);
-    let in_order = (option::of(shared), 0..SOCKETS, any::<bool>(), option::weighted(0.3, 0..8u64));
+    let in_order = (option::of(shared), 0..GIVEN, any::<bool>(), option::weighted(0.3, 0..8u64));
     (2..6usize, 0..9u64, position, span, any::<bool>(), checked, in_order)
         .prop_map(move |(depth, turns, position, span, exact, checked, (sum, socket, again, early))| {
             let at = |turn: u64, kind| {

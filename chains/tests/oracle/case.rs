@@ -6,7 +6,7 @@ use proptest::sample::select;
 
 use super::coordinated::is_shared;
 use super::peer::{Ending, Reader, Script};
-use super::program::{Count, End, Kind, Program, SHORT, SOCKETS, Step};
+use super::program::{ACCEPTED, Count, End, Kind, Polled, Program, SHORT, SOCKETS, Step};
 use super::runner::{Fault, Masked, Variant};
 use super::strategy;
 
@@ -22,14 +22,18 @@ impl std::fmt::Debug for Case {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "the program")?;
         write!(f, "{}", self.program)?;
-        for (socket, script) in self.scripts.iter().enumerate().take(sockets(&self.program)) {
+        let used = |socket: usize| match socket {
+            ACCEPTED => self.program.accepts() > 0,
+            given => given < sockets(&self.program),
+        };
+        for (socket, script) in self.scripts.iter().enumerate().filter(|(socket, _)| used(*socket)) {
             writeln!(f, "the peer of s{socket}: {script}")?;
         }
         Ok(())
     }
 }
 
-/// How many sockets a program uses.
+/// How many of the sockets that are given a program uses.
 pub(crate) fn sockets(program: &Program) -> usize {
     let mut second = |step: &Step| match &step.kind {
         Kind::Recv { socket, .. }
@@ -38,7 +42,8 @@ pub(crate) fn sockets(program: &Program) -> usize {
         | Kind::SendAll { socket, .. }
         | Kind::SendOutbox { socket }
         | Kind::Fill { socket, .. }
-        | Kind::Shutdown { socket } => *socket > 0,
+        | Kind::Shutdown { socket } => *socket == 1,
+        Kind::Poll { what: Polled::Socket(socket), .. } => *socket == 1,
         Kind::Splice { from, to, .. } => [from, to].contains(&&End::Socket(1)),
         _ => false,
     };
@@ -88,8 +93,13 @@ impl Case {
 
     /// Leaves out what nothing can be said of: see `judge.rs`.
     fn tamed(mut self) -> Case {
-        let rest =
-            |kind: &Kind| kind.overlaps() || matches!(kind, Kind::Splice { .. } | Kind::Attempt { .. });
+        let rest = |kind: &Kind| {
+            kind.overlaps()
+                || matches!(
+                    kind,
+                    Kind::Splice { .. } | Kind::Attempt { .. } | Kind::Accept | Kind::Poll { .. }
+                )
+        };
         if self.program.any(&mut |step| rest(&step.kind)) {
             for script in &mut self.scripts {
                 script.ending = Ending::HalfClose;
@@ -177,7 +187,8 @@ fn script(trouble: Trouble) -> impl Strategy<Value = Script> {
 
 fn variant(trouble: Trouble) -> impl Strategy<Value = Variant> {
     let files = || prop_oneof![3 => select(vec!["read", "write", "fsync"]), 1 => select(FILE_VERBS.to_vec())];
-    let verb = || prop_oneof![4 => Just("recv"), 4 => Just("send"), 1 => Just("shutdown"), 5 => files()];
+    let waits = || select(vec!["accept", "poll"]);
+    let verb = || prop_oneof![8 => Just("recv"), 8 => Just("send"), 2 => Just("shutdown"), 1 => waits(), 10 => files()];
     let errno = select(vec![libc::EIO, libc::ENOMEM, libc::ENOBUFS]);
     let fault = match trouble {
         Trouble::Mild => prop_oneof![
@@ -207,14 +218,16 @@ fn variant(trouble: Trouble) -> impl Strategy<Value = Variant> {
 }
 
 pub(crate) fn case(trouble: Trouble) -> impl Strategy<Value = Case> {
-    let scripts = (script(trouble), script(trouble));
+    // Whoever is accepted comes over TCP.
+    let accepted = script(Trouble::Mild).prop_map(|script| Script { tcp: true, narrow: false, ..script });
+    let scripts = (script(trouble), script(trouble), accepted);
     (strategy::program(), scripts, vec(variant(trouble), 2)).prop_map(
-        |(program, (first, second), mut variants)| {
+        |(program, (first, second, third), mut variants)| {
             for single in [true, false] {
                 let (ring, masked, fault) = (None, Masked::Nothing, Fault::None);
                 variants.insert(0, Variant { ring, masked, single, fault, frames: 1 });
             }
-            Case { program, scripts: [first, second], variants }.tamed()
+            Case { program, scripts: [first, second, third], variants }.tamed()
         },
     )
 }

@@ -9,10 +9,11 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::arrivals::in_vain;
 use super::branched::{branches, pipelined};
 use super::fragments::{compute, file, in_register, masked, read_exact, write};
 use super::program::{
-    Block, CONSTANT, Call, Count, End, Expr, INSIDE_WORD, Kind, LONG, Len, NAMES, OWNED, Op, POOLED, Path,
+    Block, CHANGED, CONSTANT, Call, Count, End, Expr, INSIDE_WORD, Kind, LONG, Len, OWNED, Op, POOLED, Path,
     Ready, SHORT, Span, Step, WORDS,
 };
 use super::strategy::{
@@ -32,7 +33,7 @@ pub(crate) fn simple() -> Vec<(u32, Fragment)> {
         (1, commit()),
         (1, fetch()),
         (1, alone()),
-        (1, late()),
+        (2, late()),
         (1, left_in_time()),
         (2, cleaned_up()),
         (2, pipelined()),
@@ -71,7 +72,7 @@ fn splice() -> Fragment {
 }
 
 fn path() -> impl Strategy<Value = Path> {
-    prop_oneof![6 => (0..NAMES.len()).prop_map(Path::Name), 1 => fixed(0..2usize).prop_map(Path::Bytes)]
+    prop_oneof![6 => (0..CHANGED).prop_map(Path::Name), 1 => fixed(0..2usize).prop_map(Path::Bytes)]
 }
 
 fn names() -> Fragment {
@@ -244,7 +245,13 @@ fn late() -> Fragment {
     let sleep = || step(Kind::Sleep { time: Expr::Const(2 * LONG) });
     let side_by_side = |need| Kind::Fork { need, branches: vec![sleep(), step(Kind::Nop)] };
     let waits = prop_oneof![
-        3 => Just(sleep()),
+        2 => Just(sleep()),
+        2 => in_vain(),
+        // The step that waits may fail, and so has a handler: that is for its own errors, not for the deadline.
+        5 => (in_vain(), general()).prop_map(move |(in_vain, reg)| {
+            let handler = step(Kind::Set { reg, value: Expr::Const(77) });
+            step(Kind::Attempt { body: in_vain, errno: Some(reg), handler })
+        }),
         1 => general().prop_map(move |reg| {
             let handler = step(Kind::Set { reg, value: Expr::Const(77) });
             // It has to have something to deal with.
@@ -252,7 +259,7 @@ fn late() -> Fragment {
             let ensure = step(Kind::Ensure { cond, code: libc::EPROTO });
             step(Kind::Attempt { body: [ensure, sleep()].concat(), errno: Some(reg), handler })
         }),
-        1 => Just(step(Kind::Repeat { body: sleep() })),
+        1 => prop_oneof![Just(sleep()), in_vain()].prop_map(|body| step(Kind::Repeat { body })),
         1 => Just(step(Kind::Serial { body: sleep() })),
         1 => Just(step(side_by_side(None))),
     ];
@@ -295,7 +302,7 @@ fn left_in_time() -> Fragment {
 
 /// What is opened is read and closed in one submission.
 fn cleaned_up() -> Fragment {
-    let open = (0..NAMES.len(), select(vec![libc::O_RDONLY, libc::O_RDWR]));
+    let open = (0..CHANGED, select(vec![libc::O_RDONLY, libc::O_RDWR]));
     let errno = option::weighted(0.7, general());
     (open, fixed(1..4usize), in_register(), general(), errno, prop::bool::weighted(0.3))
         .prop_map(|((name, flags), span, (mut steps, position), reg, errno, exact)| {
@@ -326,6 +333,7 @@ pub(crate) fn is_shared(step: &Step) -> bool {
         }
         Kind::Set { value, .. } => sees_words(value),
         Kind::Commit { .. } => true,
+        kind if kind.takes_futexes() => true,
         _ => false,
     }
 }

@@ -19,6 +19,8 @@ pub(crate) struct Disk {
 
 const GIVEN: usize = 40;
 const THERE: usize = 300;
+/// More than a page.
+const STILL: usize = 6000;
 
 impl Disk {
     pub(crate) fn new() -> Disk {
@@ -32,6 +34,7 @@ impl Disk {
         let bytes = |len: usize| (0..len).map(|i| (i * 7 % 13) as u8).collect::<Vec<_>>();
         fs::write(disk.inside().join("given"), bytes(GIVEN)).expect("a file");
         fs::write(disk.inside().join("there"), bytes(THERE)).expect("a file");
+        fs::write(disk.inside().join("still"), bytes(STILL)).expect("a file");
         drop(disk.log());
         fs::create_dir(disk.inside().join("folder")).expect("a directory");
         disk

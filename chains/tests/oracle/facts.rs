@@ -2,7 +2,7 @@
 
 use super::check::{Fault, Known};
 use super::program::{
-    ALL_REGS, Call, End, Expr, HELD, HELD_FROM, Kind, Len, OWNED, POOLED, Path, REGS, Span,
+    ALL_REGS, Call, End, Expr, HELD, HELD_FROM, Kind, Len, OUT, OWNED, POOLED, Path, Polled, REGS, Span,
 };
 
 /// Whether a step itself may fail, its blocks apart.
@@ -13,6 +13,7 @@ pub(super) fn can_fail(kind: &Kind) -> bool {
         }
         Kind::SetWord { value, .. } | Kind::FetchAdd { value, .. } => value.can_trap(),
         Kind::Exchange { current, new, .. } => current.can_trap() || new.can_trap(),
+        Kind::FutexWait { .. } | Kind::FutexWake { .. } | Kind::Accept | Kind::Poll { .. } => true,
         Kind::Repeat { .. } | Kind::Attempt { .. } | Kind::Again | Kind::Leave | Kind::Finish => false,
         Kind::Serial { .. } | Kind::Within { .. } | Kind::Fork { .. } | Kind::Pipelined { .. } => false,
         Kind::Notify | Kind::Wait => false,
@@ -180,6 +181,13 @@ pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
             }
         }
         Kind::SetWord { value, .. } | Kind::FetchAdd { value, .. } => reads.expr(value),
+        Kind::FutexWait { expected: value, .. } | Kind::FutexWake { count: value, .. } => reads.expr(value),
+        // What has no end to send into any more is hung up, sooner or later.
+        Kind::Poll { what: Polled::Socket(socket), events, .. } => {
+            if *events == OUT && known.may_be_shut[*socket] {
+                reads.faults.push(Fault::MayBeShutDown);
+            }
+        }
         Kind::Exchange { current, new, .. } => {
             reads.expr(current);
             reads.expr(new);
@@ -207,7 +215,7 @@ pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
             reads.bytes(from);
         }
         Kind::Call(call) => reads.call(call),
-        Kind::Fill { .. } | Kind::Nop | Kind::Notify | Kind::Wait => {}
+        Kind::Fill { .. } | Kind::Nop | Kind::Notify | Kind::Wait | Kind::Accept | Kind::Poll { .. } => {}
         Kind::Serial { .. } | Kind::Within { .. } | Kind::Fork { .. } | Kind::Pipelined { .. } => {}
         Kind::Attempt { .. } | Kind::Repeat { .. } | Kind::Again | Kind::Leave | Kind::Finish => {}
     }
@@ -233,6 +241,9 @@ pub(super) fn writes(kind: &Kind, known: &mut Known) {
         Kind::Open { file, .. } => known.vacant[*file] = false,
         Kind::CloseFile { file } => known.vacant[*file] = true,
         Kind::Set { reg, .. } | Kind::Splice { into: reg, .. } => known.regs[*reg] = true,
+        Kind::FutexWake { into, .. } | Kind::Poll { into, .. } => {
+            into.iter().for_each(|reg| known.regs[*reg] = true);
+        }
         Kind::FetchAdd { into, .. } | Kind::Exchange { into, .. } | Kind::Commit { into, .. } => {
             into.iter().for_each(|reg| known.regs[*reg] = true);
         }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::program::{
-    BUFS, Block, CONSTANT, Call, Expr, FILES, HELD, Kind, Len, NAMES, Op, Path, Span, Step,
+    BUFS, Block, CHANGED, CONSTANT, Call, Expr, FILES, HELD, Kind, Len, Op, Path, Span, Step,
 };
 use super::strategy::{
     Inside, any_buf, binary, block, call, exact, expr, fixed, general, inlet, leaf, send_all, set, socket,
@@ -111,7 +111,7 @@ fn shape() -> Fragment {
 
 fn open() -> Fragment {
     let path = prop_oneof![
-        6 => prop_oneof![3 => Just(0), 1 => 0..NAMES.len()].prop_map(Path::Name),
+        6 => prop_oneof![3 => Just(0), 1 => 0..CHANGED].prop_map(Path::Name),
         2 => fixed(0..2usize).prop_map(Path::Bytes),
     ];
     // A path that comes over the wire, or out of a file.

@@ -2,19 +2,20 @@
 
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use chainring_chains::{Buf, Span as Bytes, read, reg, stream, value, write};
-use chainring_chains::{BuildError, Chain, Expr as Value, File, Flow, Lowering, OpenHow, Order, Reg, Socket};
+use chainring_chains::{BuildError, Chain, File, Flow, Lowering, OpenHow, Reg, Socket};
 use chainring_chains::{
     Event as Posts, Group, Log, OpenLog, Outbox, Owned, Pipe, Shared, SpanLen, StreamBuf, Word,
 };
 
 use super::disk::Disk;
+use super::lower_numbers::order;
 use super::native::{self, Next};
 use super::program::{
-    ATOMIC, BUFS, Block, CONSTANT, Call, Event, Expr, FILES, HELD, HELD_FROM, Kind, Len, NAMES, OWNED, Op,
-    POOLED, Path, Program, REGS, SOCKETS, STREAM, Span, WORDS, constant,
+    ATOMIC, BUFS, Block, CONSTANT, Call, Event, FILES, FUTEX, HELD, HELD_FROM, Kind, Len, NAMES, OWNED,
+    POOLED, Path, Program, REGS, SIGNAL, SOCKETS, STREAM, Span, WORDS, constant,
 };
 
 /// The session of a frame: what its calls have written down.
@@ -25,8 +26,13 @@ pub(crate) struct Built {
     /// The log, if the program has one, and the word that all threads share.
     pub(crate) log: Option<Log>,
     pub(crate) atomic: Arc<AtomicU64>,
+    /// The words that can be waited for.
+    pub(crate) futexes: [Arc<AtomicU32>; 2],
     pub(crate) program: chainring_chains::Program<Session>,
     pub(crate) sockets: [Socket; SOCKETS],
+    pub(crate) listener: Socket,
+    /// The ends of a pipe: one from which nothing comes, and one into which there is room.
+    pub(crate) pipe: [Socket; 2],
     /// The file that is given, and the directory.
     pub(crate) given: File,
     pub(crate) directory: File,
@@ -48,9 +54,11 @@ const FAILURE: &str = "as its register says";
 pub(crate) fn build(program: &Program, lowering: Lowering) -> Result<Built, BuildError> {
     let mut c = Chain::<Session>::new("random");
     c.lowering(lowering);
-    let sockets = [c.accepted(), c.socket()];
+    let given = [c.accepted(), c.socket()];
     let regs = program.params.map(|given| if given.is_some() { c.param() } else { c.reg() });
     let (files, directory) = ([c.file(), c.file()], c.file());
+    let sockets = [given[0], given[1], c.socket()];
+    let (listener, pipe_ends) = (c.socket(), [c.socket(), c.socket()]);
     let mut bufs = BUFS[..STREAM].iter().map(|len| c.buffer(*len)).collect::<Vec<_>>();
     let stream = c.stream(BUFS[STREAM]);
     // The stream's is never asked for.
@@ -62,17 +70,21 @@ pub(crate) fn build(program: &Program, lowering: Lowering) -> Result<Built, Buil
     bufs.push(c.pooled(BUFS[POOLED]));
     let owned = c.owned(BUFS[OWNED]);
     let atomic = Arc::new(AtomicU64::new(0));
+    let futexes = [Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0))];
     let shared = Shared::new("words", ATOMIC);
     let words = std::array::from_fn(|i| match i {
         ATOMIC => c.atomic(atomic.clone()),
+        FUTEX | SIGNAL => c.atomic(futexes[i - FUTEX].clone()),
         _ => c.shared(&shared, i),
     });
     let things = Things { group: Group::new("group"), event: Posts::new("event"), log: Log::new("log") };
     let log = program.any(&mut |step| matches!(step.kind, Kind::Commit { .. })).then(|| things.log.clone());
     let pipe = c.pipe();
-    Lowerer { sockets, files, directory, regs, bufs, stream, owned, words, things, pipe, outbox }
+    let polled = [listener, pipe_ends[0], pipe_ends[1]];
+    Lowerer { sockets, polled, files, directory, regs, bufs, stream, owned, words, things, pipe, outbox }
         .block(&mut c, &program.body);
-    Ok(Built { program: c.build()?, sockets, given: files[0], directory, regs, log, atomic })
+    let (program, given) = (c.build()?, files[0]);
+    Ok(Built { program, sockets, listener, pipe: pipe_ends, given, directory, regs, log, atomic, futexes })
 }
 
 /// What frames share.
@@ -90,11 +102,13 @@ pub(super) struct Lowerer {
     pub(super) things: Things,
     pub(super) pipe: Pipe,
     pub(super) sockets: [Socket; SOCKETS],
+    /// The listener, and the ends of a pipe.
+    pub(super) polled: [Socket; 3],
     pub(super) files: [File; FILES],
     pub(super) directory: File,
     pub(super) regs: [Reg; REGS],
     pub(super) bufs: Vec<Buf>,
-    stream: StreamBuf,
+    pub(super) stream: StreamBuf,
     outbox: Outbox,
 }
 
@@ -167,6 +181,10 @@ impl Lowerer {
             | Kind::Statx { .. } => self.file(c, kind),
             Kind::Splice { .. }
             | Kind::Nop
+            | Kind::Accept
+            | Kind::Poll { .. }
+            | Kind::FutexWait { .. }
+            | Kind::FutexWake { .. }
             | Kind::Rename { .. }
             | Kind::Remove { .. }
             | Kind::SetWord { .. }
@@ -321,77 +339,5 @@ impl Lowerer {
             (None, SpanLen::Fixed(len)) => buf.range(span.from..span.from + len),
             (None, len) => buf.to(len),
         }
-    }
-
-    pub(super) fn expr(&self, expr: &Expr) -> Value {
-        match expr {
-            Expr::Const(value) => Value::from(*value),
-            Expr::Reg(HELD) => self.stream.len(),
-            Expr::Reg(reg) => Value::from(self.regs[*reg]),
-            Expr::Word(word) => Value::from(self.words[*word]),
-            Expr::Load { buf, offset, width, big } => {
-                load(self.bufs[*buf], Value::from(*offset), order(*width, *big))
-            }
-            Expr::LoadAt { buf, index, width, big } => {
-                load(self.bufs[*buf], self.expr(index), order(*width, *big))
-            }
-            Expr::Find { span, byte } => self.span(span).find(self.expr(byte)),
-            Expr::FindBytes(a, b) => self.span(a).find_bytes(self.span(b)),
-            Expr::Partition { span, width, big, stride, key, or_equal } => {
-                let (span, order, key) = (self.span(span), order(*width, *big), self.expr(key));
-                match or_equal {
-                    true => span.partition_le(order, *stride, key),
-                    false => span.partition_lt(order, *stride, key),
-                }
-            }
-            Expr::Equals(a, b) => self.span(a).equals(self.span(b)),
-            Expr::Hash(span) => self.span(span).hash(),
-            Expr::Binary(op, operands) => {
-                let [a, b] = [&operands[0], &operands[1]].map(|operand| self.expr(operand));
-                match op {
-                    Op::Add => a + b,
-                    Op::Sub => a - b,
-                    Op::Mul => a * b,
-                    Op::Div => a / b,
-                    Op::Rem => a % b,
-                    Op::And => a & b,
-                    Op::Or => a | b,
-                    Op::Xor => a ^ b,
-                    Op::Shl => a << b,
-                    Op::Shr => a >> b,
-                    Op::Eq => a.eq(b),
-                    Op::Ne => a.ne(b),
-                    Op::Lt => a.lt(b),
-                    Op::Le => a.le(b),
-                    Op::Gt => a.gt(b),
-                    Op::Ge => a.ge(b),
-                }
-            }
-        }
-    }
-}
-
-fn order(width: u32, big: bool) -> Order {
-    match (width, big) {
-        (1, _) => Order::U8,
-        (2, true) => Order::Be16,
-        (4, true) => Order::Be32,
-        (8, true) => Order::Be64,
-        (2, false) => Order::Le16,
-        (4, false) => Order::Le32,
-        (8, false) => Order::Le64,
-        _ => panic!("there are no numbers of {width} bytes"),
-    }
-}
-
-fn load(buf: Buf, at: Value, order: Order) -> Value {
-    match order {
-        Order::U8 => buf.u8(at),
-        Order::Be16 => buf.be16(at),
-        Order::Be32 => buf.be32(at),
-        Order::Be64 => buf.be64(at),
-        Order::Le16 => buf.le16(at),
-        Order::Le32 => buf.le32(at),
-        Order::Le64 => buf.le64(at),
     }
 }

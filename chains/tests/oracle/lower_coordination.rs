@@ -8,7 +8,7 @@ use chainring_runtime::{time, yield_now};
 
 use super::lower::{Lowerer, Session};
 use super::native;
-use super::program::{BUFS, End, Kind, Len, Ready, TURN, TURN_BUFS, TURN_REGS};
+use super::program::{ACCEPTED, BUFS, End, Kind, Len, Polled, Ready, TURN, TURN_BUFS, TURN_REGS};
 
 impl Lowerer {
     pub(super) fn coordinate(&self, c: &mut Chain<Session>, kind: &Kind) {
@@ -29,6 +29,19 @@ impl Lowerer {
                 }
             }
             Kind::Nop => c.nop(),
+            Kind::Accept => c.accept(self.polled[0], self.sockets[ACCEPTED]),
+            Kind::Poll { what, events, into } => {
+                let what = match what {
+                    Polled::Socket(socket) => self.sockets[*socket],
+                    Polled::Listener => self.polled[0],
+                    Polled::Silent => self.polled[1],
+                    Polled::Room => self.polled[2],
+                };
+                let step = c.poll(what, *events as u32);
+                if let Some(reg) = into {
+                    step.into(self.regs[*reg]);
+                }
+            }
             Kind::Rename { from, to } => {
                 let (from, to) = (self.path(c, from), self.path(c, to));
                 c.rename(from, to).from_directory(self.directory).to_directory(self.directory);
@@ -45,6 +58,10 @@ impl Lowerer {
             Kind::Exchange { word, current, new, into: reg } => {
                 let (current, new) = (self.expr(current), self.expr(new));
                 into(c.compare_exchange(self.words[*word], current, new), reg);
+            }
+            Kind::FutexWait { word, expected } => c.futex_wait(self.words[*word], self.expr(expected)),
+            Kind::FutexWake { word, count, into: reg } => {
+                into(c.futex_wake(self.words[*word], self.expr(count)), reg);
             }
             Kind::Notify => c.notify(&self.things.event),
             Kind::Wait => c.wait(&self.things.event),

@@ -22,24 +22,28 @@
 //! |---|---|
 //! | `program.rs`, `print.rs` | the variant of [`Kind`](program::Kind), and how it is printed |
 //! | `facts.rs` | what it reads and writes; `check.rs`, if it has blocks |
-//! | `lower.rs`, `lower_coordination.rs` | the call of the builder |
-//! | `blocking_sockets.rs`, `blocking_files.rs`, `blocking_names.rs` | the system call, and what it is called if it can be made to fail |
+//! | `lower.rs`, `lower_coordination.rs`, `lower_numbers.rs` | the call of the builder |
+//! | `blocking_sockets.rs`, `blocking_arrivals.rs`, `blocking_files.rs`, `blocking_names.rs` | the system call, and what it is called if it can be made to fail |
 //! | `blocking.rs`, `blocking_numbers.rs`, `blocking_coordination.rs` | what else it does, or computes |
-//! | `strategy.rs`, `fragments.rs`, `coordinated.rs`, `branched.rs` | a fragment with it |
+//! | `strategy.rs`, `fragments.rs`, `coordinated.rs`, `branched.rs`, `arrivals.rs` | a fragment with it |
+//! | `ends.rs` | what it needs to be given; `arms.rs`, so that it is counted how often it was done |
 //!
 //! # Where time decides
 //!
 //! Of what coordinates, these programs have what comes out the same however long anything takes: deadlines that nothing
-//! comes to, and such that something sleeps through; branches that share nothing that shows; posts that are there before
-//! they are waited for; one frame at a time in a section, whoever comes first. Programs whose outcome is a matter of
-//! time run on the test clock (`deadlines_random.rs`), and where the kernel may be faster or slower, any of the
-//! outcomes that are permitted is right (`deadlines_raced.rs`, `branches_many.rs`).
+//! comes to, and such that something sleeps or waits through; branches that share nothing that shows; posts that are there
+//! before they are waited for; words that are waited for until a thread wakes, that nobody wakes, or that are something else;
+//! one frame at a time in a section, whoever comes first. Programs whose outcome is a matter of time run on the test clock
+//! (`deadlines_random.rs`, `futexes_random.rs`), and where the kernel may be faster or slower, any of the outcomes that are
+//! permitted is right (`deadlines_raced.rs`, `branches_many.rs`).
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod arms;
+mod arrivals;
 mod blocking;
+mod blocking_arrivals;
 mod blocking_calls;
 mod blocking_coordination;
 mod blocking_files;
@@ -51,19 +55,23 @@ mod case;
 mod check;
 mod coordinated;
 mod disk;
+mod ends;
 mod facts;
 mod fragments;
 mod judge;
 mod lower;
 mod lower_coordination;
+mod lower_numbers;
 mod native;
 mod peer;
 mod print;
 mod program;
 mod report;
 mod runner;
+mod shape;
 mod strategy;
 mod values;
+mod waker;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -71,19 +79,19 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use blocking::{Hints, Twin};
-use case::{Case, Trouble, case, files, sockets};
+use case::{Case, Trouble, case, files};
+use chainring_chains::Lowering;
 use check::Fault as Refusal;
 use common::{scaled, watchdog};
 use disk::Disk;
+use ends::ends;
 use judge::{Known, Verdict};
 use lower::Built;
-use peer::{Peer, connect};
 use program::Kind;
 use proptest::strategy::{BoxedStrategy, Strategy};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 use report::{Ended, Failure, Report, Strike};
 use runner::{Fault, Outcome, Variant};
-use socket2::Socket;
 
 /// What has been seen so far, by name.
 #[derive(Default)]
@@ -125,20 +133,18 @@ struct Twins {
 
 /// The twin of a frame, against peers of its own. `whole`: resets are left out.
 fn twin(case: &Case, ours: &Outcome, whole: bool, shortened: bool, strike: Option<Strike>) -> Twins {
-    let pairs = case.scripts[..sockets(&case.program)].iter().map(connect);
-    let (ends, theirs): (Vec<Socket>, Vec<Socket>) = pairs.unzip();
-    for socket in &ends {
+    let (ends, others) = ends(&case.program, &case.scripts);
+    for socket in &ends.sockets {
         socket.set_read_timeout(Some(peer::PATIENCE)).expect("read timeout");
         socket.set_write_timeout(Some(peer::PATIENCE)).expect("write timeout");
     }
-    let start = |(script, socket)| Peer::start(script, socket, whole);
-    let peers = case.scripts.iter().zip(theirs).map(start).collect();
+    let peers = others.start(&case.scripts, whole);
     let noted = ours.trace.iter().filter(|event| event.is_count);
     let counts = noted.map(|event| (event.step, event.values[0])).collect();
     let disk = files(&case.program).then(Disk::new);
     let hints = Hints { counts, strike, shortened, snapshots: case.resets() || case.is_loose() };
-    let (ended, mut report) = Twin::run(&case.program, &ends, disk.as_ref(), hints);
-    let (received, left) = runner::settle(&ends, peers);
+    let (ended, mut report, sockets) = Twin::run(&case.program, ends, disk.as_ref(), hints);
+    let (received, left) = peers.settle(&sockets);
     let trace = if whole { Vec::new() } else { std::mem::take(&mut report.trace) };
     let files = disk.map(|disk| disk.contents()).unwrap_or_default();
     Twins { outcome: Outcome { ended, trace, received, left, files }, report }
@@ -158,7 +164,8 @@ fn run(case: &Case, tally: &Tally) -> Result<(), String> {
             tally.count("discarded");
             return Ok(());
         }
-        let Err(refused) = lower::build(&case.program, case.variants[0].lowering()) else {
+        let lowering = if case.variants[0].single { Lowering::Single } else { Lowering::Chosen };
+        let Err(refused) = lower::build(&case.program, lowering) else {
             return Err(format!("it is built, but step {step} is wrong: {refusal:?}"));
         };
         let told = refused.to_string();
@@ -174,20 +181,24 @@ fn run(case: &Case, tally: &Tally) -> Result<(), String> {
         // One that hangs is not printed by anybody else.
         eprintln!("{case:?}");
     }
+    let build =
+        |lowering| lower::build(&case.program, lowering).map_err(|error| format!("not built: {error}"));
+    let (chosen, single) = (build(Lowering::Chosen)?, build(Lowering::Single)?);
     case.variants.iter().try_for_each(|variant| {
-        let built =
-            lower::build(&case.program, variant.lowering()).map_err(|error| format!("not built: {error}"))?;
-        run_variant(case, &built, variant, tally).map_err(|difference| {
+        let built = if variant.single { &single } else { &chosen };
+        run_variant(case, built, variant, tally).map_err(|difference| {
             let mut text = difference;
-            write!(text, "\nin {variant}\n{}", variant.explain(&built)).expect("a string takes it");
+            write!(text, "\nin {variant}\n{}", variant.explain(built)).expect("a string takes it");
             text
         })
     })
 }
 
 fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> Result<(), String> {
-    let (sockets, files) = (sockets(&case.program), files(&case.program));
-    let run = runner::run(&case.program, built, &case.scripts, sockets, files, variant);
+    let Some(run) = runner::run(&case.program, built, &case.scripts, files(&case.program), variant) else {
+        tally.count("not started");
+        return Ok(());
+    };
     if run.lost > 0 {
         return Err(format!("{} completions were strays or lost: {:?}", run.lost, run.outcomes[0].ended));
     }
@@ -280,6 +291,7 @@ fn run_programs(trouble: Trouble, count: usize) -> Tally {
     for seen in ["refused", "resumed", "ended well", "short", "bounds", "ensure", "errno", "handled"]
         .into_iter()
         .chain(Kind::ARMS)
+        .chain(arms::FUTEXES.into_iter().filter(|_| runner::has_futexes()))
     {
         assert!(tally.of(seen) > 0, "not one `{seen}`: the strategies are off");
     }

@@ -88,13 +88,14 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts the script, or, if `whole`, one that ends well instead of with a reset and reads.
+    /// Starts the script, or, if `whole`, one that ends well instead of with a reset, and neither pauses nor waits before it
+    /// reads: to a program that does one thing after the other that makes no difference.
     pub(crate) fn start(script: &Script, socket: Socket, whole: bool) -> Peer {
         let reset = match script.ending {
             Ending::Reset(pause) if !whole => Some(Duration::from_micros(pause.into())),
             _ => None,
         };
-        let how = if whole && script.reader == Reader::Never { Reader::Eager } else { script.reader };
+        let how = if whole { Reader::Eager } else { script.reader };
         // A peer that is to reset must not wait for long: all its descriptors are to be closed at once.
         let patience = if reset.is_some() { Duration::from_millis(5) } else { PATIENCE };
         socket.set_read_timeout(Some(patience)).expect("read timeout");
@@ -106,7 +107,7 @@ impl Peer {
         let writer = thread::spawn({
             let (script, socket, written) = (script.clone(), socket.clone(), written.clone());
             move || {
-                write(&script, &socket);
+                write(&script, &socket, !whole);
                 match reset {
                     Some(pause) => nap(pause),
                     // If the program has reset the connection there is nothing to end.
@@ -134,18 +135,18 @@ impl Peer {
     }
 }
 
-fn nap(pause: Duration) {
+pub(crate) fn nap(pause: Duration) {
     if !pause.is_zero() {
         thread::sleep(pause);
     }
 }
 
-fn write(script: &Script, mut socket: &Socket) {
+fn write(script: &Script, mut socket: &Socket, pauses: bool) {
     let mut rest = &script.bytes[..];
     for (i, (len, pause)) in script.chunks.iter().enumerate() {
         let last = i + 1 == script.chunks.len();
         let (chunk, after) = rest.split_at(if last { rest.len() } else { rest.len().min(*len) });
-        nap(Duration::from_micros((*pause).into()));
+        nap(Duration::from_micros(if pauses { (*pause).into() } else { 0 }));
         // The program may have ended, or not read what it was sent until a reset is due.
         if socket.write_all(chunk).is_err() {
             return;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::program::{Block, Call, Expr, Kind, Len, NAMES, Op, Path, Program, Span, Step};
+use super::program::{ACCEPTED, Block, Call, Expr, Kind, Len, NAMES, Op, Path, Program, Span, Step};
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,6 +111,10 @@ impl fmt::Display for Kind {
                 write!(f, "splice({from:?}, {to:?}, {len:?}){}", suffix(&Some(*into), *or_finish))
             }
             Kind::Nop => write!(f, "nop"),
+            Kind::Accept => write!(f, "accept(s{ACCEPTED})"),
+            Kind::Poll { what, events, into } => {
+                write!(f, "poll({what:?}, {events:#x}){}", suffix(into, false))
+            }
             Kind::Rename { from, to } => write!(f, "rename({from}, {to})"),
             Kind::Remove { path, directory: true } => write!(f, "remove_dir({path})"),
             Kind::Remove { path, directory: false } => write!(f, "unlink({path})"),
@@ -120,6 +124,10 @@ impl fmt::Display for Kind {
             }
             Kind::Exchange { word, current, new, into } => {
                 write!(f, "compare_exchange(w{word}, {current}, {new}){}", suffix(into, false))
+            }
+            Kind::FutexWait { word, expected } => write!(f, "futex_wait(w{word}, {expected})"),
+            Kind::FutexWake { word, count, into } => {
+                write!(f, "futex_wake(w{word}, {count}){}", suffix(into, false))
             }
             Kind::Notify => write!(f, "notify"),
             Kind::Wait => write!(f, "wait"),

@@ -3,63 +3,8 @@
 //! A [`Step`] here is a step of the builder there, one to one and in the same order, so that both number them alike.
 //! Registers and buffers are the same in every program; only what is used differs.
 
-pub(crate) use super::values::{End, Expr, Len, Op, Path, Span};
-
-/// Registers of every program: general ones, a counter for each depth of loops, the length of an endless echo.
-pub(crate) const REGS: usize = 8;
-pub(crate) const GENERAL: usize = 4;
-/// The counter of the loops at a depth.
-pub(crate) fn counter(depth: usize) -> usize {
-    GENERAL + depth
-}
-pub(crate) const DEEPEST: usize = 3;
-pub(crate) const ECHO_REG: usize = 7;
-/// Where the bytes of the stream buffer start and how many there are: registers of its own, which only spans and
-/// expressions name.
-pub(crate) const HELD_FROM: usize = 8;
-pub(crate) const HELD: usize = 9;
-pub(crate) const ALL_REGS: usize = 10;
-
-/// Buffers of every program, behind each other: general ones, that of an endless echo, a stream buffer, and apart from
-/// them a constant, one of a pool, and one that is allocated when something comes.
-pub(crate) const BUFS: [u32; 10] = [4, 16, 64, 300, 6000, 512, 32, 24, 64, 100];
-pub(crate) const ECHO_BUF: usize = 5;
-pub(crate) const STREAM: usize = 6;
-pub(crate) const CONSTANT: usize = 7;
-pub(crate) const POOLED: usize = 8;
-pub(crate) const OWNED: usize = 9;
-
-/// Words of every program: those that a core shares, of which the last is for sections that one frame at a time is in, and
-/// one that all threads share.
-pub(crate) const WORDS: usize = 4;
-pub(crate) const INSIDE_WORD: usize = 2;
-pub(crate) const ATOMIC: usize = 3;
-
-/// Within the turns of a pipelined block: the register with the turn's number. The general registers and buffers below
-/// these are the turn's own.
-pub(crate) const TURN: usize = ECHO_REG;
-pub(crate) const TURN_REGS: usize = 2;
-pub(crate) const TURN_BUFS: usize = 3;
-
-/// Times in nanoseconds: none that is tested comes to the long one by itself, every one to the short.
-pub(crate) const SHORT: u64 = 300_000;
-pub(crate) const LONG: u64 = 3_600_000_000_000;
-
-/// What the constant holds: bytes that ascend.
-pub(crate) fn constant() -> Vec<u8> {
-    (0..BUFS[CONSTANT]).map(|i| (i * 11 / BUFS[CONSTANT]) as u8).collect()
-}
-
-/// Files of every program: one that is given, and one that is not.
-pub(crate) const FILES: usize = 2;
-/// The places of descriptors are those of the sockets, the files, and the directory.
-pub(crate) fn file_place(file: usize) -> usize {
-    SOCKETS + file
-}
-/// What is opened beneath the directory: a file that is there, one that is not, one outside of it, and a directory.
-pub(crate) const NAMES: [&str; 5] = ["there", "missing", "../outside", "given", "folder"];
-
-pub(crate) const SOCKETS: usize = 2;
+pub(crate) use super::shape::*;
+pub(crate) use super::values::{End, Expr, Len, Op, Path, Polled, Span};
 
 pub(crate) type Block = Vec<Step>;
 
@@ -163,6 +108,14 @@ pub(crate) enum Kind {
         or_finish: bool,
     },
     Nop,
+    /// From the listener. Each is done once at the most, and as many connections come as there are steps.
+    Accept,
+    /// The `set` behind it leaves those events that were asked for.
+    Poll {
+        what: Polled,
+        events: u64,
+        into: Option<usize>,
+    },
     Rename {
         from: Path,
         to: Path,
@@ -188,6 +141,15 @@ pub(crate) enum Kind {
         word: usize,
         current: Expr,
         new: Expr,
+        into: Option<usize>,
+    },
+    FutexWait {
+        word: usize,
+        expected: Expr,
+    },
+    FutexWake {
+        word: usize,
+        count: Expr,
         into: Option<usize>,
     },
     Notify,
@@ -336,6 +298,31 @@ impl Program {
     pub(crate) fn any(&self, is: &mut impl FnMut(&Step) -> bool) -> bool {
         any(&self.body, is)
     }
+
+    /// How many connections it accepts at the most.
+    pub(crate) fn accepts(&self) -> usize {
+        let mut accepts = 0;
+        self.any(&mut |step| {
+            accepts += usize::from(step.kind == Kind::Accept);
+            false
+        });
+        accepts
+    }
+
+    /// Whether it polls the pipe.
+    pub(crate) fn polls_pipe(&self) -> bool {
+        self.any(&mut |step| matches!(step.kind, Kind::Poll { what: Polled::Silent | Polled::Room, .. }))
+    }
+
+    /// Whether it waits for a thread to wake it.
+    pub(crate) fn waits_for_signal(&self) -> bool {
+        self.any(&mut |step| matches!(step.kind, Kind::FutexWait { word: SIGNAL, .. }))
+    }
+
+    /// Whether the kernel must be able to wait for futexes by the ring.
+    pub(crate) fn takes_futexes(&self) -> bool {
+        self.any(&mut |step| step.kind.takes_futexes())
+    }
 }
 
 fn number(block: &mut Block, next: &mut u32) {
@@ -375,6 +362,11 @@ impl Kind {
             Kind::Fork { branches, .. } => branches.iter_mut().collect(),
             _ => Vec::new(),
         }
+    }
+
+    /// Whether it takes futexes of the ring.
+    pub(crate) fn takes_futexes(&self) -> bool {
+        matches!(self, Kind::FutexWait { .. } | Kind::FutexWake { .. })
     }
 
     /// Whether it has strands that run side by side.

@@ -2,19 +2,22 @@
 
 use std::fmt;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
-use chainring_chains::{ErrorKind, Exit, Lowering};
-use chainring_net::TcpStream;
+use chainring_chains::{ErrorKind, Exit};
+use chainring_net::{TcpListener, TcpStream};
 use chainring_runtime::{Builder, Capability, Runtime};
 use socket2::Socket;
 
 use super::common::soon;
 use super::disk::{Contents, Disk};
+use super::ends::{Ends, Peers, ends};
 use super::lower::{Built, Session};
-use super::peer::{Peer, Script, connect, drain};
-use super::program::{Event, Program, SOCKETS};
+use super::peer::Script;
+use super::program::{Event, FUTEX, Program, SIGNAL, SOCKETS};
 use super::report::{Ended, Failure, Strike, Verb};
+use super::waker::Waker;
 
 /// One way of running a program.
 #[derive(Clone, Debug)]
@@ -136,10 +139,6 @@ impl fmt::Display for Variant {
 }
 
 impl Variant {
-    pub(crate) fn lowering(&self) -> Lowering {
-        if self.single { Lowering::Single } else { Lowering::Chosen }
-    }
-
     fn runtime(&self) -> Runtime {
         let mut builder = Builder::new();
         if let Some(entries) = self.ring {
@@ -159,7 +158,10 @@ impl Variant {
         let disk = Disk::new();
         runtime.block_on(async {
             let _log = built.open_log(Some(&disk));
-            built.program.start(1).expect("it starts").explain().to_string()
+            match built.program.start(1) {
+                Ok(spawner) => spawner.explain().to_string(),
+                Err(refused) => refused.to_string(),
+            }
         })
     }
 }
@@ -186,32 +188,56 @@ pub(crate) struct Run {
     pub(crate) lost: u64,
 }
 
-/// Runs the frames of a variant to their end. Only the first `sockets` are used.
+/// Whether the kernel can wait for futexes by the ring.
+pub(crate) fn has_futexes() -> bool {
+    Runtime::new().expect("a ring").handle().capabilities().futex()
+}
+
+/// What a program is told that waits for futexes where the ring cannot.
+const NO_FUTEX: &str =
+    "the program cannot be started here: it waits for futexes or wakes them, which takes Linux 6.7";
+
+/// Runs the frames of a variant to their end. `None`: the program needs futexes, and as there are none it does not start.
 pub(crate) fn run(
     program: &Program,
     built: &Built,
     scripts: &[Script; SOCKETS],
-    sockets: usize,
     files: bool,
     variant: &Variant,
-) -> Run {
+) -> Option<Run> {
     let runtime = variant.runtime();
     let disks: Vec<Option<Disk>> = (0..variant.frames).map(|_| files.then(Disk::new)).collect();
     let log = runtime.block_on(async { built.open_log(disks[0].as_ref()) });
-    let spawner = runtime.block_on(async { built.program.start(variant.frames).expect("it starts") });
+    let started = runtime.block_on(async { built.program.start(variant.frames) });
+    let spawner = if program.takes_futexes() && !runtime.handle().capabilities().futex() {
+        let refused = started.expect_err("there are no futexes");
+        assert_eq!(refused.to_string(), NO_FUTEX);
+        return None;
+    } else {
+        started.expect("it starts")
+    };
     variant.fault.inject(&runtime);
     built.atomic.store(0, Ordering::Relaxed);
+    built.futexes.iter().for_each(|futex| futex.store(0, Ordering::Relaxed));
+    let waker = program.waits_for_signal().then(|| Waker::start(built.futexes[SIGNAL - FUTEX].clone()));
     let (exits, peers) = runtime.block_on(async {
         let (mut handles, mut peers) = (Vec::new(), Vec::new());
         for disk in &disks {
-            let ends: Vec<(Socket, Socket)> = scripts[..sockets].iter().map(connect).collect();
-            let (ours, theirs): (Vec<Socket>, Vec<Socket>) = ends.into_iter().unzip();
+            let (Ends { sockets, listener, pipe }, others) = ends(program, scripts);
             let handle = spawner.spawn(Session::new(), |frame| {
                 if let Some(disk) = disk {
                     frame.file(built.given, disk.given()).file(built.directory, disk.directory());
                 }
-                for (handle, socket) in built.sockets.iter().zip(ours) {
+                for (handle, socket) in built.sockets.iter().zip(sockets) {
                     frame.socket(*handle, TcpStream::from(OwnedFd::from(socket)));
+                }
+                if let Some(listener) = listener {
+                    frame.listener(built.listener, TcpListener::from_std(listener));
+                }
+                if let Some((silent, room)) = pipe {
+                    for (handle, end) in built.pipe.iter().zip([OwnedFd::from(silent), room.into()]) {
+                        frame.socket(*handle, TcpStream::from(end));
+                    }
                 }
                 for (reg, value) in built.regs.iter().zip(program.params) {
                     if let Some(value) = value {
@@ -220,42 +246,34 @@ pub(crate) fn run(
                 }
             });
             handles.push(handle.expect("there is room"));
-            let start = |(script, socket)| Peer::start(script, socket, false);
-            peers.push(scripts.iter().zip(theirs).map(start).collect::<Vec<_>>());
+            peers.push(others.start(scripts, false));
         }
         let mut exits = Vec::new();
         for handle in handles {
             exits.push(soon("the frame to end", handle).await);
         }
-        drop(log);
+        drop((log, waker));
         (exits, peers)
     });
     let (spent, counters, metrics) =
         (runtime.handle().injector().is_spent(), spawner.counters(), runtime.metrics());
     let ends = exits.into_iter().zip(peers).zip(disks);
     let outcomes = ends.map(|((exit, peers), disk)| finish(built, exit, peers, disk)).collect();
-    Run { outcomes, spent, resumed: counters.short > 0, lost: metrics.strays + metrics.lost }
+    Some(Run { outcomes, spent, resumed: counters.short > 0, lost: metrics.strays + metrics.lost })
 }
 
 /// Lets the peers come to their end.
-fn finish(built: &Built, mut exit: Exit<Session>, peers: Vec<Peer>, disk: Option<Disk>) -> Outcome {
-    let mut ours = Vec::new();
-    for handle in &built.sockets[..peers.len()] {
-        let stream = exit.sockets.take(*handle).expect("the frame gives its sockets back");
-        ours.push(Socket::from(stream.into_owned().expect("nothing is in flight")));
-    }
-    let (received, left) = settle(&ours, peers);
+fn finish(built: &Built, mut exit: Exit<Session>, peers: Peers, disk: Option<Disk>) -> Outcome {
+    let mut take = |handle| {
+        let stream = exit.sockets.take(handle)?;
+        Some(Rc::new(Socket::from(stream.into_owned().expect("nothing is in flight"))))
+    };
+    let ours = built.sockets.map(&mut take);
+    drop(take(built.listener));
+    let (received, left) = peers.settle(&ours);
     let ended = exit.result.map_err(|error| (error.step(), failure(error.kind())));
     let files = disk.map(|disk| disk.contents()).unwrap_or_default();
     Outcome { ended, trace: exit.session, received, left, files }
-}
-
-/// Takes what is left on the sockets of a program that has ended, and what its peers got.
-pub(crate) fn settle(ours: &[Socket], peers: Vec<Peer>) -> ([Vec<u8>; SOCKETS], [Vec<u8>; SOCKETS]) {
-    let (mut received, mut left) = <([Vec<u8>; SOCKETS], [Vec<u8>; SOCKETS])>::default();
-    ours.iter().zip(&mut left).for_each(|(socket, left)| *left = drain(socket));
-    peers.into_iter().zip(&mut received).for_each(|(peer, received)| *received = peer.join());
-    (received, left)
 }
 
 fn failure(kind: &ErrorKind) -> Failure {

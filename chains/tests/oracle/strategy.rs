@@ -12,12 +12,13 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::arrivals;
 use super::check;
 use super::coordinated;
 use super::fragments;
 use super::program::{
-    BUFS, Block, CONSTANT, Call, Count, DEEPEST, ECHO_BUF, ECHO_REG, Expr, GENERAL, HELD, Kind, Len, Op,
-    Program, REGS, SOCKETS, Span, Step, counter,
+    BUFS, Block, CONSTANT, Call, Count, DEEPEST, ECHO_BUF, ECHO_REG, Expr, GENERAL, GIVEN, HELD, Kind, Len,
+    Op, Program, REGS, Span, Step, counter,
 };
 
 /// A program, mended or, seldom, not.
@@ -81,6 +82,10 @@ fn fragment(depth: usize, inside: Inside) -> BoxedStrategy<Vec<Step>> {
     ];
     kinds.extend(fragments::simple());
     kinds.extend(coordinated::simple());
+    kinds.extend(arrivals::simple());
+    if inside == Inside::Nothing {
+        kinds.push((4, arrivals::accepted()));
+    }
     if depth < DEEPEST {
         kinds.extend(coordinated::nested(depth, inside));
         kinds.push((4, fragments::attempt(depth, inside).boxed()));
@@ -94,7 +99,24 @@ fn fragment(depth: usize, inside: Inside) -> BoxedStrategy<Vec<Step>> {
     if inside == Inside::Loop {
         kinds.push((2, jump(Kind::Again).boxed()));
     }
-    proptest::strategy::Union::new_weighted(kinds).boxed()
+    weighted(kinds)
+}
+
+/// One of many. As a union does, but that makes a generator of random numbers for each of those before the one that it
+/// takes, to shrink towards them: with as many as there are here that takes as long as all the rest.
+fn weighted(kinds: Vec<(u32, BoxedStrategy<Vec<Step>>)>) -> BoxedStrategy<Vec<Step>> {
+    let total: u32 = kinds.iter().map(|(weight, _)| weight).sum();
+    let pick = move |mut number: u32| {
+        let mut kinds = kinds.iter();
+        loop {
+            let (weight, kind) = kinds.next().expect("the number is less than the sum");
+            match number.checked_sub(*weight) {
+                Some(left) => number = left,
+                None => break kind.clone(),
+            }
+        }
+    };
+    (0..total).prop_flat_map(pick).boxed()
 }
 
 pub(crate) fn step(kind: Kind) -> Vec<Step> {
@@ -102,7 +124,7 @@ pub(crate) fn step(kind: Kind) -> Vec<Step> {
 }
 
 pub(crate) fn socket() -> impl Strategy<Value = usize> {
-    prop_oneof![4 => Just(0), 1 => 0..SOCKETS]
+    prop_oneof![4 => Just(0), 1 => 0..GIVEN]
 }
 
 pub(crate) fn general() -> std::ops::Range<usize> {

@@ -9,6 +9,18 @@ pub(crate) enum End {
     File(usize),
 }
 
+/// What is polled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Polled {
+    Socket(usize),
+    /// For a connection that is about to be accepted.
+    Listener,
+    /// The end of a pipe from which nothing ever comes.
+    Silent,
+    /// The end of a pipe into which there is always room.
+    Room,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Path {
     Name(usize),

@@ -24,6 +24,7 @@ pub(super) struct Account {
     done: u32,
     succeeded: bool,
     alone: bool,
+    cleaned_up: bool,
     cancelling: bool,
     interrupted: bool,
 }
@@ -142,15 +143,30 @@ impl Region {
             self.take_in(record, template, done);
         }
         let alone = first == last;
-        Some(Account { segment, whole, member, result, done, succeeded, alone, cancelling, interrupted })
+        // What was submitted without its cleanup has a result of another submission there.
+        let cleaned_up = !alone
+            && template.early.is_some_and(|(early, _)| early == member && early < last)
+            && header.last_result.get() >= 0;
+        Some(Account {
+            segment,
+            whole,
+            member,
+            result,
+            done,
+            succeeded,
+            alone,
+            cleaned_up,
+            cancelling,
+            interrupted,
+        })
     }
 
     /// The same, as the runner is told of it.
     pub(super) fn stop(&self, record: Record, account: &Account) -> Stop {
-        let Account { segment, member, result, done, succeeded, alone, cancelling, interrupted, .. } =
-            *account;
+        let Account { segment, member, result, done, succeeded, alone, cleaned_up, .. } = *account;
+        let Account { cancelling, interrupted, .. } = *account;
         let want = self.wanted(record, segment, member);
-        Stop { segment, member, result, done, want, succeeded, alone, cancelling, interrupted }
+        Stop { segment, member, result, done, want, succeeded, alone, cleaned_up, cancelling, interrupted }
     }
 
     /// A whole segment has succeeded: what its last member has brought is counted.

@@ -26,6 +26,8 @@ pub struct Stop {
     pub succeeded: bool,
     /// Whether it was a single member.
     pub alone: bool,
+    /// Whether the [cleanup](Extra::hard) behind it has succeeded: the list was not refused, and its result is its own.
+    pub cleaned_up: bool,
     /// Whether the frame is being cancelled.
     pub cancelling: bool,
     /// Whether a deadline has passed meanwhile: what was in flight has been cancelled, unless it came first.

@@ -113,6 +113,22 @@ pub(crate) fn tcp() -> (Descriptor, TcpStream) {
     (own(listener.accept().unwrap().0), there)
 }
 
+/// A connection of which a frame is given one end.
+pub(crate) fn pair() -> (OwnedFd, TcpStream) {
+    let (socket, peer) = tcp();
+    peer.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+    (socket.try_into_owned().expect("nothing is in flight"), peer)
+}
+
+/// Waits, while the runtime goes on, but not for ever.
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(10), "waited in vain until {what}");
+        chainring_runtime::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
 /// A pipe: the ends to read from and to write to.
 pub(crate) fn pipe() -> (Descriptor, Descriptor) {
     let (read, write) = io::pipe().unwrap();

@@ -1,17 +1,15 @@
 //! Deadlines that pass while a step's last operation is about to succeed: the step is done as a whole, and what strikes
 //! strikes behind it.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::time::Duration;
 
 use chainring_chains::{Chain, ErrorKind, Socket};
-use chainring_runtime::{Builder, Runtime, time, yield_now};
-use common::one::{Notes, chain, mark, note};
-use common::{pair, soon, watchdog};
+use chainring_runtime::{Runtime, time, yield_now};
 
-const SECOND: Duration = Duration::from_secs(1);
+use super::{SECOND, held_back};
+use crate::common::one::{Notes, chain, mark, note};
+use crate::common::{held, pair, soon, watchdog};
 
 /// Runs an attempt of these steps under a deadline, which passes while a recv that has brought `abcd` is held back. Gives what
 /// the steps behind it note, the handler (3) and what follows the block (2) included.
@@ -20,8 +18,7 @@ fn late(
     steps: impl FnOnce(&mut Chain<Notes>, Socket),
     behind: impl FnOnce(&mut Chain<Notes>),
 ) -> Notes {
-    let _watchdog = watchdog(60 * SECOND);
-    let runtime = Builder::new().hold_clock(true).build().expect("a ring");
+    let (_watchdog, runtime) = held();
     let (program, sock) = chain(|c: &mut Chain<Notes>| {
         let (sock, errno) = (c.socket(), c.reg());
         c.attempt(|c| {
@@ -39,18 +36,7 @@ fn late(
             frame.socket(sock, near);
         });
         let handle = handle.expect("there is room");
-        let injector = runtime.handle().injector();
-        injector.delay(opcode, 3000, 1);
-        time::advance(Duration::ZERO).await;
-        far.write_all(b"abcd").expect("send");
-        while runtime.handle().injector().held() == 0 {
-            yield_now().await;
-        }
-        time::advance(SECOND).await;
-        assert_eq!(runtime.handle().injector().held(), 1, "the deadline was to strike first");
-        while runtime.handle().injector().held() > 0 {
-            yield_now().await;
-        }
+        held_back(&runtime, opcode, || far.write_all(b"abcd").expect("send")).await;
         time::advance(SECOND).await;
         let exit = soon("the frame to end", handle).await;
         exit.result.expect("it is handled");
@@ -104,8 +90,7 @@ fn a_stream_buffer_knows_of_the_bytes_that_it_was_filled_with() {
 
 #[test]
 fn a_deadline_ends_the_wait_for_a_pooled_buffer_that_a_refused_receive_begins() {
-    let _watchdog = watchdog(60 * SECOND);
-    let runtime = Builder::new().hold_clock(true).build().expect("a ring");
+    let (_watchdog, runtime) = held();
     let (program, sock) = chain(|c: &mut Chain<Notes>| {
         let (sock, message, late) = (c.socket(), c.pooled(8), c.param());
         c.pool_limit(1);
@@ -141,19 +126,8 @@ fn a_deadline_ends_the_wait_for_a_pooled_buffer_that_a_refused_receive_begins() 
             frame.socket(sock, near).set(is_late, 1);
         });
         let waiter = waiter.expect("there is room");
-        let injector = runtime.handle().injector();
-        injector.delay("recv", 3000, 1);
-        time::advance(Duration::ZERO).await;
         // There are bytes and no buffer: refused, which nobody hears of before the deadline has passed.
-        far.write_all(b"12345678").expect("send");
-        while runtime.handle().injector().held() == 0 {
-            yield_now().await;
-        }
-        time::advance(SECOND).await;
-        assert_eq!(runtime.handle().injector().held(), 1, "the deadline was to strike first");
-        while runtime.handle().injector().held() > 0 {
-            yield_now().await;
-        }
+        held_back(&runtime, "recv", || far.write_all(b"12345678").expect("send")).await;
         time::advance(SECOND).await;
         let exit = soon("the frame to end", waiter).await;
         let error = exit.result.expect_err("nothing came in time");

@@ -1,0 +1,99 @@
+//! What a program is given beside files and numbers: its ends of connections, a listener, a pipe; and who is at the others.
+
+use std::io::{PipeReader, PipeWriter};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::thread::{self, JoinHandle};
+
+use socket2::{SockRef, Socket};
+
+use super::case;
+use super::peer::{Peer, Script, connect, drain, nap};
+use super::program::{ACCEPTED, Program, SOCKETS};
+
+/// A program's own.
+pub(crate) struct Ends {
+    /// Those that are given.
+    pub(crate) sockets: Vec<Socket>,
+    /// If it accepts.
+    pub(crate) listener: Option<TcpListener>,
+    /// If it polls one.
+    pub(crate) pipe: Option<(PipeReader, PipeWriter)>,
+}
+
+/// Where its peers will be.
+pub(crate) struct Others {
+    sockets: Vec<Socket>,
+    listener: Option<SocketAddr>,
+    /// How many connections are to come there.
+    calls: usize,
+}
+
+/// The peers of a program, at work.
+pub(crate) struct Peers {
+    given: Vec<Peer>,
+    callers: Option<JoinHandle<Vec<Peer>>>,
+}
+
+/// What each peer has got, and what was left unread of what it has sent.
+pub(crate) type Settled = ([Vec<u8>; SOCKETS], [Vec<u8>; SOCKETS]);
+
+/// What a program is given, and what is given to its peers.
+pub(crate) fn ends(program: &Program, scripts: &[Script; SOCKETS]) -> (Ends, Others) {
+    let pairs = scripts[..case::sockets(program)].iter().map(connect);
+    let (sockets, theirs) = pairs.unzip();
+    let calls = program.accepts();
+    let listener = (calls > 0).then(listen);
+    let address = listener.as_ref().map(|listener| listener.local_addr().expect("address"));
+    let pipe = program.polls_pipe().then(|| std::io::pipe().expect("a pipe"));
+    (Ends { sockets, listener, pipe }, Others { sockets: theirs, listener: address, calls })
+}
+
+/// What is accepted sends at once, or another that takes its place would have the kernel drop what was held back.
+fn listen() -> TcpListener {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
+    SockRef::from(&listener).set_tcp_nodelay(true).expect("nodelay");
+    listener
+}
+
+impl Others {
+    /// Starts the scripts; see [`Peer::start`].
+    pub(crate) fn start(self, scripts: &[Script; SOCKETS], whole: bool) -> Peers {
+        let start = |(script, socket)| Peer::start(script, socket, whole);
+        let given = scripts.iter().zip(self.sockets).map(start).collect();
+        let (script, calls) = (scripts[ACCEPTED].clone(), self.calls);
+        let call = |listener| thread::spawn(move || call(&script, listener, calls, whole));
+        Peers { given, callers: self.listener.map(call) }
+    }
+}
+
+/// Connects so many peers, one after the other.
+fn call(script: &Script, listener: SocketAddr, calls: usize, whole: bool) -> Vec<Peer> {
+    let pause = script.chunks.first().filter(|_| !whole).map_or(0, |(_, pause)| *pause);
+    // The program may have ended, and the listener with it.
+    let connected = (0..calls).map_while(|_| {
+        nap(std::time::Duration::from_micros(pause.into()));
+        TcpStream::connect(listener).ok()
+    });
+    connected
+        .map(|stream| {
+            drop(stream.set_nodelay(true));
+            Peer::start(script, stream.into(), whole)
+        })
+        .collect()
+}
+
+impl Peers {
+    /// Lets the peers come to their ends. The program has ended: these are the sockets that it has left, and its listener is
+    /// closed.
+    pub(crate) fn settle(self, ours: &[Option<Rc<Socket>>]) -> Settled {
+        let (mut received, mut left) = Settled::default();
+        for (socket, left) in ours.iter().zip(&mut left) {
+            socket.iter().for_each(|socket| *left = drain(socket));
+        }
+        self.given.into_iter().zip(&mut received).for_each(|(peer, received)| *received = peer.join());
+        let callers = self.callers.map(|callers| callers.join().expect("nobody who calls panics"));
+        received[ACCEPTED] = callers.into_iter().flatten().flat_map(Peer::join).collect();
+        (received, left)
+    }
+}
