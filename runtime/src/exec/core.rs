@@ -125,6 +125,14 @@ impl Handle {
         then(unsafe { core.as_ref() }, core)
     }
 
+    /// Shows the core that this thread runs at the moment, if it runs one.
+    #[inline]
+    pub(crate) fn try_with_current<T>(then: impl FnOnce(Option<&Core>) -> T) -> T {
+        let core = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
+        // SAFETY: as in `with_current`.
+        then(unsafe { core.as_ref() })
+    }
+
     /// A handle to a core that somebody shares.
     ///
     /// # Safety

@@ -85,7 +85,8 @@ impl Core {
             self.driver.counters.messages.add(1);
             match message {
                 Message::Wake(task) => self.scheduler.take_remote(task),
-                Message::Call(call) => call(&Handle::current()),
+                Message::Start(parcel) => parcel.start(&Handle::current()),
+                Message::Answer(answer) => drop(answer),
                 Message::Post(post) => post.arrive(&Handle::current()),
             }
         }

@@ -3,7 +3,8 @@
 //! Each thread owns its runtime; what the others know of it is its `Remote`, made before the threads are, so that
 //! a core can be sent to before it runs. A message goes through the remote's queue; if the receiver sleeps, its
 //! bell is rung: by an `IORING_OP_MSG_RING` that goes out with the sender's next submission, or, from a thread
-//! without a ring, by its eventfd. For that the group keeps a second descriptor of each ring until nobody has a
+//! without a ring, by its eventfd. The result goes back by the same way, to the queue of the core that awaits it, so that a
+//! task is woken, and its memory touched, by its own core only. For that the group keeps a second descriptor of each ring until nobody has a
 //! handle or waker of the group any more, so that a message can never reach a stranger's ring.
 
 #[allow(unsafe_code)]
