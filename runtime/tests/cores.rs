@@ -240,7 +240,7 @@ fn blocking_threads_are_shared_by_the_cores() {
 
 #[test]
 fn a_hundred_messages_of_one_turn_ring_one_bell() {
-    with_company(two(), |core| async move {
+    with_company(two().linger(Duration::ZERO), |core| async move {
         if !Handle::current().capabilities().message_ring() {
             // Then it is rung at once, and may be heard before the turn is over.
             return;
@@ -253,6 +253,37 @@ fn a_hundred_messages_of_one_turn_ring_one_bell() {
         for during in join_all(sent).await {
             assert_eq!(during.unwrap(), before + 1);
         }
+    });
+}
+
+/// What the calling thread has computed so far.
+fn computed() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a local variable, to be written to.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[test]
+fn a_core_lingers_for_messages_and_sleeps_when_they_have_ended() {
+    with_company(two().linger(Duration::from_millis(1)), |core| async move {
+        let ask = || async {
+            let metrics = Handle::current().metrics();
+            (metrics.sleeps, metrics.messages, computed())
+        };
+        let first = core.core(1).spawn(ask).await.unwrap();
+        for _ in 0..10_000 {
+            core.core(1).spawn(|| async {}).await.unwrap();
+        }
+        let (sleeps, messages, before) = core.core(1).spawn(ask).await.unwrap();
+        assert!(messages - first.1 > 10_000);
+        if thread::available_parallelism().unwrap().get() >= 2 {
+            // Not each time, though whoever else is on the machine may have the CPU of one of them.
+            assert!(sleeps - first.0 < 10_000, "{} sleeps", sleeps - first.0);
+        }
+        sleep(Duration::from_millis(300)).await;
+        let (.., after) = core.core(1).spawn(ask).await.unwrap();
+        assert!(after - before < Duration::from_millis(100), "{:?} of idling", after - before);
     });
 }
 

@@ -11,6 +11,7 @@ use std::task::Waker;
 use super::blocking::Pool;
 use super::budget::Budget;
 use super::core_local::CoreLocals;
+use super::linger::Linger;
 use super::task::{self, Polled, Scheduler};
 use super::{CoreHandle, Remote, Waiter};
 use crate::driver::Driver;
@@ -23,6 +24,7 @@ pub(crate) struct Core {
     pub(crate) driver: Driver,
     pub(super) scheduler: Scheduler,
     pub(crate) remote: Arc<Remote>,
+    pub(super) linger: Linger,
     pub(crate) timers: Timers,
     pub(crate) signals: SignalWaiters,
     /// Until the runtime ends.
