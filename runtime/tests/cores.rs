@@ -237,3 +237,80 @@ fn blocking_threads_are_shared_by_the_cores() {
         .unwrap();
     assert!(MOST.load(Ordering::SeqCst) <= 2);
 }
+
+#[test]
+fn a_hundred_messages_of_one_turn_ring_one_bell() {
+    with_company(two().linger(Duration::ZERO), |core| async move {
+        if !Handle::current().capabilities().message_ring() {
+            // Then it is rung at once, and may be heard before the turn is over.
+            return;
+        }
+        let bells = || async { Handle::current().metrics().bells };
+        let before = core.core(1).spawn(bells).await.unwrap();
+        // Time enough for the other to fall asleep.
+        sleep(Duration::from_millis(20)).await;
+        let sent: Vec<_> = (0..100).map(|_| core.core(1).spawn(bells)).collect();
+        for during in join_all(sent).await {
+            assert_eq!(during.unwrap(), before + 1);
+        }
+    });
+}
+
+/// What the calling thread has computed so far.
+fn computed() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: a local variable, to be written to.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) }, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[test]
+fn a_core_lingers_for_messages_and_sleeps_when_they_have_ended() {
+    with_company(two().linger(Duration::from_millis(1)), |core| async move {
+        let ask = || async {
+            let metrics = Handle::current().metrics();
+            (metrics.sleeps, metrics.messages, computed())
+        };
+        let first = core.core(1).spawn(ask).await.unwrap();
+        for _ in 0..10_000 {
+            core.core(1).spawn(|| async {}).await.unwrap();
+        }
+        let (sleeps, messages, before) = core.core(1).spawn(ask).await.unwrap();
+        assert!(messages - first.1 > 10_000);
+        if thread::available_parallelism().unwrap().get() >= 2 {
+            // Not each time, though whoever else is on the machine may have the CPU of one of them.
+            assert!(sleeps - first.0 < 10_000, "{} sleeps", sleeps - first.0);
+        }
+        sleep(Duration::from_millis(300)).await;
+        let (.., after) = core.core(1).spawn(ask).await.unwrap();
+        assert!(after - before < Duration::from_millis(100), "{:?} of idling", after - before);
+    });
+}
+
+#[test]
+fn what_is_aborted_before_it_has_begun_never_begins_and_is_dropped_where_it_was_to_run() {
+    struct Dropped(std::sync::mpsc::Sender<thread::ThreadId>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.send(thread::current().id()).unwrap();
+        }
+    }
+    with_company(two(), |core| async move {
+        let there = core.core(1).spawn(|| async { thread::current().id() }).await.unwrap();
+        let (go, gone) = std::sync::mpsc::channel::<()>();
+        let busy = core.core(1).spawn(move || async move { gone.recv().unwrap() });
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let dropped = Dropped(sender);
+        let aborted = core.core(1).spawn(move || -> std::future::Ready<()> {
+            drop(dropped);
+            unreachable!("it was aborted")
+        });
+        aborted.abort();
+        assert!(aborted.is_finished());
+        go.send(()).unwrap();
+        busy.await.unwrap();
+        assert!(aborted.await.unwrap_err().is_cancelled());
+        core.core(1).spawn(|| async {}).await.unwrap();
+        assert_eq!(receiver.recv().unwrap(), there);
+    });
+}

@@ -42,9 +42,9 @@ impl Shared {
         }
     }
 
-    /// The core takes what is there, up to `most`; if nothing is, it sleeps.
-    fn turn(&self, most: usize) -> usize {
-        if self.sleeper.is_marked() {
+    /// The core takes what is there, up to `most`; if nothing is, it looks so many times more, and then sleeps.
+    fn turn(&self, most: usize, looks: usize) -> usize {
+        if (0..=looks).any(|_| self.sleeper.is_marked()) {
             self.sleeper.begin();
             let there = self.queue.load(Ordering::Relaxed);
             let taken = there.min(most);
@@ -67,10 +67,11 @@ impl Shared {
     }
 }
 
-/// Threads that send so many things each, and a core that takes at most so many a turn, until it has all.
+/// Threads that send so many things each, and a core that takes at most so many a turn, and looks so many times before it
+/// sleeps, until it has all.
 ///
 /// A thread is interrupted up to three times against its will, as loom recommends (`LOOM_MAX_PREEMPTIONS` for more).
-fn model(threads: usize, each: usize, most: usize) {
+fn model(threads: usize, each: usize, most: usize, looks: usize) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(3));
     builder.check(move || {
@@ -83,7 +84,7 @@ fn model(threads: usize, each: usize, most: usize) {
             .collect();
         let mut taken = 0;
         while taken < threads * each {
-            taken += shared.turn(most);
+            taken += shared.turn(most, looks);
         }
         for sender in senders {
             sender.join().unwrap();
@@ -94,20 +95,30 @@ fn model(threads: usize, each: usize, most: usize) {
 
 #[test]
 fn a_message_reaches_a_core_that_falls_asleep_at_that_moment() {
-    model(1, 1, 8);
+    model(1, 1, 8, 0);
 }
 
 #[test]
 fn a_second_message_reaches_a_core_that_was_woken_by_the_first() {
-    model(1, 2, 8);
+    model(1, 2, 8, 0);
 }
 
 #[test]
 fn two_threads_ring_once_and_neither_is_forgotten() {
-    model(2, 1, 8);
+    model(2, 1, 8, 0);
 }
 
 #[test]
 fn what_a_core_leaves_in_its_queue_is_not_forgotten() {
-    model(1, 3, 1);
+    model(1, 3, 1, 0);
+}
+
+#[test]
+fn a_message_under_the_mark_of_another_reaches_a_core_that_takes_the_mark_away() {
+    model(2, 2, 1, 0);
+}
+
+#[test]
+fn a_message_reaches_a_core_that_lingers_and_then_sleeps() {
+    model(1, 2, 8, 1);
 }

@@ -38,7 +38,11 @@ where
         // The runtime is being dropped.
         None => {
             drop(work);
-            JoinHandle::of_packet(Packet::new().0)
+            {
+                let packet = Packet::<T>::new((), None);
+                drop(packet.clone().sender());
+                JoinHandle::of_packet(packet)
+            }
         }
     }
 }
@@ -77,9 +81,10 @@ impl Pool {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let (packet, sender) = Packet::new();
+        let packet = Packet::new((), None);
+        let sender = packet.clone().sender();
         let job = Box::new(move || {
-            if sender.begin() {
+            if sender.begin().is_some() {
                 let result = catch_unwind(AssertUnwindSafe(work));
                 sender.send(result.map_err(JoinError::panicked));
             }

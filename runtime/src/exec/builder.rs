@@ -9,6 +9,7 @@ use super::blocking::Pool;
 use super::budget::Budget;
 use super::core::Core;
 use super::core_local::CoreLocals;
+use super::linger::Linger;
 use super::task::Scheduler;
 use super::{Handle, Remote, Runtime};
 use crate::driver::Driver;
@@ -144,6 +145,7 @@ impl Builder {
             driver,
             scheduler: Scheduler::new(remote.clone()),
             remote,
+            linger: Linger::default(),
             timers: Timers::new(self.hold_clock),
             signals: SignalWaiters::default(),
             pool: RefCell::new(Some(pool)),

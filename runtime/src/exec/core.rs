@@ -11,6 +11,7 @@ use std::task::Waker;
 use super::blocking::Pool;
 use super::budget::Budget;
 use super::core_local::CoreLocals;
+use super::linger::Linger;
 use super::task::{self, Polled, Scheduler};
 use super::{CoreHandle, Remote, Waiter};
 use crate::driver::Driver;
@@ -23,6 +24,7 @@ pub(crate) struct Core {
     pub(crate) driver: Driver,
     pub(super) scheduler: Scheduler,
     pub(crate) remote: Arc<Remote>,
+    pub(super) linger: Linger,
     pub(crate) timers: Timers,
     pub(crate) signals: SignalWaiters,
     /// Until the runtime ends.
@@ -123,6 +125,14 @@ impl Handle {
         // SAFETY: an `Entered` holds the core until it takes the pointer back, which happens on this thread, in a frame of
         // the stack below this one.
         then(unsafe { core.as_ref() }, core)
+    }
+
+    /// Shows the core that this thread runs at the moment, if it runs one.
+    #[inline]
+    pub(crate) fn try_with_current<T>(then: impl FnOnce(Option<&Core>) -> T) -> T {
+        let core = CURRENT.try_with(Cell::get).unwrap_or(ptr::null());
+        // SAFETY: as in `with_current`.
+        then(unsafe { core.as_ref() })
     }
 
     /// A handle to a core that somebody shares.

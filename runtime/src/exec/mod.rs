@@ -18,6 +18,7 @@ mod builder;
 mod core;
 mod core_local;
 mod cores;
+mod linger;
 mod local;
 mod packet;
 mod quietly;

@@ -1,26 +1,37 @@
 //! A result on its way from another thread: written once there, awaited here.
 //!
-//! The packet is shared by its sender and its receiver. Locks are held for a few moves and never while foreign
-//! code (wakers, values) runs.
+//! The packet is shared by its sender and its receiver, and holds on its way out what is to be done for the result: so
+//! whatever is sent is one allocation, and nothing that the receiver has made is freed elsewhere as long as it awaits the
+//! result. Locks are held for a few moves and never while foreign code (wakers, values) runs.
 
+use std::future::{Future, poll_fn};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
+use futures::FutureExt as _;
+
+use super::Handle;
 use super::quietly::quietly;
+use super::remote::Message;
 use super::task::{AbortHandle, JoinError};
 
-pub(super) struct Packet<T>(Mutex<State<T>>);
+pub(super) struct Packet<T, W = ()> {
+    state: Mutex<State<T, W>>,
+    /// The core that awaits the result, by its number in the group of the one that has it; if it is one of that group.
+    home: Option<u32>,
+}
 
-struct State<T> {
+struct State<T, W> {
     result: Option<Result<T, JoinError>>,
     /// The result was there; it may be taken already.
     finished: bool,
-    work: Work,
+    work: Work<W>,
     waker: Option<Waker>,
 }
 
-enum Work {
-    Waiting,
+enum Work<W> {
+    Waiting(W),
     /// Cannot be ended from here.
     Begun,
     /// Ends when this task does.
@@ -31,46 +42,53 @@ enum Work {
 pub(super) trait Abort: Send + Sync {
     fn abort(&self);
     fn is_finished(&self) -> bool;
+    /// Wakes whoever waits.
+    fn wake(&self);
 }
 
-impl<T> Packet<T> {
-    /// A packet, and the right to fill it.
-    pub(super) fn new() -> (Arc<Packet<T>>, Sender<T>) {
-        let state = State { result: None, finished: false, work: Work::Waiting, waker: None };
-        let packet = Arc::new(Packet(Mutex::new(state)));
-        (packet.clone(), Sender(packet))
+/// What can be awaited, however it is made.
+pub(super) trait Awaited<T>: Abort {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>>;
+}
+
+impl<T, W> Packet<T, W> {
+    /// A packet with work to be done.
+    pub(super) fn new(work: W, home: Option<u32>) -> Arc<Packet<T, W>> {
+        let state = State { result: None, finished: false, work: Work::Waiting(work), waker: None };
+        Arc::new(Packet { state: Mutex::new(state), home })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    /// The right to fill it, to be taken once.
+    pub(super) fn sender(self: Arc<Self>) -> Sender<T, W>
+    where
+        T: Send,
+        W: Send,
+    {
+        Sender(Some(self))
     }
 
-    fn fill(&self, mut state: MutexGuard<'_, State<T>>, result: Result<T, JoinError>) {
-        if state.finished {
-            drop(state);
-            // Nobody will have it; and whoever drops it here is not to be hurt by it.
-            quietly(|| drop(result));
-            return;
-        }
-        state.finished = true;
-        state.result = Some(result);
-        let (waker, work) = (state.waker.take(), std::mem::replace(&mut state.work, Work::Begun));
-        drop(state);
-        drop(work);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+    fn lock(&self) -> MutexGuard<'_, State<T, W>> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// The work is this task from now on, which can be aborted.
-    pub(super) fn begin_as(&self, task: AbortHandle) {
+    /// Takes the work out, unless it was aborted; it is what `to` says from now on.
+    fn take(&self, to: Work<W>) -> Option<W> {
         let mut state = self.lock();
-        if !state.finished {
-            state.work = Work::Task(task);
+        let work = std::mem::replace(&mut state.work, to);
+        let aborted = state.finished;
+        drop(state);
+        match work {
+            Work::Waiting(work) if !aborted => Some(work),
+            aborted => {
+                quietly(|| drop(aborted));
+                None
+            }
         }
     }
+}
 
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+impl<T: Send, W: Send> Awaited<T> for Packet<T, W> {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         let waker = cx.waker().clone();
         let mut state = self.lock();
         if state.finished {
@@ -85,12 +103,21 @@ impl<T> Packet<T> {
     }
 }
 
-impl<T: Send> Abort for Packet<T> {
+impl<T: Send, W: Send> Abort for Packet<T, W> {
     fn abort(&self) {
-        let state = self.lock();
+        let mut state = self.lock();
         match &state.work {
-            Work::Waiting => self.fill(state, Err(JoinError::cancelled())),
-            Work::Begun => {}
+            Work::Waiting(_) if !state.finished => {
+                // The work is left to whoever would have done it.
+                state.finished = true;
+                state.result = Some(Err(JoinError::cancelled()));
+                let waker = state.waker.take();
+                drop(state);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+            }
+            Work::Waiting(_) | Work::Begun => {}
             Work::Task(handle) => {
                 let handle = handle.clone();
                 drop(state);
@@ -102,28 +129,186 @@ impl<T: Send> Abort for Packet<T> {
     fn is_finished(&self) -> bool {
         self.lock().finished
     }
-}
 
-/// The right to fill a packet. Dropped without, the receiver gets a cancelled error.
-pub(super) struct Sender<T>(Arc<Packet<T>>);
-
-impl<T> Sender<T> {
-    /// The work begins; false if it was aborted before.
-    pub(super) fn begin(&self) -> bool {
-        let mut state = self.0.lock();
-        if !state.finished {
-            state.work = Work::Begun;
+    fn wake(&self) {
+        let waker = self.lock().waker.take();
+        if let Some(waker) = waker {
+            waker.wake();
         }
-        !state.finished
-    }
-
-    pub(super) fn send(self, result: Result<T, JoinError>) {
-        self.0.fill(self.0.lock(), result);
     }
 }
 
-impl<T> Drop for Sender<T> {
+/// The right to fill a packet, and to take the work out of it. Dropped without, the receiver gets a cancelled error.
+pub(super) struct Sender<T: Send + 'static, W: Send + 'static = ()>(Option<Arc<Packet<T, W>>>);
+
+impl<T: Send, W: Send> Sender<T, W> {
+    fn packet(&self) -> &Packet<T, W> {
+        self.0.as_ref().expect("a sender is only empty once it has sent")
+    }
+
+    /// The work begins; `None` if it was aborted before.
+    pub(super) fn begin(&self) -> Option<W> {
+        self.packet().take(Work::Begun)
+    }
+
+    /// The same; and the work is this task from now on, which can be aborted.
+    pub(super) fn begin_as(&self, task: AbortHandle) -> Option<W> {
+        self.packet().take(Work::Task(task))
+    }
+
+    pub(super) fn send(mut self, result: Result<T, JoinError>) {
+        self.fill(result);
+    }
+
+    fn fill(&mut self, result: Result<T, JoinError>) {
+        let Some(packet) = self.0.take() else { return };
+        let mut state = packet.lock();
+        let unwanted = if state.finished { Some(result) } else { state.result.replace(result) };
+        state.finished = true;
+        let work = std::mem::replace(&mut state.work, Work::Begun);
+        let (waits, home) = (state.waker.is_some(), packet.home);
+        let waker = if home.is_none() { state.waker.take() } else { None };
+        drop(state);
+        // Nobody will have it, and whoever drops it here is not to be hurt by it.
+        quietly(|| drop((unwanted, work)));
+        match home {
+            Some(home) if waits => Answer(packet).send(home),
+            // Before the receiver knows of the result: so it is usually the receiver who frees what it has allocated.
+            _ => drop(quietly(|| drop(packet))),
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+/// A packet with its result, on its way home. Wherever it is dropped, it wakes whoever waits: at home no other thread's
+/// memory is touched for that.
+pub(super) struct Answer(Arc<dyn Abort>);
+
+impl Answer {
+    /// Sends it to a core of the group of which this thread's is one.
+    fn send(self, home: u32) {
+        Handle::try_with_current(|core| {
+            let group = core.and_then(|core| core.group.get());
+            if let Some(home) = group.and_then(|group| group.other(home as usize)) {
+                // If that core has ended, it is dropped here.
+                let _ = home.send(Message::Answer(self));
+            }
+        });
+    }
+}
+
+impl Drop for Answer {
     fn drop(&mut self) {
-        self.0.fill(self.0.lock(), Err(JoinError::cancelled()));
+        self.0.wake();
+    }
+}
+
+impl<T: Send, W: Send> Drop for Sender<T, W> {
+    fn drop(&mut self) {
+        self.fill(Err(JoinError::cancelled()));
+    }
+}
+
+/// Of what a task is made on another core, whatever its type.
+pub(super) trait Start: Send + Sync {
+    /// Starts it on `core`, on its thread.
+    fn start(self: Arc<Self>, core: &Handle);
+    /// Nobody will.
+    fn lose(self: Arc<Self>);
+}
+
+/// A packet on its way to the core that is to do the work. Dropped on the way, the receiver gets a cancelled error.
+pub(super) struct Parcel(Option<Arc<dyn Start>>);
+
+impl Parcel {
+    pub(super) fn new(packet: Arc<dyn Start>) -> Parcel {
+        Parcel(Some(packet))
+    }
+
+    pub(super) fn start(mut self, core: &Handle) {
+        if let Some(packet) = self.0.take() {
+            packet.start(core);
+        }
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        if let Some(packet) = self.0.take() {
+            packet.lose();
+        }
+    }
+}
+
+impl<F, Fut> Start for Packet<Fut::Output, F>
+where
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future + 'static,
+    Fut::Output: Send + 'static,
+{
+    fn start(self: Arc<Self>, core: &Handle) {
+        let sender = self.sender();
+        drop(core.spawn(async move {
+            let task = poll_fn(|cx| Poll::Ready(AbortHandle::of_current(cx))).await;
+            // Aborted before its first turn, or it begins now.
+            let Some(start) = sender.begin_as(task) else { return };
+            let result = AssertUnwindSafe(async { start().await }).catch_unwind().await;
+            sender.send(result.map_err(JoinError::panicked));
+        }));
+    }
+
+    fn lose(self: Arc<Self>) {
+        drop(self.sender());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What becomes of a result of which the way home is this.
+    fn sent(home: Option<u32>) {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(woken.clone());
+        let packet = Packet::new((), home);
+        let sender = packet.clone().sender();
+        assert!(packet.poll(&mut Context::from_waker(&waker)).is_pending());
+        sender.send(Ok(5));
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        let Poll::Ready(Ok(5)) = packet.poll(&mut Context::from_waker(&waker)) else { panic!("it was sent") };
+        assert_eq!(Arc::strong_count(&packet), 1);
+    }
+
+    #[test]
+    fn a_result_without_a_core_to_go_to_wakes_at_once() {
+        sent(None);
+    }
+
+    #[test]
+    fn a_result_that_cannot_go_home_wakes_all_the_same() {
+        sent(Some(7));
+    }
+
+    #[test]
+    fn a_parcel_that_is_lost_cancels() {
+        let packet = Packet::new(|| std::future::ready(()), None);
+        drop(Parcel::new(packet.clone()));
+        let mut cx = Context::from_waker(Waker::noop());
+        let Poll::Ready(Err(error)) = packet.poll(&mut cx) else { panic!("nobody will send it") };
+        assert!(error.is_cancelled());
     }
 }

@@ -9,6 +9,7 @@ use concurrent_queue::ConcurrentQueue;
 
 use super::Handle;
 use super::bell::{self, Bell};
+use super::packet::{Answer, Parcel};
 use super::sleeper::Sleeper;
 use super::task::TaskRef;
 use crate::driver::Driver;
@@ -17,8 +18,10 @@ use crate::driver::Driver;
 pub(super) enum Message {
     /// A task was woken there.
     Wake(TaskRef),
-    /// Something to be called on the core's thread.
-    Call(Box<dyn FnOnce(&Handle) + Send>),
+    /// A future is to be made and run there.
+    Start(Parcel),
+    /// The result of what was sent from here is there.
+    Answer(Answer),
     /// Something that has a word for the core.
     Post(Arc<dyn Post>),
 }

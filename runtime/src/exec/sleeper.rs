@@ -1,13 +1,18 @@
 //! How a core that falls asleep and a thread that has something for it never miss each other.
 //!
 //! ```text
-//! a thread:  put it into the queue;  mark;        fence;  asleep?  -> if it was: ring the bell
+//! a thread:  put it into the queue;  fence;  marked?  -> if it is: done
+//!                                    mark;        fence;  asleep?  -> if it was: ring the bell
 //! the core:                          asleep = 1;  fence;  marked?  -> if it is not: wait for the bell
+//!            take the mark away;     fence;  empty the queue
 //! ```
 //!
-//! Of the two fences one comes first, so one of the two sees what the other wrote. Whoever takes `asleep` back rings, so
+//! Of two fences one comes first, so one of the two sides sees what the other wrote. Whoever takes `asleep` back rings, so
 //! a sleep costs one ring however many threads come. What was in the queue before a mark is seen by the core once it has
-//! taken the mark away.
+//! taken the mark away; and what was put there under a mark that was standing, too: had the core taken it away before the
+//! fence of that thread, the thread would not have seen it stand. So of those who come between two turns one writes to
+//! words that the core looks at, and the others only read them; and whoever finds a mark need not ask whether the core
+//! sleeps, since whoever set it does.
 //!
 //! Every write is a swap. For `marked` it has to be: each continues the release sequence of those before it, so that one look
 //! at the mark sees what everybody pushed whose mark it covers, also that of a thread whose mark [`leave`](Sleeper::leave)
@@ -34,6 +39,11 @@ impl Sleeper {
     /// Something is in the queue, put there by the caller. True if the core has to be told by its bell.
     #[must_use]
     pub(crate) fn mark(&self) -> bool {
+        // Pairs with that in `begin`.
+        fence(Ordering::SeqCst);
+        if self.marked.load(Ordering::Relaxed) {
+            return false;
+        }
         self.marked.swap(true, Ordering::Release);
         // Pairs with the fence in `fall_asleep`.
         fence(Ordering::SeqCst);
@@ -49,6 +59,8 @@ impl Sleeper {
     /// The core begins to take what is in the queue.
     pub(crate) fn begin(&self) {
         self.marked.swap(false, Ordering::Acquire);
+        // Pairs with the first one in `mark`.
+        fence(Ordering::SeqCst);
     }
 
     /// The core has left something in the queue.

@@ -38,10 +38,14 @@ impl Core {
     /// thread.
     #[inline]
     fn sleep_quietly(&self) {
+        if self.lingers(None) {
+            return;
+        }
         self.driver.counters.sleeps.add(1);
         self.remote.fall_asleep();
         self.enter(if self.remote.is_empty() { Wait::Forever } else { Wait::No });
         self.remote.get_up();
+        self.has_slept();
     }
 
     /// Whether there is nothing to do but to submit and to wait. Each of these is a look at a word; what a word stands for is
@@ -85,7 +89,8 @@ impl Core {
             self.driver.counters.messages.add(1);
             match message {
                 Message::Wake(task) => self.scheduler.take_remote(task),
-                Message::Call(call) => call(&Handle::current()),
+                Message::Start(parcel) => parcel.start(&Handle::current()),
+                Message::Answer(answer) => drop(answer),
                 Message::Post(post) => post.arrive(&Handle::current()),
             }
         }
@@ -103,6 +108,9 @@ impl Core {
 
     /// Submits and waits, unless something has become ready on another thread meanwhile.
     fn sleep(&self, limit: Option<Duration>) {
+        if self.lingers(limit) {
+            return;
+        }
         self.driver.counters.sleeps.add(1);
         let armed = self.remote.arm_bell(&self.driver);
         self.remote.fall_asleep();
@@ -113,10 +121,11 @@ impl Core {
         };
         self.enter(wait);
         self.remote.get_up();
+        self.has_slept();
     }
 
     #[inline]
-    fn enter(&self, wait: Wait) {
+    pub(super) fn enter(&self, wait: Wait) {
         if let Err(error) = self.driver.ring.submit_and_wait(wait) {
             broken(&error);
         }

@@ -213,6 +213,11 @@ impl Ring {
         }
     }
 
+    /// Whether there are completions, here or to be fetched by an enter.
+    pub(crate) fn has_news(&self) -> bool {
+        self.queues.has_completion() || self.queues.kernel_has_work()
+    }
+
     /// Whether an enter would have anything to do besides waiting.
     pub(crate) fn wants_enter(&self) -> bool {
         if self.polled.is_some() {

@@ -2,14 +2,11 @@
 
 use std::fmt;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures::FutureExt;
-
-use crate::exec::packet::Packet;
+use crate::exec::packet::{Packet, Parcel};
 use crate::exec::remote::{Message, Post, Remote};
-use crate::exec::{Handle, JoinError, JoinHandle};
+use crate::exec::{Handle, JoinHandle};
 
 /// One core of a [`Cores`](crate::Cores), for any thread. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +22,19 @@ impl CoreHandle {
 
     pub(super) fn remote(&self) -> &Arc<Remote> {
         &self.all[self.index]
+    }
+
+    /// The remote of another core of the group, if there is such a one.
+    pub(in crate::exec) fn other(&self, index: usize) -> Option<&Remote> {
+        self.all.get(index).filter(|_| index != self.index).map(Arc::as_ref)
+    }
+
+    /// The number of the core that runs the caller, if it is of the same group.
+    fn home(&self) -> Option<u32> {
+        Handle::try_with_current(|core| {
+            let own = core?.group.get().filter(|own| Arc::ptr_eq(&own.all, &self.all))?;
+            u32::try_from(own.index).ok()
+        })
     }
 
     /// Its number, from 0.
@@ -63,20 +73,9 @@ impl CoreHandle {
         Fut: Future + 'static,
         Fut::Output: Send + 'static,
     {
-        let (packet, sender) = Packet::new();
-        let begun = packet.clone();
-        let call = move |core: &Handle| {
-            if !sender.begin() {
-                return;
-            }
-            let task = core.spawn(async move {
-                let result = AssertUnwindSafe(async { start().await }).catch_unwind().await;
-                sender.send(result.map_err(JoinError::panicked));
-            });
-            begun.begin_as(task.abort_handle());
-        };
-        // A message that is refused is dropped, and with it the sender.
-        let _ = self.remote().send(Message::Call(Box::new(call)));
+        let packet = Packet::new(start, self.home());
+        // A message that is refused is dropped, and whoever waits hears of it.
+        let _ = self.remote().send(Message::Start(Parcel::new(packet.clone())));
         JoinHandle::of_packet(packet)
     }
 }

@@ -8,8 +8,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use super::Polled;
 use super::header::{DONE, TaskRef};
-use crate::exec::packet::{Abort, Packet};
+use crate::exec::Handle;
+use crate::exec::packet::{Abort, Awaited};
 
 /// The result of a task, of a blocking closure, or of a future that was sent to another core; to be awaited.
 ///
@@ -25,8 +27,7 @@ pub struct JoinHandle<T> {
 
 enum Source<T> {
     Task(Joined<T>),
-    /// The same packet twice: once with its type, once for whoever aborts.
-    Packet(Arc<Packet<T>>, Arc<dyn Abort>),
+    Packet(Arc<dyn Awaited<T>>),
 }
 
 impl<T> JoinHandle<T> {
@@ -34,12 +35,8 @@ impl<T> JoinHandle<T> {
         JoinHandle { source: Source::Task(task) }
     }
 
-    pub(in crate::exec) fn of_packet(packet: Arc<Packet<T>>) -> Self
-    where
-        T: Send + 'static,
-    {
-        let abort = packet.clone();
-        JoinHandle { source: Source::Packet(packet, abort) }
+    pub(in crate::exec) fn of_packet(packet: Arc<dyn Awaited<T>>) -> Self {
+        JoinHandle { source: Source::Packet(packet) }
     }
 
     /// Ends the task: its future is dropped when its turn comes, and awaiting it gives a
@@ -48,7 +45,7 @@ impl<T> JoinHandle<T> {
     pub fn abort(&self) {
         match &self.source {
             Source::Task(joined) => joined.task.abort(),
-            Source::Packet(_, packet) => packet.abort(),
+            Source::Packet(packet) => packet.abort(),
         }
     }
 
@@ -56,7 +53,7 @@ impl<T> JoinHandle<T> {
     pub fn is_finished(&self) -> bool {
         match &self.source {
             Source::Task(joined) => joined.task.header().has(DONE),
-            Source::Packet(_, packet) => packet.is_finished(),
+            Source::Packet(packet) => packet.is_finished(),
         }
     }
 
@@ -64,7 +61,7 @@ impl<T> JoinHandle<T> {
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle(match &self.source {
             Source::Task(joined) => Target::Task(joined.task.clone()),
-            Source::Packet(_, packet) => Target::Packet(packet.clone()),
+            Source::Packet(packet) => Target::Packet(packet.clone()),
         })
     }
 }
@@ -75,7 +72,7 @@ impl<T> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.source {
             Source::Task(joined) => joined.poll(cx),
-            Source::Packet(packet, _) => packet.poll(cx),
+            Source::Packet(packet) => packet.poll(cx),
         }
     }
 }
@@ -146,6 +143,12 @@ enum Target {
 }
 
 impl AbortHandle {
+    /// Ends the task that is polled with `cx`, which is one of this thread's core.
+    pub(in crate::exec) fn of_current(cx: &mut Context<'_>) -> AbortHandle {
+        let task = Handle::with_current(|core, _| core.polled_with(cx.waker()).map(Polled::retain));
+        AbortHandle(Target::Task(task.expect("a task is polled with its own waker")))
+    }
+
     /// See [`JoinHandle::abort`]; from any thread.
     pub fn abort(&self) {
         match &self.0 {

@@ -1,0 +1,111 @@
+//! Staying awake for a moment when there is nothing to do, because another core is about to send something.
+//!
+//! To fall asleep and to be woken costs both cores system calls, an interrupt and a change of threads: more than to look at a
+//! word for some microseconds. So a core that others send to may *linger*: it submits what it has, and looks at its queue and
+//! at its ring until something is there or its patience is over. Meanwhile nobody needs to ring its bell.
+//!
+//! It waits in vain as seldom as can be. Only messages make it linger: as long as each time ends with one, it goes on; a time
+//! that does not makes it sleep through the next one, two, four, up to [`MOST_SKIPPED`] sleeps that a message ends, so that
+//! a core whose messages come seldom spends less than a thousandth of its time so, and one that gets none nothing at all.
+//!
+//! Only cores with a CPU to themselves do: nobody is kept from it.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use super::core::Core;
+use crate::ring::Wait;
+
+/// The patience of a core, unless told otherwise: what a sleep and a wake-up cost.
+pub(super) const PATIENCE: Duration = Duration::from_micros(20);
+
+/// Sleeps that are slept through at most before another try.
+const MOST_SKIPPED: u32 = 63;
+
+/// Looks between two looks at the clock.
+const LOOKS: u32 = 16;
+
+/// What a core knows of whether lingering pays.
+pub(super) struct Linger {
+    /// Zero: never.
+    patience: Cell<Duration>,
+    /// Sleeps ended by messages until the next time.
+    skip: Cell<u32>,
+    /// What `skip` becomes after a time in vain.
+    next_skip: Cell<u32>,
+}
+
+impl Default for Linger {
+    /// Never, until it is [allowed](Linger::allow).
+    fn default() -> Self {
+        Linger { patience: Cell::default(), skip: Cell::new(u32::MAX), next_skip: Cell::new(1) }
+    }
+}
+
+impl Linger {
+    /// Lets the core linger, as soon as a message has ended a sleep.
+    pub(super) fn allow(&self, patience: Duration) {
+        self.patience.set(patience);
+        self.skip.set(if patience.is_zero() { u32::MAX } else { 1 });
+    }
+
+    #[inline]
+    fn is_due(&self) -> bool {
+        self.skip.get() == 0
+    }
+
+    /// It has waited, with this success.
+    fn waited(&self, in_vain: bool) {
+        let skip = if in_vain { self.next_skip.get() } else { 0 };
+        self.skip.set(skip);
+        self.next_skip.set((2 * skip + 1).min(MOST_SKIPPED));
+    }
+
+    /// A message has ended a sleep.
+    #[inline]
+    fn slept(&self) {
+        if self.skip.get() != u32::MAX {
+            self.skip.set(self.skip.get().saturating_sub(1));
+        }
+    }
+}
+
+impl Core {
+    /// Lingers before a sleep of up to `limit`, if it is likely to pay. True if something has come: there is no need to sleep.
+    #[inline]
+    pub(super) fn lingers(&self, limit: Option<Duration>) -> bool {
+        self.linger.is_due() && self.stay_awake(limit)
+    }
+
+    /// The core has slept.
+    #[inline]
+    pub(super) fn has_slept(&self) {
+        if !self.remote.is_empty() {
+            self.linger.slept();
+        }
+    }
+
+    #[cold]
+    fn stay_awake(&self, limit: Option<Duration>) -> bool {
+        let patience = self.linger.patience.get();
+        if limit.is_some_and(|limit| limit <= patience) {
+            return false;
+        }
+        self.flush();
+        let begun = Instant::now();
+        let mut looks = 0u32;
+        let (called, news) = loop {
+            let (called, news) = (!self.remote.is_empty(), self.driver.ring.has_news());
+            looks += 1;
+            if called || news || looks.is_multiple_of(LOOKS) && begun.elapsed() >= patience {
+                break (called, news);
+            }
+            std::hint::spin_loop();
+        };
+        self.linger.waited(!called);
+        if news {
+            self.enter(Wait::No);
+        }
+        called || news
+    }
+}
