@@ -1,24 +1,11 @@
 //! What `build()` refuses, with the words that it uses.
 
+mod common;
+
 use std::ops::Bound;
 
 use chainring_chains::{Chain, Flow, read, reg, value, write};
-
-/// What `build()` says of the chain that `steps` describes.
-fn refused(steps: impl FnOnce(&mut Chain<()>)) -> String {
-    let mut c = Chain::new("test");
-    steps(&mut c);
-    match c.build() {
-        Ok(program) => panic!("accepted:\n{}", program.explain()),
-        Err(error) => error.to_string(),
-    }
-}
-
-fn accepted(steps: impl FnOnce(&mut Chain<()>)) {
-    let mut c = Chain::new("test");
-    steps(&mut c);
-    c.build().unwrap_or_else(|error| panic!("{error}"));
-}
+use common::refused::{accepted, refused};
 
 const FOREIGN: &str = "a handle was made by another builder";
 

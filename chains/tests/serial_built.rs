@@ -4,13 +4,7 @@ mod common;
 
 use chainring_chains::{Chain, Group};
 use common::one::chain;
-
-/// What `build()` says of a chain.
-fn refused(steps: impl FnOnce(&mut Chain<()>)) -> String {
-    let mut c = Chain::new("test");
-    steps(&mut c);
-    c.build().expect_err("it is refused").to_string()
-}
+use common::refused::refused;
 
 #[test]
 fn what_waits_for_a_peer_or_for_another_group_is_refused_inside() {

@@ -12,6 +12,7 @@ use chainring_chains::{Chain, ErrorKind, Flow, Group, Init, Program, Reg, Shared
 use chainring_runtime::op::futex::{futex_wait, futex_wake};
 use chainring_runtime::{Builder, Capability, Runtime, cores, time, yield_now};
 use common::one::{Notes, chain, note, run};
+use common::refused::refused;
 use common::{pair, scaled, soon, watchdog};
 
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
@@ -303,13 +304,6 @@ fn futexes_end_with_the_runtime_and_without_the_capability_a_program_does_not_st
             "the program cannot be started here: it waits for futexes or wakes them, which takes Linux 6.7";
         assert_eq!(error, text);
     });
-}
-
-/// What `build()` says of a chain.
-fn refused(steps: impl FnOnce(&mut Chain<()>)) -> String {
-    let mut c = Chain::new("test");
-    steps(&mut c);
-    c.build().expect_err("it is refused").to_string()
 }
 
 #[test]

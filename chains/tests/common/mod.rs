@@ -5,6 +5,7 @@
 pub(crate) mod both;
 pub(crate) mod framed;
 pub(crate) mod one;
+pub(crate) mod refused;
 pub(crate) mod several;
 
 use std::future::{Future, IntoFuture};
