@@ -62,7 +62,8 @@ pub(crate) fn program(limits: Limits) -> Result<Program<Connection>, BuildError>
     c.repeat(|c| {
         c.attempt(|c| {
             // It may have come with the one before.
-            understand(c);
+            c.set(action, action::MORE);
+            c.when(input.is_empty().not(), understand);
             c.when(action.eq(action::MORE) & input.is_empty(), |c| {
                 c.within(limits.idle, |c| {
                     c.fill(sock, input).or_finish();

@@ -1,14 +1,13 @@
 //! The session of a connection: what its chain calls to understand a request and to decide how it is answered.
 
-use std::fmt::Write as _;
 use std::ops::Range;
 use std::rc::Rc;
 use std::time::SystemTime;
 
 use chainring::chains::{Flow, OutboxView, Stream};
-use chainring::time::now;
 
-use crate::answer::{self, Core, Manner};
+use crate::answer::{self, About, Core, Manner};
+use crate::cache::File;
 use crate::chain::{CHUNK, HEAD, PATH, action, after};
 use crate::path;
 use crate::range::{self, Part};
@@ -39,6 +38,8 @@ enum Index {
 }
 
 const INDEX: &str = "index.html";
+/// Bytes of a file that are copied behind their head: one piece costs less to send than two.
+const COPIED: usize = 2048;
 
 impl Connection {
     pub(crate) fn new(core: Rc<Core>) -> Connection {
@@ -70,14 +71,14 @@ impl Connection {
         if self.body > 0 || input.bytes().is_empty() {
             return Flow::Next;
         }
-        match request::parse(input.bytes(), input.bytes().len() >= HEAD as usize) {
+        self.core.look();
+        match request::parse(input.bytes(), input.bytes().len() >= HEAD as usize, &mut self.request) {
             Head::Part => return Flow::Next,
             Head::Refused(status) => self.refuse(status, action, after, out),
-            Head::Whole(len, request) => {
+            Head::Whole(len) => {
                 input.consume(len);
-                self.body = request.body;
-                self.close = !request.keep_alive || self.core.end.is_cancelled();
-                self.request = request;
+                self.body = self.request.body;
+                self.close = !self.request.keep_alive || self.core.end.is_cancelled();
                 *after = if self.close { after::CLOSE } else { after::GO_ON };
                 *action = self.resolve(out);
             }
@@ -87,13 +88,15 @@ impl Connection {
 
     /// The request did not become whole in time.
     pub(crate) fn too_slow(&mut self, action: &mut u64, after: &mut u64, out: &mut OutboxView) -> Flow {
+        self.core.look();
         self.refuse(408, action, after, out);
         Flow::Next
     }
 
     /// Nobody knows where the next request would begin.
     fn refuse(&mut self, status: u16, action: &mut u64, after: &mut u64, out: &mut OutboxView) {
-        (self.close, self.request) = (true, Request::default());
+        self.close = true;
+        self.request.clear();
         (*action, *after) = (self.words(status, out), after::LINGER);
     }
 
@@ -101,25 +104,22 @@ impl Connection {
         if let Some(status) = self.request.refused {
             return self.words(status, out);
         }
-        let place = match path::resolve(&self.request.target) {
-            Ok(place) => place,
+        self.index = Index::No;
+        match path::resolve(&self.request.target, &mut self.path) {
             Err(status) => return self.words(status, out),
-        };
-        (self.path, self.index) = (place.path, Index::No);
-        if place.directory {
-            self.path.push('/');
-            self.path.push_str(INDEX);
-            self.index = Index::Yes;
+            Ok(false) => {}
+            Ok(true) => {
+                self.path.push('/');
+                self.path.push_str(INDEX);
+                self.index = Index::Yes;
+            }
         }
         if self.path.len() >= PATH {
             return self.words(414, out);
         }
-        let fresh = self.core.cache.borrow().fresh(&self.path, now());
+        let fresh = self.core.cache.borrow().fresh(&self.path, self.core.now());
         match fresh {
-            Some((bytes, version)) => {
-                self.version = version;
-                self.whole(bytes, out)
-            }
+            Some(file) => self.whole(&file, out),
             None => action::OPEN,
         }
     }
@@ -148,6 +148,7 @@ impl Connection {
         out: &mut OutboxView,
     ) -> Flow {
         const NONE: i32 = 0;
+        self.core.look();
         *action = match (errno as i32, mode as u32 & libc::S_IFMT) {
             (libc::ENOENT, _) if self.index == Index::Yes => {
                 // Without the index, the directory.
@@ -168,18 +169,18 @@ impl Connection {
 
     fn regular(&mut self, Range { start: at, end }: Range<&mut u64>, out: &mut OutboxView) -> u64 {
         let size = self.version.size;
-        let known = self.core.cache.borrow_mut().seen(&self.path, self.version, now());
-        if let Some(bytes) = known {
-            return self.whole(bytes, out);
+        let known = self.core.cache.borrow_mut().seen(&self.path, self.version, self.core.now());
+        if let Some(file) = known {
+            return self.whole(&file, out);
         }
         if size == 0 {
-            return self.whole(Rc::from([]), out);
+            return self.whole(&self.file(&[]), out);
         }
         if size <= CHUNK.into() {
             (*at, *end) = (0, size);
             return action::READ;
         }
-        match self.begin(out) {
+        match self.begin(&self.version, &About::new(&self.path, &self.version), out) {
             Some(part) if !self.request.head => {
                 (*at, *end) = (part.start, part.end);
                 action::STREAM
@@ -190,26 +191,34 @@ impl Connection {
 
     /// A small file that was read: the answer, and that of the next ones.
     pub(crate) fn keep(&mut self, bytes: &[u8], out: &mut OutboxView) -> Flow {
-        let bytes: Rc<[u8]> = Rc::from(bytes);
+        self.core.look();
+        let file = self.file(bytes);
+        self.whole(&file, out);
         // What was changed a moment ago could be changed again and look the same.
         if self.settled {
-            self.core.cache.borrow_mut().keep(&self.path, bytes.clone(), self.version, now());
+            self.core.cache.borrow_mut().keep(&self.path, file, self.core.now());
         }
-        self.whole(bytes, out);
         Flow::Next
+    }
+
+    fn file(&self, bytes: &[u8]) -> Rc<File> {
+        let about = About::new(&self.path, &self.version);
+        Rc::new(File { bytes: Rc::from(bytes), version: self.version, about })
     }
 
     /// A small file that could not be read, or not to its end.
     pub(crate) fn broken(&mut self, out: &mut OutboxView) -> Flow {
+        self.core.look();
         self.words(500, out);
         Flow::Next
     }
 
     /// Answers with a file of which all bytes are here.
-    fn whole(&mut self, bytes: Rc<[u8]>, out: &mut OutboxView) -> u64 {
-        match self.begin(out) {
+    fn whole(&self, file: &File, out: &mut OutboxView) -> u64 {
+        let bytes = &file.bytes;
+        match self.begin(&file.version, &file.about, out) {
             _ if self.request.head => {}
-            Some(part) if part == (0..bytes.len() as u64) => out.push(bytes),
+            Some(part) if bytes.len() > COPIED && part == (0..bytes.len() as u64) => out.push(bytes.clone()),
             Some(part) => out.copy(&bytes[part.start as usize..part.end as usize]),
             None => {}
         }
@@ -217,47 +226,42 @@ impl Connection {
     }
 
     /// The head of an answer with a file, and the part of it that is to follow, if one is.
-    fn begin(&self, out: &mut OutboxView) -> Option<Range<u64>> {
-        let (core, version, manner) = (&self.core, &self.version, self.manner());
+    fn begin(&self, version: &Version, about: &About, out: &mut OutboxView) -> Option<Range<u64>> {
+        let (core, manner, size) = (&self.core, self.manner(), version.size);
         if version.is_known(&self.request) {
-            core.head(out, 304, manner, None, |text| answer::validators(text, version));
+            core.head(out, 304, manner, about.validators());
             return None;
         }
         let range = self.request.range.as_deref().filter(|_| version.fits(&self.request));
-        let part = match range::part(range, version.size) {
+        match range::part(range, size) {
             Part::None => {
-                core.words(out, 416, manner, |text| {
-                    let _ = write!(text, "Content-Range: bytes */{}\r\n", version.size);
-                });
-                return None;
+                core.words(out, 416, manner, &format!("Content-Range: bytes */{size}\r\n"));
+                None
             }
             Part::Whole => {
-                let length = Some(version.size);
-                core.head(out, 200, manner, length, |text| answer::about(text, &self.path, version));
-                return Some(0..version.size);
+                core.head(out, 200, manner, about.whole());
+                Some(0..size)
             }
-            Part::Some(part) => part,
-        };
-        core.head(out, 206, manner, Some(part.end - part.start), |text| {
-            let (first, last, size) = (part.start, part.end - 1, version.size);
-            let _ = write!(text, "Content-Range: bytes {first}-{last}/{size}\r\n");
-            answer::about(text, &self.path, version);
-        });
-        Some(part)
+            Part::Some(part) => {
+                let (first, last, length) = (part.start, part.end - 1, part.end - part.start);
+                let range =
+                    format!("Content-Length: {length}\r\nContent-Range: bytes {first}-{last}/{size}\r\n");
+                core.head(out, 206, manner, &(range + about.part()));
+                Some(part)
+            }
+        }
     }
 
     /// A directory is asked for by its name alone: names in it would be sought beside it.
     fn redirect(&self, out: &mut OutboxView) -> u64 {
         // Not as it was written: `//host` would lead to another one.
         let place = answer::encode(&self.path);
-        self.core.words(out, 301, self.manner(), |text| {
-            let _ = write!(text, "Location: /{place}/\r\n");
-        });
+        self.core.words(out, 301, self.manner(), &format!("Location: /{place}/\r\n"));
         action::SEND
     }
 
     fn words(&self, status: u16, out: &mut OutboxView) -> u64 {
-        self.core.words(out, status, self.manner(), |_| {});
+        self.core.words(out, status, self.manner(), "");
         action::SEND
     }
 

@@ -3,36 +3,47 @@
 //! Decoded once, and refused if it means to leave: what is decided here are only words. That no link leads out the kernel
 //! sees to, when it opens the path beneath the root.
 
-/// Where a request leads, seen from the root.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// Without a slash in front; `.` for the root itself.
-    pub(crate) path: String,
-    /// It was written as a directory's, with a slash at its end.
-    pub(crate) directory: bool,
-}
-
+/// Writes where a request leads, seen from the root, into `path`: without a slash in front; `.` for the root itself. True if
+/// it was written as a directory's, with a slash at its end.
+///
 /// # Errors
 /// 400 for what is not decodable, and 403 for what leads out.
-pub(crate) fn resolve(target: &str) -> Result<Place, u16> {
-    let decoded = decode(target).ok_or(400_u16)?;
+pub(crate) fn resolve(target: &str, path: &mut String) -> Result<bool, u16> {
+    let decoded;
+    let target = match memchr::memchr(b'%', target.as_bytes()) {
+        None => target,
+        Some(_) => {
+            decoded = decode(target).ok_or(400_u16)?;
+            &decoded
+        }
+    };
     // A NUL would end the path for the kernel.
-    if decoded.contains('\0') {
+    if memchr::memchr(0, target.as_bytes()).is_some() {
         return Err(400);
     }
-    let mut names: Vec<&str> = Vec::new();
-    for name in decoded.split('/') {
+    path.clear();
+    let (mut rest, mut directory) = (Some(target), true);
+    while let Some(names) = rest {
+        let end = names.bytes().position(|byte| byte == b'/');
+        let name = &names[..end.unwrap_or(names.len())];
+        rest = end.map(|end| &names[end + 1..]);
+        directory = matches!(name, "" | "." | "..");
         match name {
             "" | "." => {}
-            ".." => {
-                names.pop().ok_or(403_u16)?;
+            ".." if path.is_empty() => return Err(403),
+            ".." => path.truncate(path.rfind('/').unwrap_or(0)),
+            name => {
+                if !path.is_empty() {
+                    path.push('/');
+                }
+                path.push_str(name);
             }
-            name => names.push(name),
         }
     }
-    let directory = matches!(decoded.rsplit('/').next(), Some("" | "." | ".."));
-    let path = if names.is_empty() { ".".to_owned() } else { names.join("/") };
-    Ok(Place { path, directory })
+    if path.is_empty() {
+        path.push('.');
+    }
+    Ok(directory)
 }
 
 /// `%41` is `A`. Once only: what it comes to is not looked at again.
@@ -56,6 +67,11 @@ fn digit(byte: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
+    fn resolved(target: &str) -> Result<(String, bool), u16> {
+        let mut path = "before".to_owned();
+        resolve(target, &mut path).map(|directory| (path, directory))
+    }
+
     #[test]
     fn paths_are_decoded_once_and_put_in_order() {
         for (target, path, directory) in [
@@ -72,7 +88,7 @@ mod tests {
             ("/...", "...", false),
             ("/a\\..\\b", "a\\..\\b", false),
         ] {
-            assert_eq!(resolve(target), Ok(Place { path: path.to_owned(), directory }), "{target}");
+            assert_eq!(resolved(target), Ok((path.to_owned(), directory)), "{target}");
         }
     }
 
@@ -87,14 +103,14 @@ mod tests {
             "/a/%2e%2e/%2e%2e/b",
             "/..%2fetc",
         ] {
-            assert_eq!(resolve(target), Err(403), "{target}");
+            assert_eq!(resolved(target), Err(403), "{target}");
         }
     }
 
     #[test]
     fn what_cannot_be_decoded_is_refused() {
         for target in ["/%", "/%2", "/%zz", "/%00", "/a%00.html", "/%ff", "/%c0%ae%c0%ae/", "/%+1"] {
-            assert_eq!(resolve(target), Err(400), "{target}");
+            assert_eq!(resolved(target), Err(400), "{target}");
         }
     }
 }

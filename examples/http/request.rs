@@ -1,9 +1,13 @@
 //! A request as it comes: its head is parsed by httparse, and what it means for a server of files is decided here.
 
+use std::mem::MaybeUninit;
+
 use httparse::{Error, Status};
 
 /// Headers at most.
 const HEADERS: usize = 64;
+/// Bytes of the longest name of a header that is looked at.
+const LONGEST: usize = 17;
 /// Bytes of a target at most.
 pub(crate) const TARGET: usize = 4096;
 /// Bytes of a body that is read, for nothing, so that the connection can go on.
@@ -15,7 +19,7 @@ pub(crate) enum Head {
     /// The beginning of one; how long it may still become is the buffer's business.
     Part,
     /// A whole one, of so many bytes.
-    Whole(usize, Request),
+    Whole(usize),
     /// One that is answered with this status, after which the connection is closed.
     Refused(u16),
 }
@@ -39,13 +43,23 @@ pub(crate) struct Request {
     pub(crate) refused: Option<u16>,
 }
 
-/// Parses the head at the front of `bytes`; `full` if there is no room for more.
-pub(crate) fn parse(bytes: &[u8], full: bool) -> Head {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    match request.parse(bytes) {
-        Ok(Status::Complete(len)) => match understand(&request) {
-            Ok(request) => Head::Whole(len, request),
+impl Request {
+    /// Becomes one of which nothing is known, in the memory of the one before.
+    pub(crate) fn clear(&mut self) {
+        let mut target = std::mem::take(&mut self.target);
+        target.clear();
+        *self = Request { target, ..Request::default() };
+    }
+}
+
+/// Parses the head at the front of `bytes` into `request`, which is worth something if it is whole; `full` if there is no room
+/// for more.
+pub(crate) fn parse(bytes: &[u8], full: bool, request: &mut Request) -> Head {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(bytes, &mut headers) {
+        Ok(Status::Complete(len)) => match understand(&parsed, request) {
+            Ok(()) => Head::Whole(len),
             Err(status) => Head::Refused(status),
         },
         Ok(Status::Partial) => match target_len(bytes) {
@@ -79,50 +93,56 @@ fn is_version(bytes: &[u8]) -> bool {
     }
 }
 
-/// What a request that was parsed asks for, or the status of one that cannot be trusted to end where it seems to.
-fn understand(parsed: &httparse::Request<'_, '_>) -> Result<Request, u16> {
+/// What a request that was parsed asks for; or the status of one that cannot be trusted to end where it seems to.
+fn understand(parsed: &httparse::Request<'_, '_>, request: &mut Request) -> Result<(), u16> {
     let old = parsed.version == Some(0);
     let target = parsed.path.ok_or(400_u16)?;
     if target.len() > TARGET {
         return Err(414);
     }
-    let mut request = Request { keep_alive: !old, old, ..Request::default() };
+    request.clear();
+    (request.keep_alive, request.old) = (!old, old);
     let (mut hosts, mut length, mut coded) = (0, None, None);
     for header in parsed.headers.iter() {
         // What is looked at has no use for other bytes.
-        let value =
-            || std::str::from_utf8(header.value).map(|value| value.trim().to_owned()).map_err(|_| 400_u16);
-        let name = header.name.to_ascii_lowercase();
-        match name.as_str() {
-            "host" => hosts += 1,
-            "content-length" => {
-                let value = content_length(&value()?).ok_or(400_u16)?;
+        let value = || std::str::from_utf8(header.value).map(str::trim).map_err(|_| 400_u16);
+        let mut lower = [0; LONGEST];
+        let Some(name) = lower.get_mut(..header.name.len()) else { continue };
+        name.copy_from_slice(header.name.as_bytes());
+        name.make_ascii_lowercase();
+        match &*name {
+            b"host" => hosts += 1,
+            b"content-length" => {
+                let value = content_length(value()?).ok_or(400_u16)?;
                 // Twice the same is no better: who is in between may see it otherwise.
                 if length.replace(value).is_some() {
                     return Err(400);
                 }
             }
-            "transfer-encoding" => {
+            b"transfer-encoding" => {
                 // Several are a list, and then more than chunks.
                 let value = value()?;
-                coded = Some(coded.map_or(value.clone(), |before: String| format!("{before}, {value}")));
+                coded = Some(coded.map_or(value.to_owned(), |before: String| format!("{before}, {value}")));
             }
-            "connection" => {
-                let value = value()?.to_ascii_lowercase();
-                let mut words = value.split(',').map(str::trim);
-                match words.find(|word| matches!(*word, "close" | "keep-alive")) {
-                    Some("close") => request.keep_alive = false,
-                    Some(_) => request.keep_alive = true,
-                    None => {}
+            b"connection" => {
+                let mut words = value()?.split(',').map(str::trim);
+                let is_close = |word: &str| word.eq_ignore_ascii_case("close");
+                if let Some(word) =
+                    words.find(|word| is_close(word) || word.eq_ignore_ascii_case("keep-alive"))
+                {
+                    request.keep_alive = !is_close(word);
                 }
             }
-            "range" => request.range = Some(value()?),
-            "if-range" => request.if_range = Some(value()?),
-            "if-modified-since" => request.if_modified_since = Some(value()?),
-            "if-none-match" => {
+            b"range" => request.range = Some(value()?.to_owned()),
+            b"if-range" => request.if_range = Some(value()?.to_owned()),
+            b"if-modified-since" => request.if_modified_since = Some(value()?.to_owned()),
+            b"if-none-match" => {
                 // Several are a list.
                 let list = request.if_none_match.get_or_insert_default();
-                *list = if list.is_empty() { value()? } else { format!("{list}, {}", value()?) };
+                if !list.is_empty() {
+                    list.push_str(", ");
+                }
+                list.push_str(value()?);
             }
             _ => {}
         }
@@ -150,9 +170,9 @@ fn understand(parsed: &httparse::Request<'_, '_>) -> Result<Request, u16> {
         _ => request.refused = Some(501),
     }
     if request.refused.is_none() {
-        request.target = path_of(target).ok_or(400_u16)?.to_owned();
+        request.target.push_str(path_of(target).ok_or(400_u16)?);
     }
-    Ok(request)
+    Ok(())
 }
 
 /// Digits and nothing else: `+1` and `1, 1` are what requests are smuggled with.
@@ -168,31 +188,50 @@ fn content_length(value: &str) -> Option<u64> {
 /// The path of a target in the forms `/path?query` and `http://host/path?query`.
 fn path_of(target: &str) -> Option<&str> {
     let path = match target.get(..7) {
+        _ if target.starts_with('/') => target,
         Some(scheme) if scheme.eq_ignore_ascii_case("http://") => match target[7..].find(['/', '?']) {
             Some(at) if target[7 + at..].starts_with('/') => &target[7 + at..],
             _ => "/",
         },
-        _ => target,
+        _ => return None,
     };
-    path.starts_with('/').then(|| path.split(['?', '#']).next().unwrap_or("/"))
+    let end = memchr::memchr2(b'?', b'#', path.as_bytes());
+    Some(&path[..end.unwrap_or(path.len())])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parse(bytes: &[u8], full: bool) -> (Head, Request) {
+        // It may not matter what was there before.
+        let text = || Some("x".to_owned());
+        let (target, range, if_range, if_none_match) = ("/before".to_owned(), text(), text(), text());
+        let (head, refused, body, if_modified_since) = (true, Some(405), 9, text());
+        let (keep_alive, old) = (false, true);
+        let mut request = Request {
+            head,
+            target,
+            keep_alive,
+            old,
+            body,
+            range,
+            if_range,
+            if_none_match,
+            if_modified_since,
+            refused,
+        };
+        (super::parse(bytes, full, &mut request), request)
+    }
+
     fn whole(text: &str) -> Request {
-        match parse(text.as_bytes(), false) {
-            Head::Whole(len, request) => {
-                assert_eq!(len, text.len(), "{text:?}");
-                request
-            }
-            other => panic!("{text:?}: {other:?}"),
-        }
+        let (head, request) = parse(text.as_bytes(), false);
+        assert_eq!(head, Head::Whole(text.len()), "{text:?}");
+        request
     }
 
     fn refused(text: &str) -> u16 {
-        match parse(text.as_bytes(), true) {
+        match parse(text.as_bytes(), true).0 {
             Head::Refused(status) => status,
             other => panic!("{text:?}: {other:?}"),
         }
@@ -202,14 +241,14 @@ mod tests {
     fn a_head_is_whole_at_its_last_byte_only() {
         let text = "GET /a?b HTTP/1.1\r\nHost: x\r\nRange: bytes=1-2\r\n\r\n";
         for len in 0..text.len() {
-            assert_eq!(parse(&text.as_bytes()[..len], false), Head::Part);
+            assert_eq!(parse(&text.as_bytes()[..len], false).0, Head::Part);
         }
         let request = whole(text);
         assert_eq!((request.target.as_str(), request.range.as_deref()), ("/a", Some("bytes=1-2")));
         assert!(request.keep_alive && !request.old && !request.head);
         // What follows is the next one's.
-        let Head::Whole(len, _) = parse(format!("{text}GET").as_bytes(), false) else { panic!() };
-        assert_eq!(len, text.len());
+        let (two, _) = parse(format!("{text}GET").as_bytes(), false);
+        assert_eq!(two, Head::Whole(text.len()));
     }
 
     #[test]

@@ -35,7 +35,17 @@ impl Command<'_> {
     ///
     /// # Panics
     /// If there are not as many.
+    #[inline(always)]
     pub(crate) fn arg(&self, i: usize) -> &[u8] {
+        match &self.args[i] {
+            Arg::Fed(range) => &self.fed[range.clone()],
+            _ => self.elsewhere(i),
+        }
+    }
+
+    /// The same for arguments that do not lie in what was fed, as most do.
+    #[inline(never)]
+    fn elsewhere(&self, i: usize) -> &[u8] {
         match &self.args[i] {
             Arg::Fed(range) => &self.fed[range.clone()],
             Arg::Kept(range) => &self.kept[range.clone()],

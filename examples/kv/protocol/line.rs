@@ -1,7 +1,7 @@
 //! Numbers on lines.
 
 /// The number on a line that is there as a whole and is one of a few digits, as nearly all are; and the line's length.
-#[inline]
+#[inline(always)]
 pub(super) fn short(line: &[u8]) -> Option<(i64, usize)> {
     let digit = |byte: &u8| i64::from(byte - b'0');
     match line {
@@ -14,6 +14,7 @@ pub(super) fn short(line: &[u8]) -> Option<(i64, usize)> {
     }
 }
 
+#[inline(never)]
 fn longer(line: &[u8]) -> Option<(i64, usize)> {
     let mut number = 0;
     for (i, byte) in line.iter().enumerate().take(10).skip(1) {

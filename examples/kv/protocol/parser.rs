@@ -21,6 +21,8 @@ pub(crate) const LARGE: usize = 16 << 10;
 const FIRST: usize = 64 << 10;
 /// Bytes of a line, at most: of a length, or of a command of words.
 const LINE: usize = 64 << 10;
+/// Places of arguments that there is always room for.
+const USUAL: usize = 8;
 /// What a parser without a command keeps.
 const KEPT: usize = 4096;
 
@@ -85,6 +87,16 @@ impl Parser {
     ) -> Result<Option<Command<'c>>, Violation> {
         self.finish();
         let fed = *input;
+        if matches!(self.stage, Stage::Start) && self.line.is_empty() {
+            if fed.is_empty() {
+                return Ok(None);
+            }
+            if let Some(len) = self.usual(fed) {
+                *input = &fed[len..];
+                self.lent = true;
+                return Ok(Some(Command { fed, kept: &self.kept, args: &mut self.args }));
+            }
+        }
         let mut at = 0;
         let whole = self.advance(fed, &mut at, room);
         *input = &fed[at..];
@@ -136,10 +148,42 @@ impl Parser {
             return;
         }
         self.args.clear();
-        self.args.shrink_to(KEPT / size_of::<Arg>());
         self.kept.clear();
-        self.kept.shrink_to(KEPT);
         self.large = 0;
+        if self.args.capacity() > KEPT / size_of::<Arg>() || self.kept.capacity() > KEPT {
+            self.args.shrink_to(KEPT / size_of::<Arg>());
+            self.kept.shrink_to(KEPT);
+        }
+    }
+
+    /// The usual case in one go: at the front of `fed` is a whole command of few and small arguments, of so many bytes. What
+    /// is anything else is left to [`advance`](Parser::advance), from its first byte on.
+    #[inline]
+    fn usual(&mut self, fed: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        let line = |kind: u8, at: &mut usize| {
+            let rest = &fed[*at..];
+            let (number, len) = if rest.first() == Some(&kind) { short(rest)? } else { return None };
+            *at += len;
+            Some(number as usize)
+        };
+        let count = line(b'*', &mut at)?;
+        // None is no command; and for these there are places.
+        if count == 0 || count > self.args.capacity().max(USUAL).min(self.limits.args) {
+            return None;
+        }
+        self.args.reserve(count);
+        for _ in 0..count {
+            let len = line(b'$', &mut at).filter(|len| *len < LARGE && *len <= self.limits.bulk);
+            let Some(end) = len.map(|len| at + len).filter(|end| fed.get(*end..*end + 2) == Some(b"\r\n"))
+            else {
+                self.args.clear();
+                return None;
+            };
+            self.args.push(Arg::Fed(at..end));
+            at = end + 2;
+        }
+        Some(at)
     }
 
     /// Goes on to the end of a command, or of the bytes.

@@ -105,6 +105,17 @@ pub(crate) trait Reply: Sink {
     #[doc(hidden)]
     #[inline]
     fn number(&mut self, kind: u8, number: i64) {
+        let digit = |number: i64| b'0' + number as u8;
+        match number {
+            // Most are these, which need no loop.
+            0..=9 => self.copy(&[kind, digit(number), b'\r', b'\n']),
+            10..=99 => self.copy(&[kind, digit(number / 10), digit(number % 10), b'\r', b'\n']),
+            _ => self.long_number(kind, number),
+        }
+    }
+
+    #[doc(hidden)]
+    fn long_number(&mut self, kind: u8, number: i64) {
         let mut line = [0; 24];
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(number).as_bytes();
