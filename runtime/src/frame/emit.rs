@@ -271,9 +271,10 @@ impl Region {
                     unsafe { filled.renew(queues) };
                     places = filled.places(next.members.len());
                     if filled.lacks(places) {
-                        break Some(self.hand_over(record, outcome));
+                        break Some(self.hand_over_segment(record));
                     }
                 }
+                filled.pass(places);
                 // SAFETY: as in `advance_segments`.
                 let written = unsafe {
                     if next.is_hot() {
@@ -285,15 +286,14 @@ impl Region {
                     }
                 };
                 // SAFETY: the same.
-                let written =
-                    written.or_else(|| unsafe { self.write_whole(record, index, next, places.first) });
+                let written = written.or_else(|| unsafe { self.write_whole(record, next, places.first) });
                 let Some(Written { want, last }) = written else {
-                    break Some(self.hand_over(record, outcome));
+                    filled.back(next.members.len());
+                    break Some(self.hand_over_segment(record));
                 };
                 let header = record.header();
                 header.expect.set(last);
                 header.want.set(want);
-                filled.pass(places);
             };
             queues.consume_many((ready.len() - left.len()) as u32);
             if let Some(stopped) = stopped.or_else(|| queues.peek(until).is_none().then_some(Stopped::Else)) {

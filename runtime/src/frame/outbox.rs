@@ -270,7 +270,8 @@ impl Slot {
     /// Puts constants into it, if it is empty; false if it is not.
     ///
     /// # Safety
-    /// They must be initialised, and stay where they are until the slot is emptied or dropped.
+    /// They must be initialised, some, no more than can be sent at once, and stay where they are until the slot is emptied or
+    /// dropped.
     #[inline(always)]
     pub(super) unsafe fn put_constants(&mut self, constants: *const u8, count: usize) -> bool {
         let is_empty = self.len() == 0;
@@ -305,10 +306,13 @@ impl Slot {
         }
     }
 
-    /// Address and length of what is in it, if that lies in a row.
+    /// Address and length of what is in it, if there is something, it lies in a row, and can be sent at once.
     #[inline(always)]
     pub(super) fn in_a_row(&self) -> Option<(u64, usize)> {
-        if self.count > 0 { Some((self.constants as u64, self.count)) } else { self.outbox.only_copies() }
+        if self.count > 0 {
+            return Some((self.constants as u64, self.count));
+        }
+        self.outbox.only_copies().filter(|(_, len)| (1..=Outbox::MOST).contains(len))
     }
 
     /// As [`Outbox::message`].

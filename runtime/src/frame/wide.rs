@@ -61,10 +61,10 @@ impl Region {
     pub(super) unsafe fn write_whole(
         &self,
         record: Record,
-        index: usize,
         template: &Template,
         place: NonNull<Sqe>,
     ) -> Option<Written> {
+        let index = record.header().key.get().index() as usize;
         let part = template.is_awaited_as_one().then(|| Part::whole(template))?;
         // SAFETY: the caller's promise.
         unsafe { self.write_part(record, index, &part, place) }
@@ -97,9 +97,6 @@ impl Region {
                 Short::Outbox(outbox) => {
                     // SAFETY: as in `message`; the outbox was checked with the template.
                     let (address, len) = unsafe { &*record.outbox(outbox) }.in_a_row()?;
-                    if len.wrapping_sub(1) >= Outbox::MOST {
-                        return None;
-                    }
                     // Where others have a fixed length, it has none.
                     (address, of.flags_len | len as u64)
                 }
