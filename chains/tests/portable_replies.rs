@@ -112,6 +112,50 @@ fn what_is_appended_goes_behind_what_a_call_has_put_in_and_in_front_of_what_the_
 }
 
 #[test]
+fn constants_that_come_first_stay_in_front_of_what_is_put_behind_them() {
+    let got = answered(&[b"abcdef"], |c, sock| {
+        let (head, reply, mark, empty) = (c.buffer(2), c.outbox(), c.constant(b"mark"), c.constant(b""));
+        for round in 0..3 {
+            c.recv_exact(sock, head.all());
+            c.append(reply, empty.all());
+            c.append(reply, mark.all());
+            c.append(reply, empty.all());
+            match round {
+                0 => c.append(reply, head.all()),
+                1 => c.call((outbox(reply),), |(), (reply,)| {
+                    assert_eq!(reply.len(), 4, "it holds what was appended");
+                    reply.push("blob");
+                    Flow::Next
+                }),
+                // Lent as it is, and dropped.
+                _ => c.call((outbox(reply),), |(), (reply,)| {
+                    reply.clear();
+                    reply.copy(b"!");
+                    Flow::Next
+                }),
+            }
+            c.append(reply, mark.all());
+            c.send_outbox(sock, reply);
+        }
+    });
+    assert_eq!(got, b"markabmarkmarkblobmark!mark");
+}
+
+#[test]
+fn constants_longer_than_a_socket_takes_at_once_are_sent_whole() {
+    let long: Vec<u8> = (0..8 << 20).map(|i: u32| (i >> 4) as u8).collect();
+    let got = answered(&[b"ab", b"cd"], |c, sock| {
+        let (head, reply, answer) = (c.buffer(2), c.outbox(), c.constant(&long));
+        for _ in 0..2 {
+            c.recv_exact(sock, head.all());
+            c.append(reply, answer.all());
+            c.send_outbox(sock, reply);
+        }
+    });
+    assert!(got == [&long[..], &long].concat());
+}
+
+#[test]
 fn numbers_are_found_among_sorted_ones() {
     // Pairs of a number and what it stands for; the key comes over the wire.
     let got = answered(&[b"\0\x05\0\x06\0\0\xff\xff"], |c, sock| {

@@ -12,11 +12,11 @@
 
 use std::ptr::NonNull;
 
-use super::code::{Outcome, Trap};
+use super::code::{Order, Outcome, Trap};
 use super::memory::Record;
 use super::region::Region;
 use super::row::{Filled, Places};
-use super::template::{Address, Member, NO_CODE, NO_OUTBOX, NONE, Template};
+use super::template::{Address, Gate, Member, NO_CODE, NO_OUTBOX, NONE, Template};
 use super::verb::Moves;
 use crate::driver::Key;
 use crate::op::nop;
@@ -121,6 +121,9 @@ impl Region {
             }
             self.computes.set(!computes);
         };
+        if self.has_gates {
+            self.computes.set(false);
+        }
         // Each completion that was consumed is that of a segment.
         self.advanced.add(queues.consumed().wrapping_sub(before).into());
         stopped == Stopped::HandedOver
@@ -162,16 +165,21 @@ impl Region {
                 let Some(Met { record, index, template, count }) = self.meet(cqe) else {
                     break Some(Stopped::Else);
                 };
-                let then = template.then;
+                let buffer = self.memory.buffer(index);
+                let mut then = template.then;
                 if then == NONE {
-                    break Some(if template.code == NO_CODE { Stopped::Else } else { Stopped::Other });
+                    // SAFETY: the one completion of the frame with this record and buffer has come, and no token of it is out.
+                    then = unsafe { Region::through_gate(template, record, buffer) };
+                    if then == NONE {
+                        break Some(if template.code == NO_CODE { Stopped::Else } else { Stopped::Other });
+                    }
                 }
                 // SAFETY: a template's words were checked against the layout of this region.
                 unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
                 // From here on the completion is consumed, whatever comes of it.
                 left = ahead;
                 record.header().segment.set(then);
-                // SAFETY: a template's successor was checked to be one of the templates.
+                // SAFETY: a template's successor, and what is behind its gate, was checked to be one of the templates.
                 let next = unsafe { self.templates.get_unchecked(usize::from(then)) };
                 let mut places = filled.places(next.members.len());
                 if filled.lacks(places) {
@@ -179,21 +187,21 @@ impl Region {
                     unsafe { filled.renew(queues) };
                     places = filled.places(next.members.len());
                     if filled.lacks(places) {
-                        break Some(self.hand_over(record, Outcome::Submit(then)));
+                        break Some(self.hand_over_segment(record));
                     }
                 }
-                let buffer = self.memory.buffer(index);
+                filled.pass(places);
                 // SAFETY: the places are vacant, and ours until they are published: nothing below runs foreign code. The
                 // buffer is that of the frame with this record.
                 let written = unsafe { self.write(record, buffer, &next.members, places) };
                 let Some(Written { want, last }) = written else {
-                    break Some(self.hand_over(record, Outcome::Submit(then)));
+                    filled.back(self.templates[usize::from(record.header().segment.get())].members.len());
+                    break Some(self.hand_over_segment(record));
                 };
                 // The completion has come, and is accounted for by expecting the next one in its place.
                 let header = record.header();
                 header.expect.set(last);
                 header.want.set(want);
-                filled.pass(places);
             };
             queues.consume_many((ready.len() - left.len()) as u32);
             // At the end of the queue it goes on at its front.
@@ -204,6 +212,24 @@ impl Region {
                 return stopped;
             }
         }
+    }
+
+    /// What follows a segment behind its gate; `NONE` if it has none, or the number does not pass.
+    ///
+    /// # Safety
+    /// `record` and `buffer` must be those of an accessible frame of the region with this template, nothing of it in flight,
+    /// and no view of it lent.
+    #[inline(always)]
+    unsafe fn through_gate(template: &Template, record: Record, buffer: NonNull<u8>) -> u16 {
+        let Gate { at, most, to, segment } = template.gate;
+        if segment == NONE {
+            return NONE;
+        }
+        // SAFETY: the bytes were checked to lie inside the frame's, which nobody else touches, by the caller's promise.
+        let number = unsafe { Order::Be32.load(buffer.as_ptr().add(at as usize)) };
+        // SAFETY: an op's registers were checked, and made words of this region's layout.
+        unsafe { record.word(usize::from(to)) }.set(number);
+        if number <= most.into() { segment } else { NONE }
     }
 
     /// For segments that code follows.
@@ -227,7 +253,9 @@ impl Region {
                 unsafe { record.word(usize::from(template.into)) }.set(u64::from(count));
                 left = ahead;
                 if template.outbox != NO_OUTBOX {
-                    self.empty(index, template.outbox);
+                    // SAFETY: the segment that sent it was checked to name one of the frame's outboxes, and nobody else has it:
+                    // the one completion of the frame has come, and no token of it is out.
+                    unsafe { &mut *record.outbox(template.outbox) }.clear();
                 }
                 let buffer = self.memory.buffer(index);
                 // SAFETY: a template's code was checked to be an op; the one completion of the frame has come, and no
@@ -243,24 +271,29 @@ impl Region {
                     unsafe { filled.renew(queues) };
                     places = filled.places(next.members.len());
                     if filled.lacks(places) {
-                        break Some(self.hand_over(record, outcome));
+                        break Some(self.hand_over_segment(record));
                     }
                 }
-                let hot = if next.is_hot() {
-                    // SAFETY: as in `advance_segments`.
-                    unsafe { self.write(record, buffer, &next.members, places) }
-                } else {
-                    None
+                filled.pass(places);
+                // SAFETY: as in `advance_segments`.
+                let written = unsafe {
+                    if next.is_hot() {
+                        self.write(record, buffer, &next.members, places)
+                    } else if next.is_warm() {
+                        self.write_short(record, buffer, next, places)
+                    } else {
+                        None
+                    }
                 };
                 // SAFETY: the same.
-                let written = hot.or_else(|| unsafe { self.write_other(record, index, next, places.first) });
+                let written = written.or_else(|| unsafe { self.write_whole(record, next, places.first) });
                 let Some(Written { want, last }) = written else {
-                    break Some(self.hand_over(record, outcome));
+                    filled.back(next.members.len());
+                    break Some(self.hand_over_segment(record));
                 };
                 let header = record.header();
                 header.expect.set(last);
                 header.want.set(want);
-                filled.pass(places);
             };
             queues.consume_many((ready.len() - left.len()) as u32);
             if let Some(stopped) = stopped.or_else(|| queues.peek(until).is_none().then_some(Stopped::Else)) {
@@ -279,7 +312,14 @@ impl Region {
         Stopped::HandedOver
     }
 
-    /// Writes the entries of `members`, all of them plain. `None` if one has no length or too much of it, which
+    /// The same where the segment that its record names is to be submitted: there, because it would take a register of the loop
+    /// to keep it.
+    #[cold]
+    fn hand_over_segment(&self, record: Record) -> Stopped {
+        self.hand_over(record, Outcome::Submit(record.header().segment.get()))
+    }
+
+    /// Writes the entries of `members`, those of a hot segment. `None` if a register adds nothing to a length, or too much, which
     /// `write_part` deals with.
     ///
     /// # Safety
@@ -294,31 +334,44 @@ impl Region {
         Places { first: mut place, end }: Places,
     ) -> Option<Written> {
         let buffer = buffer.as_ptr() as u64;
-        let key = record.header().key.get().with_step(0);
+        let mut user_data = record.header().key.get().with_step(0);
         let mut member = members.as_ptr();
-        loop {
-            // SAFETY: a checked segment has members, and there are as many as places.
-            let Member { head, step, offset, flags_len, room, descriptor, length, .. } = unsafe { &*member };
-            // SAFETY: a template's words were checked against the layout of this region.
-            let (fd, added) = unsafe {
-                (record.word(usize::from(*descriptor)).get(), record.word(usize::from(*length)).get())
-            };
-            let flags_len = flags_len.wrapping_add(added);
-            if added > *room || flags_len as u32 == 0 {
+        // SAFETY: a checked segment has members, and there are as many as places.
+        let last = unsafe { NonNull::new_unchecked(end).sub(1) };
+        // SAFETY: a template's words were checked against the layout of this region.
+        let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
+        let entry = |of: &Member, flags_len, user_data| {
+            let (head, address) = (of.head | word(of.descriptor), buffer.wrapping_add(of.offset));
+            [head, 0, address, flags_len, user_data, 0, 0, 0]
+        };
+        while place != last {
+            // SAFETY: there are as many as places.
+            let of = unsafe { &*member };
+            let added = word(of.length);
+            if added.wrapping_sub(1) > of.bound {
                 return None;
             }
-            let (address, user_data) = (buffer.wrapping_add(*offset), key + step);
             // SAFETY: the place is one of the caller's, and an entry is eight words. The span lies inside the
             // frame's buffer: it was checked, and the length just now.
-            unsafe {
-                place.cast::<[u64; 8]>().write([head | fd, 0, address, flags_len, user_data, 0, 0, 0]);
-            }
-            // SAFETY: one past the last of each at the most.
+            unsafe { place.cast().write(entry(of, of.flags_len.wrapping_add(added), user_data)) };
+            // SAFETY: there is one more of each.
             (member, place) = unsafe { (member.add(1), place.add(1)) };
-            if place.as_ptr() == end {
-                return Some(Written { want: flags_len as u32, last: user_data });
-            }
+            user_data = Key::next_step(user_data);
         }
+        // SAFETY: as above.
+        let of = unsafe { &*member };
+        let mut flags_len = of.flags_len;
+        // Most segments end with a receive of as much as fits.
+        if of.bound != u64::MAX {
+            let added = word(of.length);
+            if added.wrapping_sub(1) > of.bound {
+                return None;
+            }
+            flags_len = flags_len.wrapping_add(added);
+        }
+        // SAFETY: as above.
+        unsafe { place.cast().write(entry(of, flags_len, user_data)) };
+        Some(Written { want: flags_len as u32, last: user_data })
     }
 
     /// The bytes that a member of a segment transfers, as the registers say now. An over-long register
@@ -327,9 +380,8 @@ impl Region {
         let template = &self.templates[usize::from(segment)];
         let (member, wide) = (&template.members[usize::from(member)], &template.wide[usize::from(member)]);
         if let Address::Outbox(outbox) = wide.address {
-            let index = record.header().key.get().index() as usize;
-            // SAFETY: the kernel may read what the outbox names; its length is nobody's but ours.
-            return unsafe { &*self.outboxes.get(index, outbox) }.len() as u32;
+            // SAFETY: checked with the template. The kernel may read what the outbox names; its length is nobody's but ours.
+            return unsafe { &*record.outbox(outbox) }.len() as u32;
         }
         if !member.verb.transfers() {
             return 0;

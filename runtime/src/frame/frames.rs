@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 
-use super::code::{self, Searches, Trap, Word};
+use super::code::{self, Prepared, Trap, Word};
 use super::emit::{Handover, Interrupt};
 use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED};
@@ -125,10 +125,13 @@ impl<R: Resume> Frames<R> {
         let template = |(segment, plan)| {
             Template::check(plan, &bounds).map_err(|error| FramesError::Plan { segment, error })
         };
-        let templates = template::join(segments.iter().enumerate().map(template).collect::<Result<_, _>>()?);
+        let mut templates: Box<[Template]> =
+            segments.iter().enumerate().map(template).collect::<Result<_, _>>()?;
         let code = code::check(code, &layout, constant_bytes, segments.len(), words.len(), outboxes, &pooled);
         let code = code.map_err(FramesError::Code)?;
-        let searches = Searches::new(&code, &constants);
+        template::join(&mut templates, &code);
+        let has_gates = templates.iter().any(|template| template.gate.segment != template::NONE);
+        let prepared = Prepared::new(&code, &layout, &constants);
         if !words.iter().all(Word::is_there) {
             return Err(FramesError::Code(PlanError::NoSuchHandle));
         }
@@ -150,8 +153,9 @@ impl<R: Resume> Frames<R> {
                     memory,
                     templates,
                     code,
-                    searches,
+                    prepared,
                     computes: Cell::new(false),
+                    has_gates,
                     handover: Cell::new(None),
                     trap: Cell::new(Trap::Division),
                     constants,

@@ -8,6 +8,7 @@ use std::io;
 use std::ptr::NonNull;
 
 use super::layout::Layout;
+use super::outbox::Slot;
 use crate::driver::Key;
 
 pub(super) const PAGE: usize = 4096;
@@ -46,6 +47,8 @@ pub(super) struct Header {
     pub(super) last_result: Cell<i32>,
     /// The next free frame; of a strand, its branch.
     pub(super) next: Cell<u32>,
+    /// The first of the frame's outboxes, which the others follow; none of a strand.
+    pub(super) outboxes: Cell<*mut Slot>,
 }
 
 impl Header {
@@ -102,6 +105,16 @@ impl Record {
     pub(super) unsafe fn word<'a>(self, word: usize) -> &'a Cell<u64> {
         // SAFETY: the words follow the header inside the record; the rest as in `header`.
         unsafe { self.0.add(size_of::<Header>()).cast::<Cell<u64>>().add(word).as_ref() }
+    }
+
+    /// One of the frame's outboxes.
+    ///
+    /// # Safety
+    /// The frame's region must have so many, as checked segments and code see to.
+    #[inline(always)]
+    pub(super) unsafe fn outbox(self, outbox: u16) -> *mut Slot {
+        // SAFETY: those of a frame lie side by side from the first on, by the caller's promise more than this one.
+        unsafe { self.header().outboxes.get().add(outbox.into()) }
     }
 
     /// The header of a strand, behind the `words` of the layout.

@@ -15,7 +15,7 @@ const PARTS: usize = 1024;
 const KEPT: usize = 4096;
 /// And for its next parts.
 const KEPT_PARTS: usize = 64;
-/// Outboxes allocated together.
+/// Frames whose outboxes are allocated together.
 const CHUNK: usize = 64;
 
 /// Bytes that are shared and never change.
@@ -183,11 +183,7 @@ impl Outbox {
             _ => None,
         };
         if let Some(bytes) = one {
-            let rest = &bytes[done.min(bytes.len())..];
-            return match rest.len() {
-                0 => Message::Nothing,
-                len => Message::Bytes { address: rest.as_ptr() as u64, len },
-            };
+            return Message::of(&bytes[done.min(bytes.len())..]);
         }
         self.iovecs.clear();
         let mut copied = self.copied.as_slice();
@@ -240,16 +236,101 @@ pub(super) enum Message {
     },
 }
 
+impl Message {
+    fn of(bytes: &[u8]) -> Message {
+        match bytes.len() {
+            0 => Message::Nothing,
+            len => Message::Bytes { address: bytes.as_ptr() as u64, len },
+        }
+    }
+}
+
 impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outbox").field("len", &self.len).field("parts", &self.parts.len()).finish()
     }
 }
 
-/// The outboxes of all frames of a region: `each` a frame. Those of a frame never move.
+/// An outbox in its place in a frame.
+///
+/// Constants that code puts into an empty one are not copied as long as nothing is put behind them: what answers with a text
+/// that is always the same has nothing else in it. Whoever is lent the outbox finds them copied.
+pub(super) struct Slot {
+    /// The constants that are all of it: where they lie, and how many. None are if it has something else, or nothing.
+    constants: *const u8,
+    count: usize,
+    outbox: Outbox,
+}
+
+impl Slot {
+    fn new() -> Self {
+        Slot { constants: std::ptr::null(), count: 0, outbox: Outbox::default() }
+    }
+
+    /// Puts constants into it, if it is empty; false if it is not.
+    ///
+    /// # Safety
+    /// They must be initialised, some, no more than can be sent at once, and stay where they are until the slot is emptied or
+    /// dropped.
+    #[inline(always)]
+    pub(super) unsafe fn put_constants(&mut self, constants: *const u8, count: usize) -> bool {
+        let is_empty = self.len() == 0;
+        if is_empty {
+            (self.constants, self.count) = (constants, count);
+        }
+        is_empty
+    }
+
+    /// The outbox with everything in it.
+    pub(super) fn outbox(&mut self) -> &mut Outbox {
+        if self.count > 0 {
+            // SAFETY: the promise of whoever has put them here.
+            self.outbox.copy(unsafe { std::slice::from_raw_parts(self.constants, self.count) });
+            self.count = 0;
+        }
+        &mut self.outbox
+    }
+
+    #[inline(always)]
+    pub(super) fn len(&self) -> usize {
+        // One of them is zero.
+        self.count + self.outbox.len
+    }
+
+    #[inline(always)]
+    pub(super) fn clear(&mut self) {
+        if self.count > 0 {
+            self.count = 0;
+        } else {
+            self.outbox.clear();
+        }
+    }
+
+    /// Address and length of what is in it, if there is something, it lies in a row, and can be sent at once.
+    #[inline(always)]
+    pub(super) fn in_a_row(&self) -> Option<(u64, usize)> {
+        if self.count > 0 {
+            return Some((self.constants as u64, self.count));
+        }
+        self.outbox.only_copies().filter(|(_, len)| (1..=Outbox::MOST).contains(len))
+    }
+
+    /// As [`Outbox::message`].
+    pub(super) fn message(&mut self, done: usize) -> Message {
+        if self.count == 0 {
+            return self.outbox.message(done);
+        }
+        // SAFETY: the promise of whoever has put them here.
+        Message::of(unsafe {
+            &std::slice::from_raw_parts(self.constants, self.count)[done.min(self.count)..]
+        })
+    }
+}
+
+/// The outboxes of all frames of a region: `each` a frame. Those of a frame lie side by side, and never move.
 pub(super) struct Outboxes {
     each: usize,
-    chunks: UnsafeCell<Vec<Box<[UnsafeCell<Outbox>]>>>,
+    chunks: UnsafeCell<Vec<Box<[UnsafeCell<Slot>]>>>,
 }
 
 impl Outboxes {
@@ -263,39 +344,48 @@ impl Outboxes {
 
     /// Makes sure that the frames below `frames` have theirs.
     pub(super) fn grow(&self, frames: usize) {
-        // SAFETY: one thread; the vector is looked at only here and in `get`, neither of which runs foreign code while
+        // SAFETY: one thread; the vector is looked at only here and in `of`, neither of which runs foreign code while
         // it holds this reference.
         let chunks = unsafe { &mut *self.chunks.get() };
-        while chunks.len() * CHUNK < frames * self.each {
-            chunks.push((0..CHUNK).map(|_| UnsafeCell::default()).collect());
+        while self.each > 0 && chunks.len() * CHUNK < frames {
+            chunks.push((0..CHUNK * self.each).map(|_| UnsafeCell::new(Slot::new())).collect());
         }
     }
 
-    /// Outbox `i` of a frame.
+    /// The first outbox of an accessible frame, which the others follow; null if it has none.
+    ///
+    /// # Panics
+    /// If the frame is not accessible.
+    pub(super) fn of(&self, frame: usize) -> *mut Slot {
+        if self.each == 0 {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: as in `grow`; a chunk, once made, stays where it is.
+        let chunks = unsafe { &*self.chunks.get() };
+        let slots = &chunks[frame / CHUNK][frame % CHUNK * self.each..];
+        UnsafeCell::raw_get(slots.as_ptr())
+    }
+
+    /// Outbox `i` of a frame, with everything in it.
     ///
     /// # Panics
     /// If the frame has no such outbox, or is not accessible.
-    pub(super) fn get(&self, frame: usize, i: u16) -> *mut Outbox {
-        assert!(usize::from(i) < self.each, "the program has no outbox {i}");
-        let number = frame * self.each + usize::from(i);
-        // SAFETY: as in `grow`; a chunk, once made, stays where it is.
-        let chunks = unsafe { &*self.chunks.get() };
-        chunks[number / CHUNK][number % CHUNK].get()
-    }
-
-    /// The same, where both were compared before.
     ///
     /// # Safety
-    /// - the frame must be accessible: [`grow`](Outboxes::grow) has made its outboxes;
-    /// - `i` must be less than `each`, as checked segments and code see to.
-    #[inline(always)]
-    pub(super) unsafe fn checked(&self, frame: usize, i: u16) -> *mut Outbox {
-        let number = frame * self.each + usize::from(i);
-        // SAFETY: as in `grow`; both indices are of what that has made, by the caller's promise.
-        unsafe {
-            let chunks = &*self.chunks.get();
-            chunks.get_unchecked(number / CHUNK).get_unchecked(number % CHUNK).get()
-        }
+    /// Nobody else may look at it meanwhile.
+    pub(super) unsafe fn lend(&self, frame: usize, i: u16) -> *mut Outbox {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.get(frame, i) }.outbox()
+    }
+
+    /// Outbox `i` of a frame, in its place.
+    ///
+    /// # Panics
+    /// As [`lend`](Outboxes::lend).
+    pub(super) fn get(&self, frame: usize, i: u16) -> *mut Slot {
+        assert!(usize::from(i) < self.each, "the program has no outbox {i}");
+        // SAFETY: those of a frame lie side by side, `each` of them.
+        unsafe { self.of(frame).add(i.into()) }
     }
 
     /// Never frees them: the kernel may still read.
@@ -306,7 +396,7 @@ impl Outboxes {
 
 #[cfg(test)]
 mod tests {
-    use super::{KEPT, KEPT_PARTS, Message, Outbox, PARTS};
+    use super::{KEPT, KEPT_PARTS, Message, Outbox, PARTS, Slot};
     use std::rc::Rc;
     use std::sync::Arc;
 
@@ -353,6 +443,30 @@ mod tests {
             }
             assert!(outbox.iovecs.is_empty(), "no list was made");
         }
+    }
+
+    #[test]
+    fn constants_in_an_empty_outbox_are_sent_from_where_they_lie() {
+        let (constants, mut slot) = (b"constants", Slot::new());
+        // SAFETY: they are never dropped.
+        let put = |slot: &mut Slot| unsafe { slot.put_constants(constants.as_ptr(), constants.len()) };
+        assert!(put(&mut slot));
+        assert_eq!(slot.in_a_row(), Some((constants.as_ptr() as u64, 9)));
+        for done in 0..=10 {
+            match slot.message(done) {
+                Message::Bytes { address, len } => {
+                    assert_eq!((address, len), (constants[done..].as_ptr() as u64, 9 - done));
+                }
+                _ => assert!(done >= 9),
+            }
+        }
+        assert!(!put(&mut slot), "it is not empty");
+        slot.clear();
+        assert!(slot.len() == 0 && put(&mut slot));
+        slot.outbox().copy(b" and more");
+        assert_eq!((slot.len(), read(slot.outbox(), 0)), (18, b"constants and more".to_vec()));
+        slot.clear();
+        assert_eq!(slot.len(), 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::code::{Code, Searches, Trap, Word};
+use super::code::{Code, Prepared, Trap, Word};
 use super::emit::Handover;
 use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED, Record, VACANT};
@@ -29,10 +29,12 @@ pub(crate) struct Region {
     pub(super) memory: Memory,
     pub(super) templates: Box<[Template]>,
     pub(super) code: Code,
-    /// What its code looks for.
-    pub(super) searches: Searches,
+    /// What of its code is known beforehand.
+    pub(super) prepared: Prepared,
     /// Whether the segment that was met last is one that code follows.
     pub(super) computes: Cell<bool>,
+    /// Whether code can be behind a gate: what runs it then is the exception.
+    pub(super) has_gates: bool,
     /// The frame that `advance` has left to the owner.
     pub(super) handover: Cell<Option<Handover>>,
     /// Why the code that has trapped last did so.
@@ -93,6 +95,7 @@ impl Region {
             let header = self.memory.record(index as usize).header();
             header.flags.set(FREE);
             header.key.set(Key::frame(self.owner, index, self.generation));
+            header.outboxes.set(self.outboxes.of(index as usize));
             header.next.set(self.free.get());
             self.free.set(index);
             self.make_strands(index);

@@ -42,7 +42,14 @@ impl Filled {
         places.end > self.end
     }
 
-    /// These have been written.
+    /// The last `n` places that were passed have not been written after all.
+    #[cold]
+    pub(super) fn back(&mut self, n: usize) {
+        // SAFETY: as many were passed before.
+        self.next = unsafe { self.next.sub(n) };
+    }
+
+    /// These have been written, or will be next.
     #[inline(always)]
     pub(super) fn pass(&mut self, places: Places) {
         // SAFETY: one past the last of some places of the queue, which is not at address zero.

@@ -227,8 +227,7 @@ impl Region {
     pub(super) fn empty(&self, index: usize, outbox: u16) {
         // SAFETY: nothing of the frame is in flight, or nothing of the strand whose outbox it alone is, and no token of the
         // frame is out that could have lent it. What is dropped runs no foreign code.
-        // Its frame is accessible, and the outbox one of a checked template, or below the number of all.
-        unsafe { &mut *self.outboxes.checked(index, outbox) }.clear();
+        unsafe { &mut *self.outboxes.get(index, outbox) }.clear();
     }
 
     /// Empties all outboxes of a frame that ends.

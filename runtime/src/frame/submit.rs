@@ -98,14 +98,13 @@ impl<'f> Frame<'f> {
         let (region, record, index) = (self.region, self.record, self.index);
         let count = u32::from(part.members.end - part.members.start);
         let reservation = region.core.driver().ring.reserve(count).map_err(|_| NotSubmitted::Busy)?;
+        let places = Places::from(reservation.first(), count as usize);
         let hot = if part.is_hot() {
-            let (members, places) =
-                (&part.template.members, Places::from(reservation.first(), count as usize));
             // SAFETY: the places are reserved for us alone, one for each member.
-            unsafe { region.write(record, region.memory.buffer(index), members, places) }
+            unsafe { region.write(record, region.memory.buffer(index), &part.template.members, places) }
         } else if part.is_warm() {
             // SAFETY: the same.
-            unsafe { region.write_short(record, index, part.template, reservation.first()) }
+            unsafe { region.write_short(record, region.memory.buffer(index), part.template, places) }
         } else {
             None
         };

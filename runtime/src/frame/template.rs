@@ -8,11 +8,11 @@
 //! length and `user_data` are not zero or the same each time, patched by one loop without a branch. What needs more (a position in a file, a span
 //! among the constants, a second address) has a [`Wide`] beside it, and makes its segment a wide one.
 
+use super::code::{Code, Op, Order};
 use super::layout::Layout;
 use super::plan::{Directory, Len, Plan, PlanError, Target, Then, Transfer};
 use super::pooled::{POLL_FIRST, Pooled};
 use super::verb::{Moves, Success, Verb};
-use crate::driver::Key;
 use crate::driver::key::MAX_STEPS;
 use crate::op::{Severs, recv};
 use crate::ring::Sqe;
@@ -36,14 +36,15 @@ const OPEN_HOW: u32 = 24;
 pub(super) struct Member {
     /// Word 0 without the descriptor.
     pub(super) head: u64,
-    /// Word 4 without the frame's key.
-    pub(super) step: u64,
     /// Where the span starts in the frame's bytes: word 2 without the frame's address.
     pub(super) offset: u64,
     /// Word 3, with the fixed part of the length.
     pub(super) flags_len: u64,
     /// The most that the register may add to the length.
     pub(super) room: u64,
+    /// On the shortest way, what the register may add to the length, less one: so one comparison refuses what is too long and
+    /// what adds nothing. All that there is, where nothing is added to a fixed length.
+    pub(super) bound: u64,
     /// The word of the control record with the descriptor.
     pub(super) descriptor: u16,
     /// The word of the control record that is added to the length: a register, or the word that is always zero.
@@ -130,8 +131,9 @@ pub(super) enum Off {
     Path { at: u32, len: u32, constant: bool, directory: Option<u16> },
 }
 
-/// A segment, checked.
+/// A segment, checked. Aligned so that one is found by a shift.
 #[derive(Clone, Debug)]
+#[repr(align(128))]
 pub(super) struct Template {
     pub(super) members: Box<[Member]>,
     /// What each of them has beyond that.
@@ -164,6 +166,34 @@ pub(super) struct Template {
     warm: bool,
     /// The code that is run after it, or `NO_CODE`.
     pub(super) code: u32,
+    /// What that begins with, if it is most often all of it.
+    pub(super) gate: Gate,
+}
+
+/// Code that does no more than to load a number (`Be32`), compare it, and submit a segment that takes the shortest way: what
+/// protocols with a length in front do. It is gone through without running code; whatever does not pass runs it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gate {
+    /// Where the number lies in the frame's bytes.
+    pub(super) at: u32,
+    /// What it may be.
+    pub(super) most: u32,
+    /// The word of the register that it becomes.
+    pub(super) to: u16,
+    /// What is submitted then, or `NONE` if there is no gate.
+    pub(super) segment: u16,
+}
+
+impl Gate {
+    const NONE: Gate = Gate { at: 0, most: 0, to: 0, segment: NONE };
+
+    /// That of checked code which starts at `pc`.
+    fn of(code: &Code, pc: u32, templates: &[Template]) -> Option<Gate> {
+        let pc = usize::try_from(pc).ok()?;
+        let Op::LoadAtMost { order: Order::Be32, to, at, most, .. } = *code.ops.get(pc)? else { return None };
+        let Op::Submit(segment) = *code.ops.get(pc + 2)? else { return None };
+        templates[usize::from(segment)].hot.then_some(Gate { at, most, to, segment })
+    }
 }
 
 /// What the segments are checked against.
@@ -234,7 +264,7 @@ impl Template {
             let link = if is_hard { IO_HARDLINK } else { IO_LINK };
             let flags = if i < last { link | skip } else { 0 };
             let (member, more) = bounds.transfer(transfer, flags)?;
-            members.push(Member { step: Key::step_bits(i as u32), ..member });
+            members.push(member);
             is_wide |= more.is_some();
             wide.push(more.unwrap_or_else(|| bounds.no_more(transfer)));
         }
@@ -269,7 +299,7 @@ impl Template {
             hot: simple
                 && !is_wide
                 && completions == 1
-                && plan.members.iter().all(|member| member.verb.transfers()),
+                && wide.iter().all(|wide| wide.short == Short::Transfer),
             members: members.into(),
             wide: wide.into(),
             early,
@@ -277,20 +307,31 @@ impl Template {
             successor: then,
             then: NONE,
             code,
+            gate: Gate::NONE,
         })
     }
 }
 
-/// Lets each template know whether its successor is submitted by the shortest way; not those that empty an outbox, which
-/// the shortest way does not look for.
-pub(super) fn join(mut templates: Box<[Template]>) -> Box<[Template]> {
-    for i in 0..templates.len() {
-        let (successor, empties) = (templates[i].successor, templates[i].outbox != NO_OUTBOX);
-        if !empties && templates.get(usize::from(successor)).is_some_and(|next| next.hot) {
+/// Lets each template know whether its successor is submitted by the shortest way, and the gate of checked code behind it; not
+/// those that empty an outbox, which the shortest way does not look for.
+pub(super) fn join(templates: &mut [Template], code: &Code) {
+    for i in (0..templates.len()).filter(|i| templates[*i].outbox == NO_OUTBOX).collect::<Vec<_>>() {
+        let Template { successor, code: pc, .. } = templates[i];
+        if templates.get(usize::from(successor)).is_some_and(|next| next.hot) {
             templates[i].then = successor;
         }
+        // The count is written first, where it is a number that code then writes.
+        let gate = Gate::of(code, pc, templates).filter(|gate| gate.to != templates[i].into);
+        templates[i].gate = gate.unwrap_or(Gate::NONE);
     }
-    templates
+}
+
+/// Whether a length is never fixed to nothing.
+fn moves_bytes(len: Len) -> bool {
+    match len {
+        Len::Fixed(len) => len > 0,
+        Len::Register { plus, max, .. } => max > plus,
+    }
 }
 
 /// Whether `last` is a cleanup behind `before` that needs nothing of it.
@@ -351,7 +392,11 @@ impl Bounds<'_> {
             index: 0,
             gives_back: 0,
             only_starts: false,
-            short: if transfer.verb.transfers() { Short::Transfer } else { Short::Not },
+            short: if transfer.verb.transfers() && moves_bytes(transfer.len) {
+                Short::Transfer
+            } else {
+                Short::Not
+            },
         }
     }
 
@@ -445,10 +490,14 @@ impl Bounds<'_> {
         debug_assert_eq!(addr3, 0, "word 6 is always written as zero");
         let member = Member {
             head,
-            step: 0,
             offset: u64::from(transfer.offset),
             flags_len,
             room: u64::from(room),
+            bound: if matches!(transfer.len, Len::Fixed(_)) {
+                u64::MAX
+            } else {
+                u64::from(room).wrapping_sub(1)
+            },
             descriptor,
             length,
             place,
@@ -575,7 +624,7 @@ impl Bounds<'_> {
         let others = (wide.address, wide.off, wide.index) != (Address::Frame, Off::Fixed(0), 0);
         wide.only_starts = verb.transfers() && !others;
         wide.short = match wide.address {
-            _ if wide.only_starts => Short::Transfer,
+            _ if wide.only_starts && moves_bytes(transfer.len) => Short::Transfer,
             Address::Outbox(outbox) if (wide.off, wide.index) == (Off::Fixed(0), 0) => Short::Outbox(outbox),
             _ => Short::Not,
         };

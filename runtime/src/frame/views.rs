@@ -146,7 +146,7 @@ impl<'f> Views<'f> {
         assert!(i < 64 && self.sent & 1 << i == 0, "outbox {i} is borrowed twice");
         self.sent |= 1 << i;
         // SAFETY: it is ours for `'f`, and was not lent before.
-        unsafe { &mut *outboxes.get(index, i) }
+        unsafe { &mut *outboxes.lend(index, i) }
     }
 
     fn lend(&mut self, range: Range<u32>, mutably: bool) -> Option<(NonNull<u8>, usize)> {

@@ -8,6 +8,7 @@ use super::emit::{NotSubmitted, Written, nothing};
 use super::memory::Record;
 use super::outbox::{Message, Outbox};
 use super::region::Region;
+use super::row::Places;
 use super::template::{Address, Member, Off, Short, Template, Wide};
 use super::verb::Moves;
 use crate::driver::Key;
@@ -50,44 +51,20 @@ impl<'t> Part<'t> {
 }
 
 impl Region {
-    /// Writes the entries of a whole segment that is not hot, or of which a member has no length or too much of it. `None` if it
-    /// is awaited by more than one completion, or a span does not fit.
-    ///
-    /// One call for the loop of the hot path, whose registers another one in it would cost.
-    ///
-    /// # Safety
-    /// As [`write_short`](Region::write_short), but that it need not be warm.
-    #[inline(never)]
-    pub(super) unsafe fn write_other(
-        &self,
-        record: Record,
-        index: usize,
-        template: &Template,
-        place: NonNull<Sqe>,
-    ) -> Option<Written> {
-        if template.is_warm() {
-            // SAFETY: it is warm; the rest is the caller's promise.
-            let written = unsafe { self.write_short(record, index, template, place) };
-            if written.is_some() {
-                return written;
-            }
-        }
-        // SAFETY: the caller's promise.
-        unsafe { self.write_whole(record, index, template, place) }
-    }
-
-    /// Writes the entries of a whole segment the general way.
+    /// Writes the entries of a whole segment the general way. `None` if it is awaited by more than one completion, or a span
+    /// does not fit.
     ///
     /// # Safety
     /// As many places as there are members must be valid for writes.
+    #[cold]
     #[inline(never)]
-    unsafe fn write_whole(
+    pub(super) unsafe fn write_whole(
         &self,
         record: Record,
-        index: usize,
         template: &Template,
         place: NonNull<Sqe>,
     ) -> Option<Written> {
+        let index = record.header().key.get().index() as usize;
         let part = template.is_awaited_as_one().then(|| Part::whole(template))?;
         // SAFETY: the caller's promise.
         unsafe { self.write_part(record, index, &part, place) }
@@ -97,53 +74,55 @@ impl Region {
     /// much, or more than one part, which [`write_part`](Region::write_part) deals with.
     ///
     /// # Safety
-    /// - the segment must be [warm](Template::is_warm), and `record` that of frame `index`;
-    /// - as many places as there are members must be valid for writes.
-    #[inline(never)]
+    /// - the segment must be [warm](Template::is_warm), `record` that of a frame of this region, and `buffer` the first of its
+    ///   bytes;
+    /// - there must be as many places as members, valid for writes.
+    #[inline(always)]
     pub(super) unsafe fn write_short(
         &self,
         record: Record,
-        index: usize,
+        buffer: NonNull<u8>,
         template: &Template,
-        mut place: NonNull<Sqe>,
+        Places { first: mut place, end }: Places,
     ) -> Option<Written> {
-        let buffer = self.memory.buffer(index).as_ptr() as u64;
-        let key = record.header().key.get().with_step(0);
+        let buffer = buffer.as_ptr() as u64;
+        let mut user_data = record.header().key.get().with_step(0);
         // SAFETY: a template's words were checked against the layout of this region.
         let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
-        let (mut want, mut user_data) = (0, key);
-        for (member, wide) in template.members.iter().zip(&template.wide) {
-            let (address, flags_len) = match wide.short {
+        let (mut member, mut wide) = (template.members.as_ptr(), template.wide.as_ptr());
+        loop {
+            // SAFETY: a checked segment has members, and there are as many of both as places.
+            let (of, more) = unsafe { (&*member, &*wide) };
+            let (address, flags_len) = match more.short {
                 Short::Outbox(outbox) => {
-                    // SAFETY: as in `message`; the frame is accessible, and the outbox was checked with the template.
-                    let (address, len) = unsafe { &*self.outboxes.checked(index, outbox) }.only_copies()?;
-                    if len > Outbox::MOST {
-                        return None;
-                    }
-                    (address, member.flags_len & !0xffff_ffff | len as u64)
+                    // SAFETY: as in `message`; the outbox was checked with the template.
+                    let (address, len) = unsafe { &*record.outbox(outbox) }.in_a_row()?;
+                    // Where others have a fixed length, it has none.
+                    (address, of.flags_len | len as u64)
                 }
                 _ => {
-                    let (start, added) = (word(wide.start), word(member.length));
-                    let flags_len = member.flags_len.wrapping_add(added);
-                    let end = start.checked_add(flags_len & 0xffff_ffff)?;
-                    if added > member.room || end > u64::from(wide.room) {
+                    let (start, added) = (word(more.start), word(of.length));
+                    if added.wrapping_sub(1) > of.bound {
                         return None;
                     }
-                    (buffer + member.offset + start, flags_len)
+                    let flags_len = of.flags_len.wrapping_add(added);
+                    if start.checked_add(flags_len & 0xffff_ffff)? > u64::from(more.room) {
+                        return None;
+                    }
+                    (buffer.wrapping_add(of.offset).wrapping_add(start), flags_len)
                 }
             };
-            if flags_len as u32 == 0 {
-                return None;
-            }
-            (want, user_data) = (flags_len as u32, key + member.step);
-            let head = member.head | word(member.descriptor);
+            let head = of.head | word(of.descriptor);
             // SAFETY: the place is one of the caller's, and an entry is eight words. The span lies inside the frame's bytes, as
             // was just compared; or it is what the outbox holds, which nobody changes while something is in flight.
             unsafe { place.cast::<[u64; 8]>().write([head, 0, address, flags_len, user_data, 0, 0, 0]) };
-            // SAFETY: one past the last place at the most.
-            place = unsafe { place.add(1) };
+            // SAFETY: one past the last of each at the most.
+            (member, wide, place) = unsafe { (member.add(1), wide.add(1), place.add(1)) };
+            if place.as_ptr() == end {
+                return Some(Written { want: flags_len as u32, last: user_data });
+            }
+            user_data = Key::next_step(user_data);
         }
-        Some(Written { want, last: user_data })
     }
 
     /// Writes the entries of a part to the places from `place` on. `None` if a span does not fit ([`too_long`](Region::too_long) says which).
@@ -176,16 +155,16 @@ impl Region {
         mut place: NonNull<Sqe>,
     ) -> Option<Written> {
         let (mut want, mut done) = (0, part.done);
-        let key = key.with_step(0);
-        let mut user_data = key;
+        let mut user_data = key.with_step(part.members.start.into());
+        let mut last = user_data;
         for (member, wide) in part.members() {
             let (mut words, len) = match wide.address {
-                Address::Outbox(outbox) => self.message(record, index, member, outbox, done)?,
+                Address::Outbox(outbox) => self.message(record, member, outbox, done)?,
                 _ => self.words(record, index, member, wide, done)?,
             };
             (want, done) = (len, 0);
-            user_data = key + member.step;
             words[4] = user_data;
+            (last, user_data) = (user_data, Key::next_step(user_data));
             // SAFETY: the place is one of the caller's, and an entry is eight words. What they name is the kernel's until
             // the completions have come that the caller awaits: see `words` and `message`.
             unsafe { place.cast::<[u64; 8]>().write(words) };
@@ -198,7 +177,7 @@ impl Region {
         }
         // SAFETY: the place that was written last. The last entry of a list must not link to what comes next.
         unsafe { (*place.as_ptr().sub(1)).flags &= !(IO_LINK | IO_HARDLINK | CQE_SKIP_SUCCESS) };
-        Some(Written { want, last: user_data })
+        Some(Written { want, last })
     }
 
     /// The entry of a member, and the length it is to transfer. Every address in it is that of a checked span of the
@@ -278,19 +257,12 @@ impl Region {
 
     /// The same, for what is in an outbox: it keeps what the entry names until it is changed, which it is not while
     /// something of its frame is in flight.
-    fn message(
-        &self,
-        record: Record,
-        index: usize,
-        member: &Member,
-        outbox: u16,
-        done: u32,
-    ) -> Option<([u64; 8], u32)> {
+    fn message(&self, record: Record, member: &Member, outbox: u16, done: u32) -> Option<([u64; 8], u32)> {
         // SAFETY: a template's words were checked against the layout of this region.
         let fd = unsafe { record.word(usize::from(member.descriptor)) }.get();
         // SAFETY: whoever submits holds the frame's token, and has lent no view of it; or that of the strand whose outbox
         // it alone is.
-        let outbox = unsafe { &mut *self.outboxes.get(index, outbox) };
+        let outbox = unsafe { &mut *record.outbox(outbox) };
         if outbox.len() > Outbox::MOST {
             return None;
         }
@@ -315,7 +287,7 @@ impl Region {
         for (number, (member, wide)) in part.members.clone().zip(part.members()) {
             if let Address::Outbox(outbox) = wide.address {
                 // SAFETY: as in `message`.
-                let len = unsafe { &*self.outboxes.get(index, outbox) }.len();
+                let len = unsafe { &*record.outbox(outbox) }.len();
                 if len > Outbox::MOST {
                     return NotSubmitted::TooLong {
                         member: number,

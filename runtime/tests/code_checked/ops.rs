@@ -118,6 +118,11 @@ fn targets_segments_and_bulk_ops_that_are_not_there() {
             let take = Op::Take { by: 0, len: 1, from: 0, or };
             assert_eq!(ops(vec![take, Op::Leave(0), Op::Leave(1), Op::Leave(2)], vec![]), expected);
         }
+        for (or, expected) in [(0, Ok(())), (4, Ok(())), (5, NO_SUCH), (u32::MAX, NO_SUCH)] {
+            let take = Op::TakeSum { to: 0, a: 1, plus: 2, len: 1, from: 0, or };
+            let behind = [0, 1, 2, 3].map(Op::Leave);
+            assert_eq!(ops([&[take][..], &behind].concat(), vec![]), expected, "or {or}");
+        }
         for (or, expected) in [(0, Ok(())), (2, Ok(())), (3, NO_SUCH), (u32::MAX, NO_SUCH)] {
             let load = Op::LoadAtMost { order: Order::U8, to: 0, at: 0, most: 1, or };
             assert_eq!(ops(vec![load, Op::Leave(0), Op::Leave(1)], vec![]), expected, "or {or}");
@@ -168,6 +173,9 @@ fn code_that_runs_off_its_end() {
         );
         let take = Op::Take { by: 0, len: 1, from: 0, or: 0 };
         assert_eq!(ops(vec![take, Op::Leave(0), Op::Leave(1)], vec![]), Err(PlanError::Endless));
+        let take = Op::TakeSum { to: 0, a: 1, plus: 2, len: 1, from: 0, or: 0 };
+        let behind = [0, 1, 2].map(Op::Leave);
+        assert_eq!(ops([&[take][..], &behind].concat(), vec![]), Err(PlanError::Endless));
         assert_eq!(PlanError::Endless.to_string(), "the code runs off its end");
         for last in [Op::Leave(0), Op::Jump { to: 0 }] {
             assert_eq!(ops(vec![Op::Set { to: 0, value: 1 }, last], vec![]), Ok(()));
@@ -300,6 +308,11 @@ fn outboxes_that_are_not_there_and_numbers_that_overlap() {
         for (by, len, from) in [(2, 0, 0), (0, 2, 0), (0, 0, 2)] {
             let take = Op::Take { by, len, from, or: 0 };
             assert_eq!(ops(vec![take, Op::Leave(0), Op::Leave(1), Op::Leave(2)], vec![]), NO_SUCH);
+        }
+        for (to, a, len, from) in [(2, 0, 0, 0), (0, 2, 0, 0), (0, 0, 2, 0), (0, 0, 0, 2)] {
+            let take = Op::TakeSum { to, a, plus: 1, len, from, or: 0 };
+            let behind = [0, 1, 2, 3].map(Op::Leave);
+            assert_eq!(ops([&[take][..], &behind].concat(), vec![]), NO_SUCH);
         }
     });
 }

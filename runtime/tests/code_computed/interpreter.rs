@@ -95,6 +95,18 @@ impl Machine {
                 self.registers[usize::from(len)] = held - taken;
                 next = pc + 3;
             }
+            Op::TakeSum { to, a, plus, len, from, or } => {
+                let taken = value(a).wrapping_add(plus.into());
+                self.registers[usize::from(to)] = taken;
+                let held = self.registers[usize::from(len)];
+                next = or as usize;
+                if taken <= held {
+                    let before = self.registers[usize::from(from)];
+                    self.registers[usize::from(from)] = before.wrapping_add(taken);
+                    self.registers[usize::from(len)] = held - taken;
+                    next = pc + 4;
+                }
+            }
             Op::Unless { .. } | Op::UnlessWithin { .. } | Op::IfWithin { .. } => {}
             Op::Jump { to } => next = to as usize,
             Op::Leave(number) => return Ok(Err(number)),

@@ -144,7 +144,11 @@ impl Maker {
             10 | 11 => Op::Bulk(self.0.u16(..bulk)),
             12 => {
                 let (low, span) = (self.value() as u32, self.value() as u32);
-                match self.0.u8(..5) {
+                match self.0.u8(..6) {
+                    5 => {
+                        let (plus, from) = (self.value() as u16, self.register());
+                        Op::TakeSum { to, a, plus, len: b, from, or: target }
+                    }
                     3 => Op::UnlessCompared { operator: self.operator(), a, b, to: target },
                     4 => Op::Take { by: a, len: b, from: to, or: target },
                     0 => Op::Unless { condition: a, to: target },
@@ -167,8 +171,8 @@ impl Maker {
         let bulk: Vec<Bulk> = (0..4).map(|_| self.bulk()).collect();
         let count = self.0.u32(1..24);
         let mut ops: Vec<Op> = (0..count).map(|_| self.op(count + 1, 4)).collect();
-        // Three, because there are ops that go on behind the next two.
-        ops.extend([(); 3].map(|()| Op::Leave(self.0.u32(..))));
+        // Four, because there are ops that go on behind the next three.
+        ops.extend([(); 4].map(|()| Op::Leave(self.0.u32(..))));
         Code { ops, bulk }
     }
 

@@ -2,8 +2,8 @@
 
 use chainring_runtime::frame::{Op, Operator};
 
-/// A number that is loaded, and then compared, is both in one op; and so is what `consume` says. What is superfluous then
-/// stays where it is, for whoever comes to it from elsewhere.
+/// A number that is loaded, and then compared, is both in one op; and so is what `consume` says, with the sum that is to be
+/// taken, if it is one. What is superfluous then stays where it is, for whoever comes to it from elsewhere.
 pub(super) fn join(ops: &mut [Op]) {
     for i in 2..ops.len() {
         let [compared, added, subtracted] = [ops[i - 2], ops[i - 1], ops[i]];
@@ -12,6 +12,14 @@ pub(super) fn join(ops: &mut [Op]) {
         let less = Op::Binary { operator: Operator::Sub, to: len, a: len, b: by };
         if (a, b) == (from, by) && subtracted == less && from != by && from != len {
             ops[i - 2] = Op::Take { by, len, from, or };
+        }
+    }
+    for i in 1..ops.len() {
+        if let Op::BinaryBy { operator: Operator::Add, to, a, value } = ops[i - 1]
+            && let Op::Take { by, len, from, or } = ops[i]
+            && let (true, Ok(plus)) = (by == to, u16::try_from(value))
+        {
+            ops[i - 1] = Op::TakeSum { to, a, plus, len, from, or };
         }
     }
     for i in 1..ops.len() {
@@ -61,6 +69,23 @@ mod tests {
             let mut ops = [load, second, leave];
             join(&mut ops);
             assert_eq!(ops, [expected, second, leave]);
+        }
+    }
+
+    #[test]
+    fn what_consume_says_is_one_op_and_so_is_the_sum_before_it() {
+        let sum = |to, value| Op::BinaryBy { operator: Operator::Add, to, a: 3, value };
+        let compared = Op::UnlessCompared { operator: Operator::Le, a: 0, b: 1, to: 5 };
+        let added = Op::Binary { operator: Operator::Add, to: 2, a: 2, b: 0 };
+        let subtracted = Op::Binary { operator: Operator::Sub, to: 1, a: 1, b: 0 };
+        let (take, most) = (Op::Take { by: 0, len: 1, from: 2, or: 5 }, u64::from(u16::MAX));
+        let joined = Op::TakeSum { to: 0, a: 3, plus: u16::MAX, len: 1, from: 2, or: 5 };
+        for (first, expected) in
+            [(sum(0, most), joined), (sum(0, most + 1), sum(0, most + 1)), (sum(4, 1), sum(4, 1))]
+        {
+            let mut ops = [first, compared, added, subtracted, Op::Leave(0), Op::Leave(1)];
+            join(&mut ops);
+            assert_eq!(ops[..4], [expected, take, added, subtracted]);
         }
     }
 

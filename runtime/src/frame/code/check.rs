@@ -79,6 +79,11 @@ impl Check<'_> {
                 self.target(*or)?;
                 if pc + 3 < self.ops { Ok(()) } else { Err(PlanError::Endless) }
             }
+            Op::TakeSum { to, a, len, from, or, .. } => {
+                self.registers([to, a, len, from])?;
+                self.target(*or)?;
+                if pc + 4 < self.ops { Ok(()) } else { Err(PlanError::Endless) }
+            }
             Op::Jump { to } => self.target(*to),
             Op::Submit(segment) => there(usize::from(*segment) < self.segments),
             Op::Leave(_) => Ok(()),

@@ -37,18 +37,20 @@ impl Region {
                 Op::Set { to, value } => register(to).set(value),
                 Op::Move { to, from } => register(to).set(register(from).get()),
                 Op::Binary { operator, to, a, b } => {
-                    match operator.apply(register(a).get(), register(b).get()) {
+                    match operator.apply_usual(register(a).get(), register(b).get()) {
                         Some(value) => register(to).set(value),
                         None => return self.trapped(place(op), Trap::Division),
                     }
                 }
-                Op::BinaryBy { operator, to, a, value } => match operator.apply(register(a).get(), value) {
-                    Some(value) => register(to).set(value),
-                    None => return self.trapped(place(op), Trap::Division),
-                },
+                Op::BinaryBy { operator, to, a, value } => {
+                    match operator.apply_usual(register(a).get(), value) {
+                        Some(value) => register(to).set(value),
+                        None => return self.trapped(place(op), Trap::Division),
+                    }
+                }
                 Op::Load { order, to, at } => {
                     // SAFETY: the bytes were checked to lie inside the frame's, which nobody else touches.
-                    register(to).set(unsafe { order.load(bytes.add(at as usize)) });
+                    register(to).set(unsafe { order.load_usual(bytes.add(at as usize)) });
                 }
                 Op::LoadAtMost { order, to, at, most, or } => {
                     // SAFETY: as for a load.
@@ -73,27 +75,32 @@ impl Region {
                 }
                 Op::LoadAt { order, to, index, start, room } => {
                     match within(register(index).get(), order.width(), room) {
-                        // SAFETY: inside the room, which was checked to lie inside the frame's bytes.
-                        Ok(at) => register(to).set(unsafe { order.load(bytes.add(start as usize + at)) }),
+                        Ok(at) => {
+                            // SAFETY: inside the room, which was checked to lie inside the frame's bytes.
+                            let value = unsafe { order.load_usual(bytes.add(start as usize + at)) };
+                            register(to).set(value);
+                        }
                         Err(trap) => return self.trapped(place(op), trap),
                     }
                 }
                 Op::Store { order, from, at } => {
                     // SAFETY: as for a load.
-                    unsafe { order.store(bytes.add(at as usize), register(from).get()) };
+                    unsafe { order.store_usual(bytes.add(at as usize), register(from).get()) };
                 }
                 Op::StoreAt { order, from, index, start, room } => {
                     match within(register(index).get(), order.width(), room) {
                         // SAFETY: as for a load.
                         Ok(at) => unsafe {
-                            order.store(bytes.add(start as usize + at), register(from).get());
+                            order.store_usual(bytes.add(start as usize + at), register(from).get());
                         },
                         Err(trap) => return self.trapped(place(op), trap),
                     }
                 }
                 Op::Bulk(number) => {
-                    // SAFETY: the caller's promise about the frame.
-                    if !unsafe { self.bulk(number, record, bytes) } {
+                    // SAFETY: the caller's promise about the frame; the number was checked.
+                    let is_done = unsafe { self.bulk_as_known(number, record, bytes) };
+                    // SAFETY: the same.
+                    if !is_done && !unsafe { self.bulk(number, record, bytes) } {
                         return Outcome::Trapped(place(op));
                     }
                 }
@@ -125,7 +132,7 @@ impl Region {
                     }
                 }
                 Op::UnlessCompared { operator, a, b, to } => {
-                    if operator.apply(register(a).get(), register(b).get()) != Some(1) {
+                    if !operator.holds(register(a).get(), register(b).get()) {
                         if is_spent(op, target(to), &mut fuel) {
                             return Outcome::Spent(to);
                         }
@@ -146,6 +153,23 @@ impl Region {
                     register(len).set(held - taken);
                     // SAFETY: such an op was checked to have three behind it.
                     op = unsafe { op.add(3) };
+                    continue;
+                }
+                Op::TakeSum { to, a, plus, len, from, or } => {
+                    let taken = register(a).get().wrapping_add(plus.into());
+                    register(to).set(taken);
+                    let held = register(len).get();
+                    if taken > held {
+                        if is_spent(op, target(or), &mut fuel) {
+                            return Outcome::Spent(or);
+                        }
+                        op = target(or);
+                        continue;
+                    }
+                    register(from).set(register(from).get().wrapping_add(taken));
+                    register(len).set(held - taken);
+                    // SAFETY: such an op was checked to have four behind it.
+                    op = unsafe { op.add(4) };
                     continue;
                 }
                 Op::Jump { to } => {

@@ -6,6 +6,7 @@
 use memchr::memchr;
 
 use super::bulk::{hash, place};
+use super::prepared::Known;
 use super::search::{find, partition};
 use super::{Area, Bulk, Order, Trap};
 use crate::frame::memory::Record;
@@ -14,6 +15,51 @@ use crate::frame::plan::Len;
 use crate::frame::region::Region;
 
 impl Region {
+    /// Does what is known of the bulk op with this number, if that is all that there is to it; else false, with nothing done.
+    ///
+    /// # Safety
+    /// As for `bulk`, and there must be such an op.
+    #[inline(always)]
+    pub(super) unsafe fn bulk_as_known(&self, number: u16, record: Record, bytes: *mut u8) -> bool {
+        // SAFETY: a bulk op's registers were checked, and made words of this region's layout.
+        let register = |word: u16| unsafe { record.word(usize::from(word)) };
+        // SAFETY: there are as many as ops on many bytes, by the caller's promise more than this number.
+        match unsafe { self.prepared.known().get_unchecked(usize::from(number)) } {
+            Known::Append { outbox, from, len } => {
+                // SAFETY: the outbox and the constants were checked with the code, nobody else has the outbox, by the caller's
+                // promise, and the constants stay where they are as long as the region's outboxes.
+                unsafe {
+                    let constants = self.constants.as_ptr().add(*from as usize);
+                    (*record.outbox(*outbox)).put_constants(constants, *len as usize)
+                }
+            }
+            Known::Find { to, spot, search } => {
+                let (start, len) =
+                    (register(spot.start).get(), register(spot.len).get() + u64::from(spot.fixed));
+                if start.checked_add(len).is_none_or(|end| end > spot.room.into()) {
+                    return false;
+                }
+                // SAFETY: inside the area's room, which was checked to lie inside the frame's bytes; they are initialised, and
+                // only this code touches them now.
+                let view = unsafe {
+                    std::slice::from_raw_parts(bytes.add(spot.offset as usize + start as usize), len as usize)
+                };
+                register(*to).set(search.find(view).unwrap_or(view.len()) as u64);
+                true
+            }
+            Known::Compact { room, from, len, end, left } => {
+                if register(*len).get() > 0 || register(*from).get() > (*room).into() {
+                    return false;
+                }
+                register(*from).set(0);
+                register(*end).set(0);
+                register(*left).set(u64::from((*room).max(1)));
+                true
+            }
+            Known::FindElsewhere(_) | Known::Nothing => false,
+        }
+    }
+
     /// Does the bulk op with this number, or notes why it could not, and says false.
     ///
     /// # Safety
@@ -101,10 +147,9 @@ impl Region {
     /// As for `bulk`; the bytes must not be those of the outbox.
     #[inline(always)]
     unsafe fn put(&self, outbox: u16, record: Record, bytes: &[u8]) -> Result<(), Trap> {
-        let index = record.header().key.get().index() as usize;
-        // SAFETY: nothing of the frame is in flight, or nothing of the strand whose outbox it alone is, and no view of it
-        // is lent; copying bytes runs no foreign code.
-        let outbox = unsafe { &mut *self.outboxes.checked(index, outbox) };
+        // SAFETY: the outbox was checked with the code; nothing of the frame is in flight, or nothing of the strand whose outbox
+        // it alone is, and no view of it is lent; copying bytes runs no foreign code.
+        let outbox = unsafe { &mut *record.outbox(outbox) }.outbox();
         let len = outbox.len() + bytes.len();
         if len > Outbox::MOST {
             return Err(Trap::Bounds { end: len as u64, room: Outbox::MOST as u32 });
@@ -123,7 +168,7 @@ impl Region {
             Ok(view) => view,
             Err(trap) => return self.not_done(trap),
         };
-        let at = match self.searches.get(number) {
+        let at = match self.prepared.search(number) {
             Some(search) => search.find(view).unwrap_or(view.len()),
             // SAFETY: the same; both are only read.
             None => match unsafe { self.view(what, record, bytes) } {

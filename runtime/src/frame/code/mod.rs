@@ -13,13 +13,14 @@ mod check;
 mod execute;
 mod many;
 mod number;
+mod prepared;
 mod search;
 mod word;
 
 pub use bulk::{Area, Bulk};
 pub(super) use check::check;
 pub use number::{Operator, Order};
-pub(super) use search::Searches;
+pub(super) use prepared::Prepared;
 pub use word::{OnWord, Word};
 
 /// What a program computes.
@@ -67,6 +68,8 @@ pub enum Op {
     /// Goes on at `or` if `by > len`; else `from += by; len -= by`, and goes on behind the next two ops. So it can stand in
     /// front of those that it makes superfluous. `from` should be neither of the others.
     Take { by: u16, len: u16, from: u16, or: u32 },
+    /// `to = a + plus`, and then as `Take` by that; goes on behind the next three ops.
+    TakeSum { to: u16, a: u16, plus: u16, len: u16, from: u16, or: u32 },
     /// Goes on at `to`.
     Jump { to: u32 },
     /// Submits a segment. Its completion goes on where its plan says.

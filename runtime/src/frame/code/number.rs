@@ -50,6 +50,24 @@ impl Operator {
         })
     }
 
+    /// The same, sooner if it is the usual one: a protocol adds up what it has taken.
+    #[inline(always)]
+    pub(super) fn apply_usual(self, a: u64, b: u64) -> Option<u64> {
+        if self == Operator::Add { Some(a.wrapping_add(b)) } else { self.apply_unusual(a, b) }
+    }
+
+    /// Whether it compares, and holds; sooner if it is the usual comparison of two registers.
+    #[inline(always)]
+    pub(super) fn holds(self, a: u64, b: u64) -> bool {
+        if self == Operator::Eq { a == b } else { self.apply_unusual(a, b) == Some(1) }
+    }
+
+    /// A function of its own, or its jump through a table would be everybody's.
+    #[inline(never)]
+    fn apply_unusual(self, a: u64, b: u64) -> Option<u64> {
+        self.apply(a, b)
+    }
+
     /// Whether it may trap.
     pub fn can_trap(self) -> bool {
         matches!(self, Operator::Div | Operator::Rem)
@@ -91,7 +109,7 @@ impl Order {
     /// # Safety
     /// `at` must be valid for reads of [`width`](Order::width) bytes.
     #[inline(always)]
-    pub(super) unsafe fn load(self, at: *const u8) -> u64 {
+    pub(in crate::frame) unsafe fn load(self, at: *const u8) -> u64 {
         // SAFETY: the caller's promise; unaligned reads of plain integers.
         unsafe {
             match self {
@@ -128,6 +146,28 @@ impl Order {
     unsafe fn load_unusual(self, at: *const u8) -> u64 {
         // SAFETY: the caller's promise.
         unsafe { self.load(at) }
+    }
+
+    /// As `store`, in a function of its own for what is not the usual number.
+    ///
+    /// # Safety
+    /// As for `store`.
+    #[inline(always)]
+    pub(super) unsafe fn store_usual(self, at: *mut u8, value: u64) {
+        if self == Order::Be32 {
+            // SAFETY: the caller's promise.
+            return unsafe { Order::Be32.store(at, value) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.store_unusual(at, value) };
+    }
+
+    /// # Safety
+    /// As for `store`.
+    #[inline(never)]
+    unsafe fn store_unusual(self, at: *mut u8, value: u64) {
+        // SAFETY: the caller's promise.
+        unsafe { self.store(at, value) };
     }
 
     /// Writes the lower bytes of a number.

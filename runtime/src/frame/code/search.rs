@@ -1,36 +1,8 @@
 //! Searching bytes: for other bytes, and for a place among sorted numbers.
 
-use memchr::memmem::{self, Finder};
+use memchr::memmem;
 
-use super::{Area, Bulk, Code, Order};
-use crate::frame::plan::Len;
-
-/// A search, prepared, for each [`Bulk::FindBytes`] that looks for the same bytes each time.
-#[derive(Debug, Default)]
-pub(in crate::frame) struct Searches(Box<[Option<Finder<'static>>]>);
-
-impl Searches {
-    /// Those of checked code.
-    pub(in crate::frame) fn new(code: &Code, constants: &[u8]) -> Searches {
-        let prepare = |bulk: &Bulk| match bulk {
-            Bulk::FindBytes {
-                bytes: Area { constant: true, start: None, offset, len: Len::Fixed(len), room, .. },
-                ..
-            } if len <= room => {
-                let start = *offset as usize;
-                Some(Finder::new(&constants[start..start + *len as usize]).into_owned())
-            }
-            _ => None,
-        };
-        Searches(code.bulk.iter().map(prepare).collect())
-    }
-
-    /// The search of this number, if it was prepared.
-    #[inline]
-    pub(super) fn get(&self, number: u16) -> Option<&Finder<'static>> {
-        self.0.get(usize::from(number))?.as_ref()
-    }
-}
+use super::Order;
 
 /// Where `bytes` first are in `area`, or how long that is.
 pub(super) fn find(area: &[u8], bytes: &[u8]) -> usize {

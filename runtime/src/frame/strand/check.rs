@@ -90,6 +90,7 @@ fn stays(branch: u16, ops: &[u16], segments: &[u16], templates: &[Template], cod
             Op::Unless { to, .. } | Op::UnlessWithin { to, .. } | Op::IfWithin { to, .. } => op(to) && behind,
             Op::UnlessCompared { to, .. } => op(to) && behind,
             Op::Take { or, .. } => op(or) && op(i as u32 + 3),
+            Op::TakeSum { or, .. } => op(or) && op(i as u32 + 4),
             Op::LoadAtMost { or, .. } => op(or) && op(i as u32 + 2),
             Op::Submit(to) => segment(to),
             Op::Leave(_) => true,
@@ -133,7 +134,7 @@ impl Uses {
             Op::Bulk(number) => self.bulk(&code.bulk[usize::from(number)]),
             Op::Set { .. } | Op::Move { .. } | Op::Binary { .. } | Op::BinaryBy { .. } => {}
             Op::Unless { .. } | Op::UnlessWithin { .. } | Op::IfWithin { .. } => {}
-            Op::UnlessCompared { .. } | Op::Take { .. } => {}
+            Op::UnlessCompared { .. } | Op::Take { .. } | Op::TakeSum { .. } => {}
             Op::Jump { .. } | Op::Submit(_) | Op::Leave(_) => {}
         }
     }
