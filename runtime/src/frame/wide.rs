@@ -29,20 +29,6 @@ impl<'t> Part<'t> {
         Part { template, members: 0..template.last + 1, done: 0 }
     }
 
-    /// Whether it can be submitted by the shortest way.
-    pub(super) fn is_hot(&self) -> bool {
-        self.template.is_hot() && self.is_whole()
-    }
-
-    /// Whether it can be by a way that is almost as short.
-    pub(super) fn is_warm(&self) -> bool {
-        self.template.is_warm() && self.is_whole()
-    }
-
-    fn is_whole(&self) -> bool {
-        self.members == (0..self.template.last + 1) && self.done == 0
-    }
-
     pub(super) fn members(&self) -> impl Iterator<Item = (&'t Member, &'t Wide)> + use<'t> {
         let range = usize::from(self.members.start)..usize::from(self.members.end);
         self.template.members[range.clone()].iter().zip(&self.template.wide[range])
@@ -97,7 +83,8 @@ impl Region {
     /// much, or more than one part, which [`write_part`](Region::write_part) deals with.
     ///
     /// # Safety
-    /// - the segment must be [warm](Template::is_warm), and `record` that of frame `index`;
+    /// - the segment must be [warm](Template::is_warm) or one that [pools](Template::pools), and `record` that of frame
+    ///   `index`;
     /// - as many places as there are members must be valid for writes.
     #[inline(never)]
     pub(super) unsafe fn write_short(
@@ -113,33 +100,50 @@ impl Region {
         let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
         let (mut want, mut user_data) = (0, key);
         for (member, wide) in template.members.iter().zip(&template.wide) {
-            let (address, flags_len) = match wide.short {
-                Short::Outbox(outbox) => {
-                    // SAFETY: as in `message`; the frame is accessible, and the outbox was checked with the template.
-                    let (address, len) = unsafe { &*self.outboxes.checked(index, outbox) }.only_copies()?;
-                    if len > Outbox::MOST {
-                        return None;
-                    }
-                    (address, member.flags_len & !0xffff_ffff | len as u64)
+            let (mut address, mut off) = (0, 0);
+            let flags_len = if let Short::Outbox(outbox) = wide.short {
+                // SAFETY: as in `message`; the frame is accessible, and the outbox was checked with the template.
+                let (copies, len) = unsafe { &*self.outboxes.checked(index, outbox) }.only_copies()?;
+                if len > Outbox::MOST {
+                    return None;
                 }
-                _ => {
-                    let (start, added) = (word(wide.start), word(member.length));
-                    let flags_len = member.flags_len.wrapping_add(added);
-                    let end = start.checked_add(flags_len & 0xffff_ffff)?;
-                    if added > member.room || end > u64::from(wide.room) {
-                        return None;
-                    }
-                    (buffer + member.offset + start, flags_len)
+                address = copies;
+                member.flags_len & !0xffff_ffff | len as u64
+            } else {
+                let (start, added) = (word(wide.start), word(member.length));
+                let flags_len = member.flags_len.wrapping_add(added);
+                let end = start.checked_add(flags_len & 0xffff_ffff)?;
+                if added > member.room || end > u64::from(wide.room) {
+                    return None;
                 }
+                match wide.short {
+                    Short::Pooled(number) => {
+                        let (base, filled) = self.pooled.held(index, number);
+                        if member.offset + end > u64::from(filled) {
+                            return None;
+                        }
+                        address = base.as_ptr() as u64 + member.offset + start;
+                    }
+                    Short::Select(_) => {}
+                    Short::At(position) => {
+                        address = buffer + member.offset + start;
+                        off = word(position).min(u64::MAX - 1);
+                    }
+                    _ => address = buffer + member.offset + start,
+                }
+                flags_len
             };
             if flags_len as u32 == 0 {
                 return None;
             }
             (want, user_data) = (flags_len as u32, key + member.step);
             let head = member.head | word(member.descriptor);
-            // SAFETY: the place is one of the caller's, and an entry is eight words. The span lies inside the frame's bytes, as
-            // was just compared; or it is what the outbox holds, which nobody changes while something is in flight.
-            unsafe { place.cast::<[u64; 8]>().write([head, 0, address, flags_len, user_data, 0, 0, 0]) };
+            // SAFETY: the place is one of the caller's, and an entry is eight words. The span lies inside the frame's bytes, or
+            // what it has put into the pooled buffer that it holds, as was just compared; or the kernel finds one; or it is
+            // what the outbox holds. Nobody changes or gives these back while something is in flight.
+            unsafe {
+                place.cast::<[u64; 8]>().write([head, off, address, flags_len, user_data, wide.index, 0, 0])
+            };
             // SAFETY: one past the last place at the most.
             place = unsafe { place.add(1) };
         }
