@@ -9,9 +9,6 @@ use chainring_runtime::frame::{self, Frame, Registers, Views};
 
 use crate::handle::{Outbox, Owned, Reg, Span, SpanLen, StreamBuf};
 
-/// How many registers one call can borrow: eight views, of which each takes two at the most.
-const REGISTERS: usize = 16;
-
 /// Lends a span as `&[u8]`.
 pub fn read(span: Span) -> Read {
     Read(span)
@@ -149,19 +146,12 @@ pub struct Parts<'f> {
     views: Views<'f>,
     registers: Registers<'f>,
     constants: &'f [u8],
-    locals: std::slice::IterMut<'f, u64>,
 }
 
 impl<'f> Parts<'f> {
+    #[inline]
     fn range(&self, span: Span) -> Result<std::ops::Range<u32>, OutOfBounds> {
         range(&span, &self.registers)
-    }
-
-    /// A copy of a register, which is written back after the call.
-    fn local(&mut self, reg: Reg) -> &'f mut u64 {
-        let local = self.locals.next().expect("there is one for each register of a view");
-        *local = self.registers.get(reg.index);
-        local
     }
 }
 
@@ -172,6 +162,7 @@ impl fmt::Debug for Parts<'_> {
 }
 
 /// Where a span lies now among the frame's bytes, or the constants.
+#[inline]
 fn range(span: &Span, registers: &Registers<'_>) -> Result<std::ops::Range<u32>, OutOfBounds> {
     let max = span.room();
     let len = match span.len {
@@ -208,24 +199,35 @@ mod sealed {
 pub trait Item: sealed::Sealed + Copy + Send + Sync + 'static {
     /// What the closure gets.
     type View<'f>;
+    /// Copies of the registers that the closure may change, which are written back after the call.
+    #[doc(hidden)]
+    type Local: Default;
     #[doc(hidden)]
     fn touch(self) -> Touch;
     #[doc(hidden)]
-    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<Self::View<'f>, OutOfBounds>;
+    fn view<'f>(
+        self,
+        parts: &mut Parts<'f>,
+        local: &'f mut Self::Local,
+    ) -> Result<Self::View<'f>, OutOfBounds>;
     /// Takes what the frame does not have afterwards. Only when every view is there: a call that is refused loses nothing.
     #[doc(hidden)]
     fn take<'f>(self, _: &mut Self::View<'f>, _: &mut Parts<'f>) {}
+    #[doc(hidden)]
+    fn write_back(self, _: Self::Local, _: &Registers<'_>) {}
 }
 
 impl sealed::Sealed for Read {}
 impl Item for Read {
     type View<'f> = &'f [u8];
+    type Local = ();
 
     fn touch(self) -> Touch {
         Touch::Read(self.0)
     }
 
-    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f [u8], OutOfBounds> {
+    #[inline]
+    fn view<'f>(self, parts: &mut Parts<'f>, (): &'f mut ()) -> Result<&'f [u8], OutOfBounds> {
         let range = parts.range(self.0)?;
         if self.0.buf.constant {
             let constants = parts.constants.get(range.start as usize..range.end as usize);
@@ -242,12 +244,14 @@ impl Item for Read {
 impl sealed::Sealed for Write {}
 impl Item for Write {
     type View<'f> = &'f mut [u8];
+    type Local = ();
 
     fn touch(self) -> Touch {
         Touch::Write(self.0)
     }
 
-    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f mut [u8], OutOfBounds> {
+    #[inline]
+    fn view<'f>(self, parts: &mut Parts<'f>, (): &'f mut ()) -> Result<&'f mut [u8], OutOfBounds> {
         let range = parts.range(self.0)?;
         if let Some(number) = self.0.buf.pooled {
             let outside = |max| OutOfBounds { len: range.end.into(), max };
@@ -260,12 +264,14 @@ impl Item for Write {
 impl sealed::Sealed for TakeOwned {}
 impl Item for TakeOwned {
     type View<'f> = Vec<u8>;
+    type Local = ();
 
     fn touch(self) -> Touch {
         Touch::Write(self.0.0.all())
     }
 
-    fn view<'f>(self, _: &mut Parts<'f>) -> Result<Vec<u8>, OutOfBounds> {
+    #[inline]
+    fn view<'f>(self, _: &mut Parts<'f>, (): &'f mut ()) -> Result<Vec<u8>, OutOfBounds> {
         Ok(Vec::new())
     }
 
@@ -277,25 +283,35 @@ impl Item for TakeOwned {
 impl sealed::Sealed for RegMut {}
 impl Item for RegMut {
     type View<'f> = &'f mut u64;
+    type Local = u64;
 
     fn touch(self) -> Touch {
         Touch::RegMut(self.0)
     }
 
-    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f mut u64, OutOfBounds> {
-        Ok(parts.local(self.0))
+    #[inline]
+    fn view<'f>(self, parts: &mut Parts<'f>, local: &'f mut u64) -> Result<&'f mut u64, OutOfBounds> {
+        *local = parts.registers.get(self.0.index);
+        Ok(local)
+    }
+
+    #[inline]
+    fn write_back(self, local: u64, registers: &Registers<'_>) {
+        registers.set(self.0.index, local);
     }
 }
 
 impl sealed::Sealed for Value {}
 impl Item for Value {
     type View<'f> = u64;
+    type Local = ();
 
     fn touch(self) -> Touch {
         Touch::Value(self.0)
     }
 
-    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<u64, OutOfBounds> {
+    #[inline]
+    fn view<'f>(self, parts: &mut Parts<'f>, (): &'f mut ()) -> Result<u64, OutOfBounds> {
         Ok(parts.registers.get(self.0.index))
     }
 }
@@ -303,27 +319,43 @@ impl Item for Value {
 impl sealed::Sealed for StreamMut {}
 impl Item for StreamMut {
     type View<'f> = Stream<'f>;
+    type Local = (u64, u64);
 
     fn touch(self) -> Touch {
         Touch::Stream(self.0)
     }
 
-    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<Stream<'f>, OutOfBounds> {
+    #[inline]
+    fn view<'f>(
+        self,
+        parts: &mut Parts<'f>,
+        (from, len): &'f mut (u64, u64),
+    ) -> Result<Stream<'f>, OutOfBounds> {
         let range = parts.range(self.0.bytes())?;
         let bytes = parts.views.write(range).expect("a span that fits its buffer lies inside the frame");
-        Ok(Stream { bytes, from: parts.local(self.0.from), len: parts.local(self.0.len) })
+        *from = parts.registers.get(self.0.from.index);
+        *len = parts.registers.get(self.0.len.index);
+        Ok(Stream { bytes, from, len })
+    }
+
+    #[inline]
+    fn write_back(self, (from, len): (u64, u64), registers: &Registers<'_>) {
+        registers.set(self.0.from.index, from);
+        registers.set(self.0.len.index, len);
     }
 }
 
 impl sealed::Sealed for OutboxMut {}
 impl Item for OutboxMut {
     type View<'f> = &'f mut frame::Outbox;
+    type Local = ();
 
     fn touch(self) -> Touch {
         Touch::Outbox(self.0)
     }
 
-    fn view<'f>(self, parts: &mut Parts<'f>) -> Result<&'f mut frame::Outbox, OutOfBounds> {
+    #[inline]
+    fn view<'f>(self, parts: &mut Parts<'f>, (): &'f mut ()) -> Result<&'f mut frame::Outbox, OutOfBounds> {
         Ok(parts.views.outbox(self.0.index))
     }
 }
@@ -333,26 +365,46 @@ pub trait Access: sealed::Sealed + Copy + Send + Sync + 'static {
     /// What the closure gets.
     type Views<'f>;
     #[doc(hidden)]
+    type Locals: Default;
+    #[doc(hidden)]
     fn touches(self) -> Vec<Touch>;
     #[doc(hidden)]
-    fn views<'f>(self, parts: &mut Parts<'f>) -> Result<Self::Views<'f>, OutOfBounds>;
+    fn views<'f>(
+        self,
+        parts: &mut Parts<'f>,
+        locals: &'f mut Self::Locals,
+    ) -> Result<Self::Views<'f>, OutOfBounds>;
+    #[doc(hidden)]
+    fn write_back(self, locals: Self::Locals, registers: &Registers<'_>);
 }
 
 macro_rules! tuples {
     ($(($($item:ident $field:tt),*))+) => {
         $(impl<$($item: Item),*> sealed::Sealed for ($($item,)*) {}
+        #[allow(unused_variables, clippy::unused_unit, reason = "the empty tuple has no parts")]
         impl<$($item: Item),*> Access for ($($item,)*) {
             type Views<'f> = ($($item::View<'f>,)*);
+            type Locals = ($($item::Local,)*);
 
             fn touches(self) -> Vec<Touch> {
                 vec![$(self.$field.touch()),*]
             }
 
+            #[inline]
             #[allow(unused_mut, unused_variables, clippy::let_unit_value, reason = "the empty tuple has no parts")]
-            fn views<'f>(self, parts: &mut Parts<'f>) -> Result<Self::Views<'f>, OutOfBounds> {
-                let mut views = ($(self.$field.view(parts)?,)*);
+            fn views<'f>(
+                self,
+                parts: &mut Parts<'f>,
+                locals: &'f mut Self::Locals,
+            ) -> Result<Self::Views<'f>, OutOfBounds> {
+                let mut views = ($(self.$field.view(parts, &mut locals.$field)?,)*);
                 $(self.$field.take(&mut views.$field, parts);)*
                 Ok(views)
+            }
+
+            #[inline]
+            fn write_back(self, locals: Self::Locals, registers: &Registers<'_>) {
+                $(self.$field.write_back(locals.$field, registers);)*
             }
         })+
     };
@@ -371,19 +423,17 @@ tuples! {
 }
 
 /// Cuts the views of `access` out of `frame`, runs `body` with them, and writes the registers back.
+#[inline]
 pub(crate) fn lend<A: Access, T>(
     access: A,
-    written: &[Reg],
     frame: &mut Frame<'_>,
     body: impl FnOnce(A::Views<'_>) -> T,
 ) -> Result<T, OutOfBounds> {
-    let mut locals = [0; REGISTERS];
+    let mut locals = A::Locals::default();
     let constants = frame.constants();
     let (views, registers) = frame.parts();
-    let mut parts = Parts { views, registers, constants, locals: locals.iter_mut() };
-    let result = body(access.views(&mut parts)?);
-    for (reg, value) in written.iter().zip(locals) {
-        registers.set(reg.index, value);
-    }
+    let mut parts = Parts { views, registers, constants };
+    let result = body(access.views(&mut parts, &mut locals)?);
+    access.write_back(locals, &registers);
     Ok(result)
 }

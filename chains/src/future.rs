@@ -25,7 +25,7 @@ use chainring_runtime::frame::Frame;
 use chainring_runtime::{AbortHandle, Handle, Key};
 
 use crate::access::{Access, OutOfBounds, lend};
-use crate::native::{Flow, quietly, written};
+use crate::native::{Flow, quietly};
 
 type Panic = Box<dyn Any + Send>;
 
@@ -68,12 +68,11 @@ impl<S: 'static> CallAsync<S> {
         B: Access,
         G: Fn(&mut S, B::Views<'_>, Fut::Output) -> Flow + Send + Sync + 'static,
     {
-        let (fetched, stored) = (written(access), written(outputs));
         let store: Arc<Store<S, Fut::Output>> = Arc::new(move |session, frame, output| {
-            lend(outputs, &stored, frame, |views| store(session, views, output))
+            lend(outputs, frame, |views| store(session, views, output))
         });
         let fetch = move |session: &mut S, frame: &mut Frame<'_>| {
-            let future = lend(access, &fetched, frame, |views| fetch(session, views))?;
+            let future = lend(access, frame, |views| fetch(session, views))?;
             Ok(Work::start(Box::pin(future), frame.key(), store.clone()) as Rc<dyn Pending<S>>)
         };
         CallAsync { fetch: Box::new(fetch) }

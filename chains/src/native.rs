@@ -6,8 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chainring_runtime::frame::Frame;
 
-use crate::access::{Access, OutOfBounds, Touch, lend};
-use crate::handle::Reg;
+use crate::access::{Access, OutOfBounds, lend};
 
 /// What a chain does after a call.
 #[derive(Debug)]
@@ -40,30 +39,16 @@ impl<S: 'static> Native<S> {
         A: Access,
         F: Fn(&mut S, A::Views<'_>) -> Flow + Send + Sync + 'static,
     {
-        let written = written(access);
-        let body = move |session: &mut S, frame: &mut Frame<'_>| {
-            lend(access, &written, frame, |views| body(session, views))
-        };
+        let body =
+            move |session: &mut S, frame: &mut Frame<'_>| lend(access, frame, |views| body(session, views));
         Native { body: Box::new(body) }
     }
 
     /// Runs the closure.
+    #[inline]
     pub(crate) fn run(&self, session: &mut S, frame: &mut Frame<'_>) -> Result<Flow, OutOfBounds> {
         (self.body)(session, frame)
     }
-}
-
-/// The registers that are written back after views of `access`, in the order in which the views take their copies.
-pub(crate) fn written(access: impl Access) -> Vec<Reg> {
-    let mut written = Vec::new();
-    for touch in access.touches() {
-        match touch {
-            Touch::RegMut(reg) => written.push(reg),
-            Touch::Stream(stream) => written.extend([stream.from, stream.len]),
-            Touch::Read(_) | Touch::Write(_) | Touch::Value(_) | Touch::Outbox(_) => {}
-        }
-    }
-    written
 }
 
 /// Runs foreign code whose panic nobody waits for: it ends here, after the panic hook has had its say.

@@ -82,9 +82,7 @@ impl<S: 'static> Resume for Runner<S> {
     }
 
     fn interrupted(&self, frame: Frame<'_>, interrupt: Interrupt) {
-        if let Some((frame, next)) = self.interrupt(frame, interrupt) {
-            self.run(frame, next);
-        }
+        self.go_on(frame, interrupt);
     }
 
     fn stopped(&self, frame: Frame<'_>, stop: Stop) {
@@ -134,18 +132,47 @@ impl<S: 'static> Resume for Runner<S> {
 
 impl<S: 'static> Runner<S> {
     /// Runs code from an op on until the frame submits, parks or ends.
-    pub(super) fn run(&self, mut frame: Frame<'_>, mut op: u32) {
-        // The region counts the jumps of one run; a loop through calls and handlers consists of many.
-        for _ in 0..RUNS {
-            let Err((back, interrupt)) = frame.run(op) else { return };
-            let Some(next) = self.interrupt(back, interrupt) else { return };
-            (frame, op) = next;
+    pub(super) fn run(&self, frame: Frame<'_>, op: u32) {
+        if let Err((frame, interrupt)) = frame.run(op) {
+            self.go_on(frame, interrupt);
         }
-        self.park(frame, Place::Op(op));
     }
 
-    /// Does what code has left to the runner. Gives the frame back if it goes on, and with which op.
-    fn interrupt<'f>(&self, mut frame: Frame<'f>, interrupt: Interrupt) -> Option<(Frame<'f>, u32)> {
+    /// Does what code has left to the runner, and goes on until the frame submits, parks or ends.
+    fn go_on(&self, mut frame: Frame<'_>, mut interrupt: Interrupt) {
+        // The region counts the jumps of one run; a loop through calls and handlers consists of many.
+        for left in (0..RUNS).rev() {
+            let op;
+            // Most that leave do so for a call, after which most go on.
+            if let Interrupt::Left(exit) = interrupt
+                && let Exit::Call { line, native, next } = self.lowered.generated.exits[exit as usize]
+            {
+                match self.call(&mut frame, native) {
+                    Ok(Flow::Next) if !frame.is_cancelled() => op = next,
+                    flow => match self.called(frame, line, next, flow) {
+                        Some((back, next)) => (frame, op) = (back, next),
+                        None => return,
+                    },
+                }
+            } else {
+                match self.interrupt(frame, interrupt) {
+                    Some((back, next)) => (frame, op) = (back, next),
+                    None => return,
+                }
+            }
+            if left == 0 {
+                return self.park(frame, Place::Op(op));
+            }
+            match frame.run(op) {
+                Ok(()) => return,
+                Err(next) => (frame, interrupt) = next,
+            }
+        }
+    }
+
+    /// Does what code has left to the runner, unless that is a call. Gives the frame back if it goes on, and with which op.
+    #[inline(never)]
+    fn interrupt<'f>(&self, frame: Frame<'f>, interrupt: Interrupt) -> Option<(Frame<'f>, u32)> {
         match interrupt {
             Interrupt::Left(exit) => match self.lowered.generated.exits[exit as usize] {
                 Exit::Finish => self.end(frame, Ok(())),
@@ -172,10 +199,7 @@ impl<S: 'static> Runner<S> {
                 }
                 Exit::Fetch { line, future, next } => return self.fetch(frame, line, future, next),
                 Exit::Store { line, next } => return self.store(frame, line, next),
-                Exit::Call { line, native, next } => {
-                    let flow = self.call(&mut frame, native);
-                    return self.called(frame, line, next, flow);
-                }
+                Exit::Call { .. } => unreachable!("dealt with before"),
             },
             Interrupt::Trapped { pc, trap } => {
                 return self.route(frame, self.line(pc), trap.into());
@@ -189,6 +213,7 @@ impl<S: 'static> Runner<S> {
     }
 
     /// Goes where a call says. Gives the frame back if it goes on, and with which op.
+    #[cold]
     pub(super) fn called<'f>(
         &self,
         frame: Frame<'f>,
@@ -329,6 +354,7 @@ impl<S: 'static> Runner<S> {
         self.lowered.generated.lines[op as usize]
     }
 
+    #[inline]
     fn call(&self, frame: &mut Frame<'_>, native: usize) -> Result<Flow, ErrorKind> {
         let native = &self.program.0.natives[native];
         let index = frame.key().index();

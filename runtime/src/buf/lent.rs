@@ -32,11 +32,6 @@ impl PoolBuf {
         PoolBuf { of: None, start: NonNull::dangling(), len: 0, room: 0 }
     }
 
-    /// Where its bytes start.
-    pub(crate) fn start(&self) -> NonNull<u8> {
-        self.start
-    }
-
     /// Sets how many bytes count, at most as many as there is room for. Bytes that were never received are zero,
     /// or left over from an earlier use.
     ///

@@ -222,7 +222,7 @@ impl Driver {
                 if unsafe { region.as_ref() }.advance(queues, until) {
                     let owner =
                         self.owner(Key::split(cqe.user_data).0).expect("a listed region has its owner");
-                    no_unwinding(|| owner.take_over());
+                    no_unwinding(|| owner.take_over(until));
                     continue;
                 }
                 let Some(&next) = queues.peek(until) else { break };

@@ -41,8 +41,9 @@ pub(crate) trait Owner {
     /// The region that handles successes by itself, if there is one. It lives as long as the owner.
     fn region(&self) -> Option<&Region>;
 
-    /// Does what the region could not do by itself for the frame that it has left.
-    fn take_over(&self);
+    /// Does what the region could not do by itself for the frame that it has left, and handles what follows of its
+    /// completions before `until`.
+    fn take_over(&self, until: u32);
 
     /// The last generation that any of its frames has had.
     fn last_generation(&self) -> u32;

@@ -75,7 +75,7 @@ pub(super) struct Handover {
 
 /// Why one of the two loops that handle completions has stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Stopped {
+pub(super) enum Stopped {
     /// The next completion, if there is one, is for neither.
     Else,
     /// The next one is for the other loop.
@@ -86,11 +86,11 @@ enum Stopped {
 
 /// A segment whose success has been met.
 #[derive(Clone, Copy)]
-struct Met<'r> {
-    record: Record,
-    index: usize,
-    template: &'r Template,
-    count: u32,
+pub(super) struct Met<'r> {
+    pub(super) record: Record,
+    pub(super) index: usize,
+    pub(super) template: &'r Template,
+    pub(super) count: u32,
 }
 
 /// What `write` has written.
@@ -107,6 +107,30 @@ impl Region {
     /// two requests of a connection whose chain has no native call. The first completion that wants more is left
     /// where it is; or, if its code has run, true says that its frame is left in `handover` for the owner.
     pub(crate) fn advance(&self, queues: &Queues, until: u32) -> bool {
+        if self.pooled.each() == 0 {
+            return self.advance_alone(queues, until);
+        }
+        // In turns with those of segments that pooled buffers come or go with, for as long as either gets on.
+        loop {
+            if self.advance_pooled(queues, until) {
+                return true;
+            }
+            let before = queues.consumed();
+            if before == until {
+                return false;
+            }
+            if self.advance_alone(queues, until) {
+                return true;
+            }
+            if queues.consumed() == before {
+                return false;
+            }
+        }
+    }
+
+    /// The same for segments without pooled buffers.
+    #[inline]
+    fn advance_alone(&self, queues: &Queues, until: u32) -> bool {
         let before = queues.consumed();
         let stopped = loop {
             // Programs differ: what was met last is what will be met first.
@@ -131,7 +155,7 @@ impl Region {
 
     /// The success of a whole segment, if that is what the completion is.
     #[inline(always)]
-    fn meet(&self, cqe: &Cqe) -> Option<Met<'_>> {
+    pub(super) fn meet(&self, cqe: &Cqe) -> Option<Met<'_>> {
         let (user_data, result) = (cqe.user_data, cqe.res);
         let index = Key::split(user_data).0.index() as usize;
         if index >= self.memory.accessible() {
@@ -306,7 +330,7 @@ impl Region {
 
     /// The segment has succeeded, and its completion is accounted for; its owner does the rest.
     #[cold]
-    fn hand_over(&self, record: Record, outcome: Outcome) -> Stopped {
+    pub(super) fn hand_over(&self, record: Record, outcome: Outcome) -> Stopped {
         record.header().expect.set(0);
         self.handover.set(Some(Handover { index: record.header().key.get().index(), outcome }));
         Stopped::HandedOver

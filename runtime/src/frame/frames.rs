@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::code::{self, Prepared, Trap, Word};
-use super::emit::{Handover, Interrupt};
+use super::emit::Interrupt;
 use super::layout::Layout;
 use super::memory::{ASKED, CANCELLING, FREE, Header, INTERRUPTED, Memory, PARKED};
 use super::outbox::Outboxes;
@@ -241,10 +241,8 @@ impl<R: Resume> Owner for Frames<R> {
         Some(&self.region)
     }
 
-    fn take_over(&self) {
-        let Some(Handover { index, outcome }) = self.region.handover.take() else { return };
-        let record = self.region.memory.record(index as usize);
-        self.go_on(Frame::new(&self.region, record, index as usize).conclude(outcome));
+    fn take_over(&self, until: u32) {
+        self.take_over_all(until);
     }
 
     fn ready(&self, key: Key) {

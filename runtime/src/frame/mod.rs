@@ -20,7 +20,7 @@
 //! compute addresses without checking again.
 //!
 //! ```text
-//! completion -> Region::advance: a whole segment has succeeded
+//! completion -> Region::advance: a whole segment has succeeded (refill.rs: a member that pooled buffers come or go with)
 //!                 -> code of its plan (code/execute.rs)  -> next segment (emit.rs, wide.rs) -> submission queue
 //!                 |                                      -> left, trapped, spent: Resume::interrupted
 //!               Frames::settle: anything else            -> Resume::stopped
@@ -36,6 +36,7 @@ mod memory;
 mod outbox;
 mod plan;
 mod pooled;
+mod refill;
 mod region;
 mod row;
 mod settle;

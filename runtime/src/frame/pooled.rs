@@ -2,7 +2,7 @@
 //!
 //! Who owns what: the region owns the pools ([`PoolShared`]), one for each size of buffer, and the frames share them. A
 //! member that fills a pooled buffer from its front is submitted without memory; when bytes have come the kernel takes
-//! one of those that the pool keeps ready, and the completion says which. From then on the frame owns it (a [`PoolBuf`] in
+//! one of those that the pool keeps ready, and the completion says which. From then on the frame owns it (a [`Place`] in
 //! the side table here), until a member or an op gives it back, another one takes its place, or the frame ends.
 //!
 //! ```text
@@ -35,14 +35,12 @@ use super::region::Region;
 use super::template::{Address, Member, Template, Wide};
 use super::token::Frame;
 use super::verb::Moves;
-use crate::buf::{PoolBuf, PoolOptions, PoolShared};
+use crate::buf::{PoolOptions, PoolShared};
 use crate::op::Completion;
 use crate::ring::sqe::BUFFER_SELECT;
 
 /// A bit for each of a frame's pooled buffers.
 pub(super) const MOST: usize = 64;
-/// Places of the side table that are allocated together.
-const CHUNK: usize = 64;
 /// The sizes of pools are multiples of this.
 const GRAIN: u32 = 64;
 /// `IORING_RECVSEND_POLL_FIRST`: do not try before there is something to receive. In `ioprio`.
@@ -61,7 +59,7 @@ pub(super) struct Pooled {
     kinds: Box<[(u32, Option<usize>)]>,
     pools: Box<[Pool]>,
     /// What the frames hold: as many places a frame as there are kinds.
-    places: RefCell<Vec<Box<[Place]>>>,
+    places: RefCell<Vec<Place>>,
 }
 
 struct Pool {
@@ -77,26 +75,46 @@ struct Waiting {
     ticket: u64,
 }
 
-#[derive(Default)]
+/// What a frame holds.
 struct Place {
-    held: RefCell<Option<Held>>,
+    /// The number of the buffer in its pool; or one of the two below.
+    holds: Cell<u32>,
+    /// How many of its bytes have come; 0 if there is none.
+    filled: Cell<u32>,
+    start: Cell<NonNull<u8>>,
     ticket: Cell<u64>,
+    /// An owned buffer.
+    made: RefCell<Vec<u8>>,
 }
 
-/// What a frame holds, and how many of its bytes have come.
-enum Held {
-    Lent(PoolBuf),
-    Made { bytes: Vec<u8>, filled: u32 },
-}
+/// No buffer.
+const NOTHING: u32 = u32::MAX;
+/// An owned one.
+const MADE: u32 = NOTHING - 1;
 
-impl Held {
-    /// Where it starts, and how much has come.
-    fn filled(&mut self) -> (NonNull<u8>, u32) {
-        match self {
-            Held::Lent(buffer) => (buffer.start(), buffer.len() as u32),
-            // Not through a reference to the bytes, which are about to be written by others.
-            Held::Made { bytes, filled } => (start(bytes), *filled),
+impl Default for Place {
+    fn default() -> Self {
+        Place {
+            holds: Cell::new(NOTHING),
+            filled: Cell::new(0),
+            start: Cell::new(NonNull::dangling()),
+            ticket: Cell::new(NOT),
+            made: RefCell::default(),
         }
+    }
+}
+
+impl Place {
+    /// Holds this from now on, and gives what it held before.
+    #[inline]
+    fn hold(&self, holds: u32, start: NonNull<u8>, filled: u32) -> u32 {
+        self.start.set(start);
+        self.filled.set(filled);
+        self.holds.replace(holds)
+    }
+
+    fn is_made(&self) -> bool {
+        self.holds.get() == MADE
     }
 }
 
@@ -124,6 +142,7 @@ impl Pooled {
     }
 
     /// How many each frame has.
+    #[inline]
     pub(super) fn each(&self) -> usize {
         self.kinds.len()
     }
@@ -143,102 +162,134 @@ impl Pooled {
         self.kinds.get(usize::from(number)).is_some_and(|(_, pool)| pool.is_none())
     }
 
+    #[inline]
     fn pool(&self, number: u16) -> Option<&Pool> {
         Some(&self.pools[self.kinds[usize::from(number)].1?])
     }
 
     /// Makes sure that the frames below `frames` have their places.
     pub(super) fn grow(&self, frames: usize) {
-        let mut places = self.places.borrow_mut();
-        while places.len() * CHUNK < frames * self.each() {
-            places.push((0..CHUNK).map(|_| Place::default()).collect());
-        }
+        self.places.borrow_mut().resize_with(frames * self.each(), Place::default);
     }
 
+    #[inline]
     fn at<T>(&self, frame: usize, number: u16, look: impl FnOnce(&Place) -> T) -> T {
-        let place = frame * self.each() + usize::from(number);
-        look(&self.places.borrow()[place / CHUNK][place % CHUNK])
+        look(&self.places.borrow()[frame * self.each() + usize::from(number)])
     }
 
     /// Where the buffer that a frame holds starts, and how many bytes it has put in: none if it holds none. They stay the
     /// frame's until it gives the buffer back or another takes its place.
+    #[inline]
     pub(super) fn held(&self, frame: usize, number: u16) -> (NonNull<u8>, u32) {
-        self.at(frame, number, |place| match &mut *place.held.borrow_mut() {
-            Some(held) => held.filled(),
-            None => (NonNull::dangling(), 0),
-        })
+        self.at(frame, number, |place| (place.start.get(), place.filled.get()))
     }
 
     /// Makes an owned buffer for `len` bytes that are about to come into its front, in place of what was held; gives its
     /// address. Memory that was never touched costs nothing yet.
     pub(super) fn make(&self, frame: usize, number: u16, len: u32) -> u64 {
         self.at(frame, number, |place| {
-            let mut held = place.held.borrow_mut();
-            let mut bytes = match held.take() {
-                Some(Held::Made { bytes, .. }) if bytes.len() == len as usize => bytes,
-                before => {
-                    drop(before);
-                    vec![0; len as usize]
-                }
-            };
-            let address = start(&mut bytes).as_ptr() as u64;
-            *held = Some(Held::Made { bytes, filled: 0 });
-            address
+            let mut made = place.made.borrow_mut();
+            if !place.is_made() || made.len() != len as usize {
+                // What was made before goes first.
+                drop(std::mem::take(&mut *made));
+                *made = vec![0; len as usize];
+            }
+            let start = start(&mut made);
+            place.hold(MADE, start, 0);
+            start.as_ptr() as u64
         })
     }
 
     /// Makes sure that more can come into an owned buffer, up to `end`.
     fn reserve(&self, frame: usize, number: u16, end: u64) {
         self.at(frame, number, |place| {
-            if let Some(Held::Made { bytes, .. }) = &mut *place.held.borrow_mut()
-                && bytes.len() < end as usize
-            {
-                bytes.resize(end as usize, 0);
+            let mut made = place.made.borrow_mut();
+            if place.is_made() && made.len() < end as usize {
+                made.resize(end as usize, 0);
+                place.start.set(start(&mut made));
             }
         });
     }
 
     /// Takes what has come into an owned buffer out of the frame.
     pub(super) fn take(&self, frame: usize, number: u16) -> Vec<u8> {
-        match self.at(frame, number, |place| place.held.take()) {
-            Some(Held::Made { mut bytes, filled }) => {
-                bytes.truncate(filled as usize);
-                bytes
-            }
-            _ => Vec::new(),
+        self.at(frame, number, |place| {
+            let mut bytes = place.made.take();
+            bytes.truncate(place.filled.get() as usize);
+            place.hold(NOTHING, NonNull::dangling(), 0);
+            bytes
+        })
+    }
+
+    /// Lets go of what a frame holds; false if it holds nothing.
+    #[inline(always)]
+    fn let_go(&self, frame: usize, number: u16) -> bool {
+        match self.at(frame, number, |place| place.hold(NOTHING, NonNull::dangling(), 0)) {
+            NOTHING => return false,
+            MADE => drop(self.at(frame, number, |place| place.made.take())),
+            id => self.return_to_pool(number, id),
+        }
+        true
+    }
+
+    #[cold]
+    fn return_late(&self, number: u16, id: u32) {
+        self.return_to_pool(number, id);
+    }
+
+    #[inline(always)]
+    fn return_to_pool(&self, number: u16, id: u32) {
+        if let Some(pool) = self.pool(number) {
+            pool.shared.give_back(id as u16);
         }
     }
 
-    /// A fill from the front has ended: the frame holds what it brought, and lets go of what it held. False if that cannot
-    /// be, whatever the kernel says.
+    /// A fill from the front has brought something: the frame holds that, and lets go of what it held. False, and nothing
+    /// has happened, if that cannot be, whatever the kernel says.
+    #[inline(always)]
+    pub(super) fn fill_some(&self, frame: usize, number: u16, id: u16, count: u32) -> bool {
+        let Some(pool) = self.pool(number) else { return false };
+        let Some(start) = pool.shared.lend(id, count, false) else { return false };
+        let before = self.at(frame, number, |place| place.hold(id.into(), start, count));
+        if before != NOTHING {
+            self.return_late(number, before);
+        }
+        true
+    }
+
+    /// A fill from the front has ended. False if what it says to have brought cannot be; the frame holds nothing then.
     fn fill(&self, frame: usize, number: u16, id: Option<u16>, count: u32) -> bool {
-        let Some(Pool { shared: pool, .. }) = self.pool(number) else { return false };
-        let taken = id.map(|id| pool.take(id, count, false));
-        let (fits, buffer) = match taken {
-            Some(Ok(buffer)) => (true, Some(buffer).filter(|_| count > 0)),
-            Some(Err(_)) => (false, None),
-            None => (count == 0, None),
+        let fits = match id {
+            Some(id) if count > 0 => self.fill_some(frame, number, id, count),
+            Some(id) => self.pool(number).is_some_and(|Pool { shared: pool, .. }| {
+                // The kernel has taken one for nothing.
+                let lent = pool.lend(id, 0, false).is_some();
+                if lent {
+                    pool.give_back(id);
+                }
+                lent
+            }),
+            None => count == 0,
         };
-        let before = match buffer {
-            None if count == 0 => None,
-            buffer => self.at(frame, number, |place| place.held.replace(buffer.map(Held::Lent))),
-        };
-        drop(before);
+        if !fits && count > 0 {
+            self.let_go(frame, number);
+        }
         fits
     }
 
     /// More has come into the buffer that the frame holds, up to `end`. False if it does not reach that far.
     fn extend(&self, frame: usize, number: u16, end: u64) -> bool {
-        self.at(frame, number, |place| match &mut *place.held.borrow_mut() {
-            Some(Held::Lent(buffer)) if end <= buffer.capacity() as u64 => {
-                buffer.set_len(buffer.len().max(end as usize));
-                true
+        let pooled = self.pool(number).map(|pool| u64::from(pool.shared.buffer_size()));
+        self.at(frame, number, |place| {
+            let room = match place.holds.get() {
+                NOTHING => return false,
+                MADE => place.made.borrow().len() as u64,
+                _ => pooled.unwrap_or(0),
+            };
+            if end <= room {
+                place.filled.set(place.filled.get().max(end as u32));
             }
-            Some(Held::Made { bytes, filled }) if end <= bytes.len() as u64 => {
-                *filled = (*filled).max(end as u32);
-                true
-            }
-            _ => false,
+            end <= room
         })
     }
 
@@ -324,13 +375,15 @@ impl Region {
     /// A frame gives back those of its pooled buffers that have a bit in `which`. No part of them is lent, and nothing of
     /// the frame that works on them is in flight.
     pub(super) fn give_back(&self, index: usize, which: u64) {
-        for number in 0..self.pooled.each() as u16 {
-            if which & 1 << number == 0 {
-                continue;
+        let each = self.pooled.each() as u16;
+        let mut left = which;
+        while left != 0 {
+            let number = left.trailing_zeros() as u16;
+            if number >= each {
+                break;
             }
-            let held = self.pooled.at(index, number, |place| place.held.take());
-            if held.is_some() {
-                drop(held);
+            left &= left - 1;
+            if self.pooled.let_go(index, number) {
                 self.tell_next(number);
             }
         }
@@ -347,11 +400,16 @@ impl Region {
     }
 
     /// Has the frame go on that has waited longest for a buffer, if there is one.
-    fn tell_next(&self, number: u16) {
+    #[inline]
+    pub(super) fn tell_next(&self, number: u16) {
         let Some(pool) = self.pooled.pool(number) else { return };
-        if pool.waiting.borrow().is_empty() || !pool.shared.has_ready() {
-            return;
+        if !pool.waiting.borrow().is_empty() && pool.shared.has_ready() {
+            self.tell(pool);
         }
+    }
+
+    #[inline(never)]
+    fn tell(&self, pool: &Pool) {
         while let Some(Waiting { frame, number, ticket }) = { pool.waiting.borrow_mut().pop_front() } {
             let waits = self.pooled.at(frame, number, |place| {
                 let waits = place.ticket.get() == ticket;

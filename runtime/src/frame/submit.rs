@@ -1,9 +1,8 @@
 //! What the token of a frame may do with the program: run its code, and submit its segments.
 
-use super::code::Outcome;
+use super::code::{Op, Outcome};
 use super::emit::{Interrupt, NotSubmitted, Written};
 use super::memory::PARTIAL;
-use super::row::Places;
 use super::token::Frame;
 use super::wide::Part;
 
@@ -15,12 +14,43 @@ impl<'f> Frame<'f> {
     ///
     /// # Panics
     /// If there is no such op.
+    #[inline]
     pub fn run(self, pc: u32) -> Result<(), (Frame<'f>, Interrupt)> {
+        let ops = &self.region.code.ops;
+        let mut op = ops.get(pc as usize);
+        // What comes behind many calls is a segment, and the way there.
+        if let Some(Op::Jump { to }) = op {
+            op = ops.get(*to as usize);
+        }
+        if let Some(Op::Submit(segment)) = op
+            && self.submit_short(*segment)
+        {
+            self.give_up();
+            return Ok(());
+        }
+        self.run_code(pc)
+    }
+
+    #[inline(never)]
+    fn run_code(self, pc: u32) -> Result<(), (Frame<'f>, Interrupt)> {
         assert!((pc as usize) < self.region.code.ops.len(), "the program has no op {pc}");
         // SAFETY: the op was just checked to be there; this token is the only one of the frame, of which nothing is in
         // flight while it exists, and views borrow it.
         let outcome = unsafe { self.region.execute(self.record, self.region.memory.buffer(self.index), pc) };
-        self.conclude(outcome)
+        match outcome {
+            Outcome::Submit(segment) if self.submit_short(segment) => {
+                self.give_up();
+                Ok(())
+            }
+            _ => self.conclude(outcome),
+        }
+    }
+
+    /// Submits a whole segment, if there is a short way to. The token is to be given up then.
+    #[inline]
+    fn submit_short(&self, segment: u16) -> bool {
+        let (region, record) = (self.region, self.record);
+        record.header().flags.get() == 0 && region.submit_met(&region.core.driver().ring, record, segment)
     }
 
     /// Does what code has come to.
@@ -46,7 +76,11 @@ impl<'f> Frame<'f> {
         let (region, record) = (self.region, self.record);
         let template = &region.templates[usize::from(segment)];
         let header = record.header();
-        let Written { want, last, .. } = match self.emit(&Part::whole(template)) {
+        if self.submit_short(segment) {
+            self.give_up();
+            return Ok(());
+        }
+        let Written { want, last } = match self.emit(&Part::whole(template)) {
             Ok(written) => written,
             Err(refused) => return Err((self, refused)),
         };
@@ -94,22 +128,13 @@ impl<'f> Frame<'f> {
     }
 
     /// Writes and publishes the entries of a part of a segment.
+    #[inline(never)]
     fn emit(&self, part: &Part<'_>) -> Result<Written, NotSubmitted> {
         let (region, record, index) = (self.region, self.record, self.index);
         let count = u32::from(part.members.end - part.members.start);
         let reservation = region.core.driver().ring.reserve(count).map_err(|_| NotSubmitted::Busy)?;
-        let places = Places::from(reservation.first(), count as usize);
-        let hot = if part.is_hot() {
-            // SAFETY: the places are reserved for us alone, one for each member.
-            unsafe { region.write(record, region.memory.buffer(index), &part.template.members, places) }
-        } else if part.is_warm() {
-            // SAFETY: the same.
-            unsafe { region.write_short(record, region.memory.buffer(index), part.template, places) }
-        } else {
-            None
-        };
-        // SAFETY: the same.
-        let written = hot.or_else(|| unsafe { region.write_part(record, index, part, reservation.first()) });
+        // SAFETY: the places are reserved for us alone, one for each member.
+        let written = unsafe { region.write_part(record, index, part, reservation.first()) };
         let written = written.ok_or_else(|| region.too_long(record, index, part))?;
         // SAFETY: every place was written in full; the spans are inside this frame's buffer, which is not
         // reused, unmapped or lent before the completions have come that the caller awaits from here on.

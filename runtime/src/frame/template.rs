@@ -80,6 +80,8 @@ pub(super) struct Wide {
     pub(super) only_starts: bool,
     /// What its segment can be submitted with, if all members are such.
     pub(super) short: Short,
+    /// How much may be missing from its span for a success: nothing if it is exact.
+    pub(super) slack: u32,
 }
 
 /// A member that has a short way to the queue.
@@ -87,10 +89,23 @@ pub(super) struct Wide {
 pub(super) enum Short {
     /// It transfers bytes of the frame, from where a register says.
     Transfer,
+    /// It transfers bytes of the frame, at the position in a file that the register of this word says.
+    At(u16),
     /// It sends this outbox.
     Outbox(u16),
+    /// It sends bytes of the pooled buffer that the frame holds.
+    Pooled(u16),
+    /// It receives into a buffer that the kernel takes from the pool of this one.
+    Select(u16),
     /// None.
     Not,
+}
+
+impl Short {
+    /// Whether its entry has neither word 1 nor word 5.
+    fn is_simple(self) -> bool {
+        matches!(self, Short::Transfer | Short::Outbox(_))
+    }
 }
 
 /// What word 2 is.
@@ -164,6 +179,10 @@ pub(super) struct Template {
     hot: bool,
     /// The same, but members may also start where a register says, or send an outbox.
     warm: bool,
+    /// The same, but members may also lie at a position in a file: they all have a short way.
+    mild: bool,
+    /// As mild, but that pooled buffers come or go, and so more than one completion may be awaited.
+    pools: bool,
     /// The code that is run after it, or `NO_CODE`.
     pub(super) code: u32,
     /// What that begins with, if it is most often all of it.
@@ -221,6 +240,18 @@ impl Template {
     #[inline]
     pub(super) fn is_warm(&self) -> bool {
         self.warm
+    }
+
+    /// Whether it can be, with members that have different short ways.
+    #[inline]
+    pub(super) fn is_mild(&self) -> bool {
+        self.mild
+    }
+
+    /// Whether it is almost mild, but that pooled buffers come or go.
+    #[inline]
+    pub(super) fn pools(&self) -> bool {
+        self.pools
     }
 
     /// Whether one completion says that all of it has succeeded, and there is nothing to be done then but what its plan
@@ -286,16 +317,22 @@ impl Template {
         let passes = passes || outboxes.next().is_some();
         let completions = (count - reports) as u16;
         let pools = |member: &Transfer| member.fills() || gives_back(member);
-        let passes = passes || plan.members.iter().any(pools);
-        let simple = !passes && matches!(verb.success(), Success::Whole | Success::Some);
+        let counts = |verb: Verb| matches!(verb.success(), Success::Whole | Success::Some);
+        let pools = plan.members.iter().any(pools);
+        let simple = !passes && !pools && counts(verb);
+        let short = wide.iter().all(|wide| wide.short != Short::Not);
+        let all_count = members.iter().all(|member| counts(member.verb));
+        let goes_on = (then, code) != (NONE, NO_CODE);
         Ok(Template {
             completions,
             reports: reports as u8,
             last: last as u8,
-            slack: if verb.success() == Success::Whole { 0 } else { u32::MAX },
+            slack: slack(verb),
             simple,
             outbox,
-            warm: simple && completions == 1 && wide.iter().all(|wide| wide.short != Short::Not),
+            warm: simple && completions == 1 && wide.iter().all(|wide| wide.short.is_simple()),
+            mild: simple && completions == 1 && short,
+            pools: pools && !passes && short && all_count && goes_on && early.is_none(),
             hot: simple
                 && !is_wide
                 && completions == 1
@@ -332,6 +369,11 @@ fn moves_bytes(len: Len) -> bool {
         Len::Fixed(len) => len > 0,
         Len::Register { plus, max, .. } => max > plus,
     }
+}
+
+/// How much may be missing for a success.
+fn slack(verb: Verb) -> u32 {
+    if verb.success() == Success::Whole { 0 } else { u32::MAX }
 }
 
 /// Whether `last` is a cleanup behind `before` that needs nothing of it.
@@ -397,6 +439,7 @@ impl Bounds<'_> {
             } else {
                 Short::Not
             },
+            slack: slack(transfer.verb),
         }
     }
 
@@ -623,9 +666,15 @@ impl Bounds<'_> {
         let is_plain = is_plain && wide.index == 0;
         let others = (wide.address, wide.off, wide.index) != (Address::Frame, Off::Fixed(0), 0);
         wide.only_starts = verb.transfers() && !others;
-        wide.short = match wide.address {
+        let moves = verb.moves();
+        wide.short = match (wide.address, wide.off) {
             _ if wide.only_starts && moves_bytes(transfer.len) => Short::Transfer,
-            Address::Outbox(outbox) if (wide.off, wide.index) == (Off::Fixed(0), 0) => Short::Outbox(outbox),
+            (Address::Outbox(outbox), Off::Fixed(0)) if wide.index == 0 => Short::Outbox(outbox),
+            (Address::Frame, Off::Register(at)) if verb.transfers() && wide.index == 0 => Short::At(at),
+            (Address::Pooled(number), Off::Fixed(0)) if moves == Moves::Out && wide.index == 0 => {
+                Short::Pooled(number)
+            }
+            (Address::Select(number), Off::Fixed(0)) => Short::Select(number),
             _ => Short::Not,
         };
         Ok((!is_plain).then_some(wide))

@@ -1,6 +1,7 @@
 //! Disjoint parts of a frame's bytes, borrowed at the same time.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr::NonNull;
 
@@ -15,8 +16,8 @@ const PARTS: usize = 8;
 pub struct Views<'f> {
     start: NonNull<u8>,
     len: usize,
-    /// What was lent, and whether mutably.
-    lent: [(u64, u64, bool); PARTS],
+    /// What was lent: the first `count` of them, which are written. The others cost nothing.
+    lent: [MaybeUninit<Lent>; PARTS],
     count: usize,
     /// The outboxes of the frame's region, and which of the frame's were lent: a bit each.
     outboxes: Option<(&'f Outboxes, usize)>,
@@ -26,6 +27,9 @@ pub struct Views<'f> {
     frame: PhantomData<&'f mut [u8]>,
 }
 
+/// From where to where, and whether mutably.
+type Lent = (u64, u64, bool);
+
 impl<'f> Views<'f> {
     /// # Safety
     /// For `'f` nobody else may touch the `len` initialised bytes at `start`.
@@ -34,7 +38,7 @@ impl<'f> Views<'f> {
         Views {
             start,
             len,
-            lent: [(0, 0, false); PARTS],
+            lent: [const { MaybeUninit::uninit() }; PARTS],
             count: 0,
             outboxes: None,
             sent: 0,
@@ -47,6 +51,7 @@ impl<'f> Views<'f> {
     ///
     /// # Safety
     /// For `'f` nobody else may touch those of the frame `index`.
+    #[inline]
     pub(super) unsafe fn with_outboxes(self, outboxes: &'f Outboxes, index: usize) -> Self {
         Views { outboxes: Some((outboxes, index)), ..self }
     }
@@ -55,6 +60,7 @@ impl<'f> Views<'f> {
     ///
     /// # Safety
     /// For `'f` nobody else may touch those of the frame `index`, which gives none of them back meanwhile.
+    #[inline]
     pub(super) unsafe fn with_pooled(self, pooled: &'f Pooled, index: usize) -> Self {
         Views { pooled: Some((pooled, index)), ..self }
     }
@@ -141,6 +147,7 @@ impl<'f> Views<'f> {
     ///
     /// # Panics
     /// If the program has no such outbox, it was lent before, or its number is 64 or more.
+    #[inline]
     pub fn outbox(&mut self, i: u16) -> &'f mut Outbox {
         let (outboxes, index) = self.outboxes.expect("views of a frame have its outboxes");
         assert!(i < 64 && self.sent & 1 << i == 0, "outbox {i} is borrowed twice");
@@ -149,6 +156,7 @@ impl<'f> Views<'f> {
         unsafe { &mut *outboxes.lend(index, i) }
     }
 
+    #[inline]
     fn lend(&mut self, range: Range<u32>, mutably: bool) -> Option<(NonNull<u8>, usize)> {
         if range.start > range.end || range.end as usize > self.len {
             return None;
@@ -158,21 +166,31 @@ impl<'f> Views<'f> {
         Some((unsafe { self.start.add(range.start as usize) }, range.len()))
     }
 
+    /// What was lent so far.
+    #[inline]
+    fn lent(&self) -> &[Lent] {
+        let lent = &self.lent[..self.count];
+        // SAFETY: so many of them are written, by `note`; `MaybeUninit` has the layout of what it holds.
+        unsafe { &*(std::ptr::from_ref(lent) as *const [Lent]) }
+    }
+
     /// Makes sure that what is lent overlaps nothing that it must not.
+    #[inline]
     fn note(&mut self, range: Range<u64>, mutably: bool) {
-        let overlaps = self.lent[..self.count]
+        let overlaps = self
+            .lent()
             .iter()
             .any(|&(start, end, mutable)| (mutably || mutable) && range.start < end && start < range.end);
         assert!(!overlaps, "the same bytes are borrowed twice, once of them mutably");
         assert!(self.count < PARTS, "more than {PARTS} parts of a frame are borrowed at once");
-        self.lent[self.count] = (range.start, range.end, mutably);
+        self.lent[self.count].write((range.start, range.end, mutably));
         self.count += 1;
     }
 }
 
 impl std::fmt::Debug for Views<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Views").field("lent", &&self.lent[..self.count]).finish_non_exhaustive()
+        f.debug_struct("Views").field("lent", &self.lent()).finish_non_exhaustive()
     }
 }
 

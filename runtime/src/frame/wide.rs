@@ -30,20 +30,6 @@ impl<'t> Part<'t> {
         Part { template, members: 0..template.last + 1, done: 0 }
     }
 
-    /// Whether it can be submitted by the shortest way.
-    pub(super) fn is_hot(&self) -> bool {
-        self.template.is_hot() && self.is_whole()
-    }
-
-    /// Whether it can be by a way that is almost as short.
-    pub(super) fn is_warm(&self) -> bool {
-        self.template.is_warm() && self.is_whole()
-    }
-
-    fn is_whole(&self) -> bool {
-        self.members == (0..self.template.last + 1) && self.done == 0
-    }
-
     pub(super) fn members(&self) -> impl Iterator<Item = (&'t Member, &'t Wide)> + use<'t> {
         let range = usize::from(self.members.start)..usize::from(self.members.end);
         self.template.members[range.clone()].iter().zip(&self.template.wide[range])
@@ -51,12 +37,12 @@ impl<'t> Part<'t> {
 }
 
 impl Region {
-    /// Writes the entries of a whole segment the general way. `None` if it is awaited by more than one completion, or a span
+    /// Writes the entries of a whole segment that is neither hot nor warm, or of which a member has no length or too much of it:
+    /// the general way, if there is no shorter one. `None` if it is awaited by more than one completion, or a span
     /// does not fit.
     ///
     /// # Safety
     /// As many places as there are members must be valid for writes.
-    #[cold]
     #[inline(never)]
     pub(super) unsafe fn write_whole(
         &self,
@@ -65,13 +51,20 @@ impl Region {
         place: NonNull<Sqe>,
     ) -> Option<Written> {
         let index = record.header().key.get().index() as usize;
+        if template.is_mild() {
+            // SAFETY: it is mild; the rest is the caller's promise.
+            let written = unsafe { self.write_mild(record, index, template, place) };
+            if written.is_some() {
+                return written;
+            }
+        }
         let part = template.is_awaited_as_one().then(|| Part::whole(template))?;
         // SAFETY: the caller's promise.
         unsafe { self.write_part(record, index, &part, place) }
     }
 
-    /// Writes the entries of a whole segment whose members all have a short way. `None` if one has nothing to transfer, too
-    /// much, or more than one part, which [`write_part`](Region::write_part) deals with.
+    /// Writes the entries of a whole segment whose members transfer bytes of the frame or send outboxes. `None` if one has
+    /// nothing to transfer, too much, or more than one part, which [`write_part`](Region::write_part) deals with.
     ///
     /// # Safety
     /// - the segment must be [warm](Template::is_warm), `record` that of a frame of this region, and `buffer` the first of its
@@ -123,6 +116,71 @@ impl Region {
             }
             user_data = Key::next_step(user_data);
         }
+    }
+
+    /// Writes the entries of a whole segment whose members all have a short way of whatever kind. `None` as in
+    /// [`write_short`](Region::write_short), which takes fewer steps for some of them and is a part of its loop.
+    ///
+    /// # Safety
+    /// - the segment must be [mild](Template::is_mild) or one that [pools](Template::pools), and `record` that of frame
+    ///   `index`;
+    /// - as many places as there are members must be valid for writes.
+    #[inline(never)]
+    pub(super) unsafe fn write_mild(
+        &self,
+        record: Record,
+        index: usize,
+        template: &Template,
+        mut place: NonNull<Sqe>,
+    ) -> Option<Written> {
+        let buffer = self.memory.buffer(index).as_ptr() as u64;
+        let mut user_data = record.header().key.get().with_step(0);
+        // SAFETY: a template's words were checked against the layout of this region.
+        let word = |word: u16| unsafe { record.word(usize::from(word)) }.get();
+        let (mut want, mut last) = (0, user_data);
+        for (member, wide) in template.members.iter().zip(&template.wide) {
+            let (mut address, mut off) = (0, 0);
+            let flags_len = if let Short::Outbox(outbox) = wide.short {
+                // SAFETY: as in `message`; the outbox was checked with the template.
+                let (bytes, len) = unsafe { &*record.outbox(outbox) }.in_a_row()?;
+                address = bytes;
+                member.flags_len | len as u64
+            } else {
+                let (start, added) = (word(wide.start), word(member.length));
+                let flags_len = member.flags_len.wrapping_add(added);
+                let end = start.checked_add(flags_len & 0xffff_ffff)?;
+                if added > member.room || end > u64::from(wide.room) || flags_len as u32 == 0 {
+                    return None;
+                }
+                match wide.short {
+                    Short::Pooled(number) => {
+                        let (base, filled) = self.pooled.held(index, number);
+                        if member.offset + end > u64::from(filled) {
+                            return None;
+                        }
+                        address = base.as_ptr() as u64 + member.offset + start;
+                    }
+                    Short::Select(_) => {}
+                    Short::At(position) => {
+                        address = buffer + member.offset + start;
+                        off = word(position).min(u64::MAX - 1);
+                    }
+                    _ => address = buffer + member.offset + start,
+                }
+                flags_len
+            };
+            let head = member.head | word(member.descriptor);
+            // SAFETY: the place is one of the caller's, and an entry is eight words. The span lies inside the frame's bytes, or
+            // what it has put into the pooled buffer that it holds, as was just compared; or the kernel finds one; or it is
+            // what the outbox holds. Nobody changes or gives these back while something is in flight.
+            unsafe {
+                place.cast::<[u64; 8]>().write([head, off, address, flags_len, user_data, wide.index, 0, 0])
+            };
+            (want, last, user_data) = (flags_len as u32, user_data, Key::next_step(user_data));
+            // SAFETY: one past the last place at the most.
+            place = unsafe { place.add(1) };
+        }
+        Some(Written { want, last })
     }
 
     /// Writes the entries of a part to the places from `place` on. `None` if a span does not fit ([`too_long`](Region::too_long) says which).

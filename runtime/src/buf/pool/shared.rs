@@ -97,6 +97,7 @@ impl Shared {
     }
 
     /// Whether a buffer is with the kernel.
+    #[inline]
     pub(crate) fn has_ready(&self) -> bool {
         self.inner.borrow().ready > 0
     }
@@ -123,29 +124,38 @@ impl Shared {
 
     /// Takes the `len` bytes that a completion says are in buffer `id`. The kernel goes on in it if `goes_on`.
     pub(crate) fn take(self: &Rc<Self>, id: u16, len: u32, goes_on: bool) -> io::Result<PoolBuf> {
-        let mut inner = self.inner.borrow_mut();
-        let known = inner.buffers.get_mut(usize::from(id)).filter(|buffer| buffer.ready);
-        let Some(buffer) = known.filter(|buffer| len <= self.size - buffer.filled) else {
+        let Some(start) = self.lend(id, len, goes_on) else {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("the kernel reports {len} bytes in buffer {id} of a pool, which is not so"),
             ));
         };
+        // What is lent is written by nobody else: without incremental use all of the buffer.
+        let room = if self.incremental { len } else { self.size };
+        Ok(PoolBuf::new(self.clone(), id, start, len, room))
+    }
+
+    /// The same for who keeps the pool, and will [give it back](Shared::give_back): where the bytes start. `None` if the
+    /// kernel's word cannot be true.
+    #[inline(always)]
+    pub(crate) fn lend(&self, id: u16, len: u32, goes_on: bool) -> Option<NonNull<u8>> {
+        let mut inner = self.inner.borrow_mut();
+        let buffer = inner.buffers.get_mut(usize::from(id)).filter(|buffer| buffer.ready)?;
+        if len > self.size - buffer.filled {
+            return None;
+        }
         let from = buffer.filled;
         buffer.holders += 1;
         buffer.filled += len;
-        let goes_on = goes_on && self.incremental;
-        // What is lent is written by nobody else: without incremental use all of the buffer.
-        let room = if self.incremental { len } else { self.size };
         // SAFETY: inside the buffer, checked above.
         let start = unsafe { buffer.start.add(from as usize) };
-        if !goes_on {
+        if !(goes_on && self.incremental) {
             buffer.ready = false;
             inner.ready -= 1;
             // Without memory the window gets smaller, and receives fail with ENOBUFS.
             let _ = inner.top_up(self.size, self.limit);
         }
-        Ok(PoolBuf::new(self.clone(), id, start, len, room))
+        Some(start)
     }
 
     /// The buffers of a bundle that starts with `id`: the one that follows.
@@ -157,8 +167,9 @@ impl Shared {
         self.size
     }
 
-    /// A `PoolBuf` is gone.
-    pub(in crate::buf) fn give_back(&self, id: u16) {
+    /// What was lent is done with: a `PoolBuf` is gone.
+    #[inline(always)]
+    pub(crate) fn give_back(&self, id: u16) {
         let mut inner = self.inner.borrow_mut();
         let buffer = &mut inner.buffers[usize::from(id)];
         buffer.holders -= 1;
@@ -168,15 +179,32 @@ impl Shared {
         buffer.filled = 0;
         inner.spare.push(id);
         let _ = inner.top_up(self.size, self.limit);
-        let waiting = std::mem::take(&mut inner.waiting);
-        drop(inner);
-        wake_all(waiting);
+        if !inner.waiting.is_empty() {
+            let waiting = std::mem::take(&mut inner.waiting);
+            drop(inner);
+            wake_all(waiting);
+        }
     }
 }
 
 impl Inner {
     /// Offers spare buffers until the window is full, making some if need be.
+    #[inline(always)]
     fn top_up(&mut self, size: u32, limit: u16) -> io::Result<()> {
+        // The usual two: none is missing, or the one that was just taken, for which there is a spare one.
+        let missing = self.ring.entries() - self.ready;
+        if missing == 1
+            && let Some(id) = self.spare.pop()
+        {
+            self.offer(id, size);
+            self.ring.publish();
+            return Ok(());
+        }
+        if missing == 0 { Ok(()) } else { self.offer_many(size, limit) }
+    }
+
+    #[inline(never)]
+    fn offer_many(&mut self, size: u32, limit: u16) -> io::Result<()> {
         let before = self.ready;
         let mut result = Ok(());
         while self.ready < self.ring.entries() {
@@ -191,17 +219,23 @@ impl Inner {
                     }
                 },
             };
-            let newest = usize::from(std::mem::replace(&mut self.newest, id));
-            self.buffers[newest].next = id;
-            let buffer = &mut self.buffers[usize::from(id)];
-            buffer.ready = true;
-            self.ring.add(buffer.start, size, id);
-            self.ready += 1;
+            self.offer(id, size);
         }
         if self.ready != before {
             self.ring.publish();
         }
         result
+    }
+
+    /// Puts a spare buffer into the ring.
+    #[inline]
+    fn offer(&mut self, id: u16, size: u32) {
+        let newest = usize::from(std::mem::replace(&mut self.newest, id));
+        self.buffers[newest].next = id;
+        let buffer = &mut self.buffers[usize::from(id)];
+        buffer.ready = true;
+        self.ring.add(buffer.start, size, id);
+        self.ready += 1;
     }
 
     /// Makes one buffer, if there may be more.

@@ -130,7 +130,7 @@ impl<R: ResumeStrands> Owner for Strands<R> {
         None
     }
 
-    fn take_over(&self) {
+    fn take_over(&self, _: u32) {
         unreachable!("no region leaves anything to this owner");
     }
 
