@@ -12,8 +12,9 @@ use common::one::Dir;
 use common::{soon, watchdog};
 use shared::{committer, record, until, whole};
 
-/// Runs eight frames against a log whose first batch meets a fault, and gives how they and a task have ended.
-fn failing(fault: &str, errno: i32) -> Vec<u8> {
+/// Runs eight frames against a log of which the first batch, or the one after that with `first`, meets a fault, and looks how
+/// they and a task end. Gives what is in the file then.
+fn failing(fault: &str, errno: i32, first: &str) -> Vec<u8> {
     let _watchdog = watchdog(Duration::from_secs(60));
     let dir = Dir::new();
     let log = Log::new("failing");
@@ -28,7 +29,9 @@ fn failing(fault: &str, errno: i32) -> Vec<u8> {
             };
             spawner.spawn((), init).expect("there is room")
         };
-        assert_eq!(open.commit("whole!").await.expect("nothing fails yet"), 6);
+        if !first.is_empty() {
+            assert_eq!(open.commit(first).await.expect("nothing fails yet"), 6);
+        }
         core.injector().fail(fault, errno, 1);
         let mut handles: Vec<_> = (0..8).map(|_| spawn()).collect();
         let task = open.commit("of a task");
@@ -42,23 +45,26 @@ fn failing(fault: &str, errno: i32) -> Vec<u8> {
             assert_eq!(error.name(), "commit");
         }
         assert_eq!(open.poisoned().and_then(|error| error.raw_os_error()), Some(errno));
-        assert_eq!(open.durable(), 12, "nothing but what was synced before");
+        assert_eq!(open.durable(), 6 + first.len() as u64, "nothing but what was synced before");
         let later = open.commit("later").await.expect_err("the log is poisoned");
         assert_eq!(later.raw_os_error(), Some(errno));
-        assert_eq!(open.batches(), 2, "none was begun afterwards");
+        assert_eq!(open.batches(), 1 + u64::from(!first.is_empty()), "none was begun afterwards");
     });
     std::fs::read(dir.join("log")).expect("the log")
 }
 
 #[test]
 fn a_sync_that_fails_fails_everybody_who_waits_and_poisons_the_log() {
-    let bytes = failing("fsync", libc::EIO);
-    assert_eq!(bytes[..12], *b"beforewhole!");
+    let bytes = failing("fsync", libc::EIO, "");
+    assert_eq!(bytes[..6], *b"before");
 }
 
 #[test]
 fn a_write_that_fails_does_the_same() {
-    assert_eq!(failing("write", libc::ENOSPC), b"beforewhole!");
+    assert_eq!(failing("write", libc::ENOSPC, ""), b"before");
+    // Later ones are write and sync in one.
+    assert_eq!(failing("write", libc::ENOSPC, "whole!"), b"beforewhole!");
+    assert_eq!(failing("write", libc::EIO, "whole!"), b"beforewhole!");
 }
 
 #[test]
@@ -109,30 +115,35 @@ fn short_writes_are_taken_up_where_they_stopped_and_synced_as_a_whole() {
     runtime.block_on(async {
         let core = chainring_runtime::Handle::current();
         let open = log.open(dir.file("log", b""), 0).expect("it opens");
-        core.injector().shorten("write", 7, 4);
-        let records: Vec<_> = (0..5).map(|i| record(i, 0, b"0123456789")).collect();
-        let all = futures::future::join_all(records.iter().map(|record| open.commit(record))).await;
-        assert!(all.iter().all(Result::is_ok), "{all:?}");
-        assert_eq!(open.batches(), 1);
-        assert!(core.injector().is_spent());
+        for batch in 1..=2 {
+            core.injector().shorten("write", 7, 4);
+            let records: Vec<_> = (0..5).map(|i| record(i, batch, b"0123456789")).collect();
+            let all = futures::future::join_all(records.iter().map(|record| open.commit(record))).await;
+            assert!(all.iter().all(Result::is_ok), "{all:?}");
+            assert_eq!(open.batches(), u64::from(batch));
+            assert!(core.injector().is_spent());
+        }
     });
     let bytes = std::fs::read(dir.join("log")).expect("the log");
-    assert_eq!(whole(&bytes).0.len(), 5);
+    assert_eq!(whole(&bytes).0.len(), 10);
 }
 
-/// Commits three times, with a fault before the second.
-fn three(runtime: &Runtime, fault: impl FnOnce(&chainring_runtime::injector::Injector)) {
+/// Commits three times, with a fault before the one of this number.
+fn three(runtime: &Runtime, number: usize, fault: impl FnOnce(&chainring_runtime::injector::Injector)) {
     let _watchdog = watchdog(Duration::from_secs(60));
     let dir = Dir::new();
     let log = Log::new("three");
     runtime.block_on(async {
         let core = chainring_runtime::Handle::current();
         let open = log.open(dir.file("log", b""), 0).expect("it opens");
-        open.commit("one ").await.expect("nothing fails");
-        fault(core.injector());
-        assert_eq!(open.commit("two ").await.expect("nothing fails"), 4);
-        assert!(core.injector().is_spent());
-        assert_eq!(open.commit("three").await.expect("nothing fails"), 8);
+        let mut fault = Some(fault);
+        for (at, (record, start)) in [("one ", 0), ("two ", 4), ("three", 8)].into_iter().enumerate() {
+            if at + 1 == number {
+                fault.take().expect("one number is this")(core.injector());
+            }
+            assert_eq!(open.commit(record).await.expect("nothing fails"), start);
+            assert!(core.injector().is_spent());
+        }
         assert_eq!(open.commit("").await.expect("nothing fails"), 13);
     });
     assert_eq!(std::fs::read(dir.join("log")).expect("the log"), b"one two three");
@@ -141,10 +152,25 @@ fn three(runtime: &Runtime, fault: impl FnOnce(&chainring_runtime::injector::Inj
 #[test]
 fn a_list_that_cannot_be_prepared_is_done_one_by_one() {
     let runtime = Runtime::new().expect("a ring");
-    three(&runtime, |injector| injector.refuse("fsync", 1));
+    three(&runtime, 1, |injector| injector.refuse("fsync", 1));
     // A queue that takes no lists.
-    three(&Builder::new().submission_entries(2).build().expect("a ring"), |_| {});
-    three(&Builder::new().submission_entries(4).build().expect("a ring"), |injector| injector.fill_queue(3));
+    three(&Builder::new().submission_entries(2).build().expect("a ring"), 1, |_| {});
+    for number in 1..=2 {
+        let runtime = Builder::new().submission_entries(4).build().expect("a ring");
+        three(&runtime, number, |injector| injector.fill_queue(3));
+    }
+}
+
+#[test]
+fn a_file_system_that_does_not_write_through_has_a_write_and_a_sync_for_each_batch() {
+    let runtime = Runtime::new().expect("a ring");
+    // The write of the second batch, and it is not tried again.
+    three(&runtime, 2, |injector| injector.fail("write", libc::EOPNOTSUPP, 1));
+    let synced_again = |injector: &chainring_runtime::injector::Injector| {
+        injector.fail("write", libc::EOPNOTSUPP, 1);
+        injector.delay("fsync", 3, 1);
+    };
+    three(&runtime, 2, synced_again);
 }
 
 #[test]

@@ -22,8 +22,9 @@ pub(super) const PATIENCE: Duration = Duration::from_micros(20);
 /// Sleeps that are slept through at most before another try.
 const MOST_SKIPPED: u32 = 63;
 
-/// Looks between two looks at the clock.
-const LOOKS: u32 = 16;
+/// Breaths between two looks at most: some hundred nanoseconds. It begins with one, and doubles them. Meanwhile more may come, which
+/// is then dealt with in one turn, and whoever sends is not held up by the looks at what it writes.
+const MOST_BREATHS: u32 = 64;
 
 /// What a core knows of whether lingering pays.
 pub(super) struct Linger {
@@ -93,14 +94,14 @@ impl Core {
         }
         self.flush();
         let begun = Instant::now();
-        let mut looks = 0u32;
+        let mut breaths = 1;
         let (called, news) = loop {
             let (called, news) = (!self.remote.is_empty(), self.driver.ring.has_news());
-            looks += 1;
-            if called || news || looks.is_multiple_of(LOOKS) && begun.elapsed() >= patience {
+            if called || news || begun.elapsed() >= patience {
                 break (called, news);
             }
-            std::hint::spin_loop();
+            (0..breaths).for_each(|_| std::hint::spin_loop());
+            breaths = (2 * breaths).min(MOST_BREATHS);
         };
         self.linger.waited(!called);
         if news {

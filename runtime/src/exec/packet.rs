@@ -16,11 +16,7 @@ use super::quietly::quietly;
 use super::remote::Message;
 use super::task::{AbortHandle, JoinError};
 
-pub(super) struct Packet<T, W = ()> {
-    state: Mutex<State<T, W>>,
-    /// The core that awaits the result, by its number in the group of the one that has it; if it is one of that group.
-    home: Option<u32>,
-}
+pub(super) struct Packet<T, W = ()>(Mutex<State<T, W>>);
 
 struct State<T, W> {
     result: Option<Result<T, JoinError>>,
@@ -28,6 +24,9 @@ struct State<T, W> {
     finished: bool,
     work: Work<W>,
     waker: Option<Waker>,
+    /// The core that awaits the result, by its number in the group of the one that has it, if it is one of that group; with
+    /// the rest, so that little memory goes from core to core.
+    home: Option<u16>,
 }
 
 enum Work<W> {
@@ -53,9 +52,9 @@ pub(super) trait Awaited<T>: Abort {
 
 impl<T, W> Packet<T, W> {
     /// A packet with work to be done.
-    pub(super) fn new(work: W, home: Option<u32>) -> Arc<Packet<T, W>> {
-        let state = State { result: None, finished: false, work: Work::Waiting(work), waker: None };
-        Arc::new(Packet { state: Mutex::new(state), home })
+    pub(super) fn new(work: W, home: Option<u16>) -> Arc<Packet<T, W>> {
+        let state = State { result: None, finished: false, work: Work::Waiting(work), waker: None, home };
+        Arc::new(Packet(Mutex::new(state)))
     }
 
     /// The right to fill it, to be taken once.
@@ -68,7 +67,7 @@ impl<T, W> Packet<T, W> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T, W>> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Takes the work out, unless it was aborted; it is what `to` says from now on.
@@ -166,7 +165,7 @@ impl<T: Send, W: Send> Sender<T, W> {
         let unwanted = if state.finished { Some(result) } else { state.result.replace(result) };
         state.finished = true;
         let work = std::mem::replace(&mut state.work, Work::Begun);
-        let (waits, home) = (state.waker.is_some(), packet.home);
+        let (waits, home) = (state.waker.is_some(), state.home);
         let waker = if home.is_none() { state.waker.take() } else { None };
         drop(state);
         // Nobody will have it, and whoever drops it here is not to be hurt by it.
@@ -188,10 +187,10 @@ pub(super) struct Answer(Arc<dyn Abort>);
 
 impl Answer {
     /// Sends it to a core of the group of which this thread's is one.
-    fn send(self, home: u32) {
+    fn send(self, home: u16) {
         Handle::try_with_current(|core| {
             let group = core.and_then(|core| core.group.get());
-            if let Some(home) = group.and_then(|group| group.other(home as usize)) {
+            if let Some(home) = group.and_then(|group| group.other(home.into())) {
                 // If that core has ended, it is dropped here.
                 let _ = home.send(Message::Answer(self));
             }
@@ -281,7 +280,7 @@ mod tests {
     }
 
     /// What becomes of a result of which the way home is this.
-    fn sent(home: Option<u32>) {
+    fn sent(home: Option<u16>) {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(woken.clone());
         let packet = Packet::new((), home);

@@ -14,6 +14,7 @@ pub struct Write<B> {
     file: Descriptor,
     buffer: B,
     offset: u64,
+    flags: u32,
 }
 
 /// Writes at `offset` bytes into the file. Gives the number of bytes written, which may be fewer than
@@ -21,7 +22,17 @@ pub struct Write<B> {
 ///
 /// Dropping the future asks for cancellation; it is not known how much was written.
 pub fn write_at<B: IoBuf>(file: &Descriptor, buffer: B, offset: u64) -> Op<Write<B>> {
-    Op::new(Write { file: file.clone(), buffer, offset })
+    Op::new(Write { file: file.clone(), buffer, offset, flags: 0 })
+}
+
+/// As [`write_at`], and completes when the bytes that it says are written are on the disk, with what is needed to read them
+/// back: for these bytes what [`fdatasync`](super::fsync::fdatasync) is for the file (RWF_DSYNC of pwritev2(2)).
+///
+/// # Errors
+/// Those of write(2), and those of fdatasync(2): then it is not known what was written, nor what has reached the disk.
+/// EOPNOTSUPP, with nothing done, where the file system does not have it.
+pub fn write_dsync_at<B: IoBuf>(file: &Descriptor, buffer: B, offset: u64) -> Op<Write<B>> {
+    Op::new(Write { file: file.clone(), buffer, offset, flags: libc::RWF_DSYNC as u32 })
 }
 
 pub(crate) const FACTS: Facts = Facts {
@@ -39,7 +50,7 @@ impl<B: IoBuf> Operation for Write<B> {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let sqe = Sqe::new(opcode::Write::CODE);
+        let sqe = Sqe { op_flags: self.flags, ..Sqe::new(opcode::Write::CODE) };
         Prepared::new(sqe, self.file.raw()).at(self.offset).reads(&self.buffer)
     }
 

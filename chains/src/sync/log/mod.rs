@@ -12,9 +12,14 @@
 //!
 //! A record is copied into the batch that is being filled, which is the tail of the log: so its position is known at once,
 //! and whoever waits has nothing in flight, and can be cancelled, or dropped, at any time. A task of the core's own writes
-//! the batch with one write, linked to one fdatasync, while the next one is filled. The two buffers swap and are used again
-//! and again. Copying is what a vectored write of everybody's own bytes would save; it would also bind every frame to the
-//! write, which the kernel may not let go of for as long as the disk takes.
+//! the batch with one write that reaches the disk (the first one with a write linked to an fdatasync of the file), while the
+//! next one is filled. The two buffers swap and are used again and again. Copying is what a vectored write of everybody's own
+//! bytes would save; it would also bind every frame to the write, which the kernel may not let go of for as long as the disk
+//! takes.
+//!
+//! What a commit costs is then nearly all the file system's, and half of that is the growth of the file, which has to reach its
+//! journal. On ext4, 64 records of 200 bytes: 98 us of CPU in a file that grows, 71 with its space there (fallocate(2)), 49,
+//! and twice as many commits, where the file was written once before.
 //!
 //! *Durable* is a position: everything before it is on the disk. A record is committed when its end is durable. If a write or
 //! a sync fails, nothing behind that position is ever acknowledged: the log is poisoned, and everybody who waits, or comes
@@ -79,6 +84,9 @@ impl Log {
     /// Opens the log on the core that runs the caller: from now on records are written to `file`, the first at `tail`, which
     /// is usually where the last whole record of the file ends. What is behind `tail` is overwritten. The file must be
     /// open for writing, without O_APPEND, and nobody else may write to it.
+    ///
+    /// A file that has its length already, best written once and synced, takes twice as many commits as one that grows, for half
+    /// the CPU; its reader has to tell old bytes from records.
     ///
     /// It stays open until the last [`OpenLog`] and the last program that was started with it are gone, and what was
     /// committed until then is written.

@@ -1,4 +1,8 @@
 //! The task that writes the batches of a log.
+//!
+//! The first batch is followed by an fdatasync, linked to its write: with it reaches the disk what its owner has put into the
+//! file before, a header or room for what is to come. After that nobody else writes to the file, and a batch is one write that
+//! completes when its bytes are on the disk (RWF_DSYNC): the same for the disk, and one piece of work less for the kernel.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,7 +11,7 @@ use std::rc::Rc;
 use chainring_runtime::Descriptor;
 use chainring_runtime::buf::IoBuf;
 use chainring_runtime::op::fsync::fdatasync;
-use chainring_runtime::op::write::write_at;
+use chainring_runtime::op::write::{write_at, write_dsync_at};
 use chainring_runtime::op::write_sync::write_sync;
 
 use super::shared::Shared;
@@ -21,9 +25,18 @@ pub(super) fn write(shared: Rc<Shared>, file: Descriptor) -> impl Future<Output 
 
 async fn write_all(shared: &Shared, file: Descriptor) {
     let mut batch = Vec::new();
+    let (mut is_first, mut can_write_through) = (true, true);
     while poll_fn(|cx| shared.poll_filled(cx.waker())).await {
         let start = shared.take_batch(&mut batch);
-        let (result, back) = write_out(&file, batch, start).await;
+        let (mut result, mut back) = (Err(libc::EOPNOTSUPP), batch);
+        if !is_first && can_write_through {
+            (result, back) = write_through(&file, back, start).await;
+            can_write_through = result != Err(libc::EOPNOTSUPP);
+        }
+        if result == Err(libc::EOPNOTSUPP) {
+            (result, back) = write_out(&file, back, start).await;
+        }
+        is_first = false;
         if let Err(errno) = result {
             return shared.fail(errno);
         }
@@ -41,7 +54,22 @@ impl Drop for Ended {
     }
 }
 
-/// Writes all of a batch and has it reach the disk.
+/// Writes all of a batch by writes that reach the disk before they complete.
+async fn write_through(file: &Descriptor, mut batch: Vec<u8>, start: u64) -> (Result<(), i32>, Vec<u8>) {
+    let mut done = 0;
+    while done < batch.len() {
+        let (result, back) = write_dsync_at(file, batch.slice(done..), start + done as u64).await;
+        batch = back.into_inner();
+        match result {
+            Ok(0) => return (Err(libc::EIO), batch),
+            Ok(written) => done += written,
+            Err(error) => return (Err(error.raw_os_error().unwrap_or(libc::EIO)), batch),
+        }
+    }
+    (Ok(()), batch)
+}
+
+/// Writes all of a batch and has the file reach the disk.
 async fn write_out(file: &Descriptor, mut batch: Vec<u8>, start: u64) -> (Result<(), i32>, Vec<u8>) {
     let (len, mut done) = (batch.len(), 0);
     loop {

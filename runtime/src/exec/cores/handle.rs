@@ -30,10 +30,10 @@ impl CoreHandle {
     }
 
     /// The number of the core that runs the caller, if it is of the same group.
-    fn home(&self) -> Option<u32> {
+    fn home(&self) -> Option<u16> {
         Handle::try_with_current(|core| {
             let own = core?.group.get().filter(|own| Arc::ptr_eq(&own.all, &self.all))?;
-            u32::try_from(own.index).ok()
+            u16::try_from(own.index).ok()
         })
     }
 

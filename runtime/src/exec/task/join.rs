@@ -176,12 +176,15 @@ impl fmt::Debug for AbortHandle {
 /// the end of its runtime.
 ///
 /// Send and Sync, so that it converts into the errors that most people pass around.
-// What it panicked with need not be Sync: the lock makes it so, and is only ever taken to print it.
-pub struct JoinError(Option<Mutex<Box<dyn Any + Send>>>);
+// What it panicked with need not be Sync: the lock makes it so, and is only ever taken to print it. Boxed once more, so that a
+// result is not larger for it.
+pub struct JoinError(Option<Box<Panic>>);
+
+type Panic = Mutex<Box<dyn Any + Send>>;
 
 impl JoinError {
     pub(in crate::exec) fn panicked(panic: Box<dyn Any + Send>) -> Self {
-        JoinError(Some(Mutex::new(panic)))
+        JoinError(Some(Box::new(Mutex::new(panic))))
     }
 
     pub(in crate::exec) fn cancelled() -> Self {
