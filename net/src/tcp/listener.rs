@@ -60,7 +60,7 @@ use crate::accept::{self, Acceptor, listener};
 #[derive(Debug)]
 pub struct TcpListener(Acceptor);
 
-/// The connections of a [`TcpListener`].
+/// The connections of a [`TcpListener`]: see [`Incoming`](crate::Incoming).
 pub type Incoming<'l> = accept::Incoming<'l, TcpStream>;
 
 impl TcpListener {
@@ -122,7 +122,7 @@ impl TcpListener {
         IncomingDirect::new(self)
     }
 
-    /// Takes connections again and again; see [`Incoming`].
+    /// Takes connections again and again; see [`Incoming`](crate::Incoming).
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming::new(&self.0, TcpStream::from_descriptor)
     }

@@ -17,7 +17,7 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub struct UnixListener(Acceptor);
 
-/// The connections of a [`UnixListener`].
+/// The connections of a [`UnixListener`]: see [`Incoming`](crate::Incoming).
 pub type Incoming<'l> = accept::Incoming<'l, UnixStream>;
 
 impl UnixListener {
@@ -63,7 +63,7 @@ impl UnixListener {
         self.0.accept().await.map(UnixStream::from_descriptor)
     }
 
-    /// Takes connections again and again; see [`Incoming`].
+    /// Takes connections again and again; see [`Incoming`](crate::Incoming).
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming::new(&self.0, UnixStream::from_descriptor)
     }
