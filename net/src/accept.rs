@@ -231,7 +231,8 @@ macro_rules! listener {
             }
 
             /// The socket as one of the standard library, blocking; a duplicate of it, if operations on it are still in
-            /// flight.
+            /// flight. Accepts whose futures were dropped are cancelled as soon as the runtime goes on; a connection that
+            /// one of them takes until then is closed.
             pub fn into_std(self) -> std::io::Result<$std> {
                 self.0.into_owned().map(<$std>::from)
             }
