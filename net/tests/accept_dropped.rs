@@ -6,12 +6,13 @@ use std::collections::HashSet;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::SocketAddr;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use chainring_net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use chainring_runtime::time::{sleep, timeout};
-use chainring_runtime::{Runtime, spawn, yield_now};
-use common::{any_port, poll_once, run};
+use chainring_runtime::{CancellationToken, Runtime, spawn, yield_now};
+use common::{Random, any_port, poll_once, run};
 use futures::future::{Either, join_all, select};
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
@@ -178,4 +179,42 @@ fn a_listener_outlives_the_runtime_in_which_an_accept_was_dropped() {
     drop(first);
     drop(second);
     Runtime::new().unwrap().block_on(async { timeout(within, accept_one()).await.unwrap() });
+}
+
+#[test]
+fn accepts_side_by_side_that_come_and_go_lose_nobody() {
+    run(async || {
+        let listener = Rc::new(TcpListener::bind(any_port()).unwrap());
+        let address = listener.local_addr().unwrap();
+        let end = CancellationToken::new();
+        let acceptors: Vec<_> = (1..=4)
+            .map(|seed| {
+                let (listener, end, mut random) = (listener.clone(), end.clone(), Random(seed));
+                spawn(async move {
+                    let mut accepted = 0;
+                    while !end.is_cancelled() {
+                        let patience = Duration::from_micros(random.below(2000) as u64);
+                        if let Ok(stream) = timeout(patience, listener.accept()).await {
+                            stream.unwrap().write_all("x").await.0.unwrap();
+                            accepted += 1;
+                        }
+                    }
+                    accepted
+                })
+            })
+            .collect();
+        let mut random = Random(0);
+        for _ in 0..100 {
+            // Fewer than there are accepts, so that one that waits must find what another one has left.
+            let clients = (0..1 + random.below(3)).map(async |_| {
+                let stream = TcpStream::connect(address).await.unwrap();
+                let (received, _) = stream.read(vec![0; 1]).await;
+                assert_eq!(received.unwrap(), 1, "it was turned away");
+            });
+            timeout(Duration::from_secs(5), join_all(clients)).await.expect("nobody answers");
+        }
+        end.cancel();
+        let accepted: usize = join_all(acceptors).await.into_iter().map(Result::unwrap).sum();
+        assert!((100..=300).contains(&accepted), "{accepted} of 100 to 300");
+    });
 }
