@@ -51,3 +51,13 @@ async fn an_operation_without_a_method_takes_the_descriptor() {
     fsync(&descriptor).await.unwrap();
     std::fs::remove_file(&path).unwrap();
 }
+
+#[chainring::test]
+async fn a_log_is_written_to_a_file_that_was_opened_here() {
+    let path = std::env::temp_dir().join(format!("chainring-log-{}", std::process::id()));
+    let log = chainring::chains::Log::new("records");
+    let open = log.open(File::create(&path).await.unwrap(), 0).unwrap();
+    assert_eq!(open.commit("a record").await.unwrap(), 0);
+    assert_eq!(fs::read(&path).await.unwrap(), b"a record");
+    fs::remove_file(&path).await.unwrap();
+}

@@ -10,7 +10,6 @@ use chainring_runtime::frame::{FramesError, Trap};
 use crate::handle::{Buf, Place};
 
 /// Why a frame ended early: the step at which it did, and what happened there.
-#[derive(Debug)]
 pub struct ChainError {
     pub(crate) chain: Arc<str>,
     pub(crate) step: u32,
@@ -122,6 +121,13 @@ impl fmt::Display for ChainError {
     }
 }
 
+/// The text, as of all errors here: it is what `main` prints of one that it returns.
+impl fmt::Debug for ChainError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ChainError({self})")
+    }
+}
+
 impl Error for ChainError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.kind {
@@ -132,7 +138,7 @@ impl Error for ChainError {
 }
 
 /// Why a chain cannot be built.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct BuildError {
     pub(crate) chain: Arc<str>,
     /// The step at fault, where it is a step's.
@@ -284,10 +290,15 @@ impl fmt::Display for BuildError {
     }
 }
 
+impl fmt::Debug for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BuildError({self})")
+    }
+}
+
 impl Error for BuildError {}
 
 /// Why a program cannot be started on a core.
-#[derive(Debug)]
 pub struct StartError(pub(crate) Refused);
 
 /// What a core cannot do for a program.
@@ -314,6 +325,12 @@ impl fmt::Display for StartError {
             Refused::NoLog(name) => write!(f, "the log {name} is not open on this core"),
             Refused::NoFutex => write!(f, "it waits for futexes or wakes them, which takes Linux 6.7"),
         }
+    }
+}
+
+impl fmt::Debug for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StartError({self})")
     }
 }
 

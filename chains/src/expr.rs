@@ -12,11 +12,13 @@ use chainring_runtime::frame::{Operator, Order};
 
 use crate::handle::{Buf, Reg, Span, Word};
 
-/// A number computed from registers, bytes and constants.
+/// A number computed from registers, bytes and constants. A condition is one, too: see [`Cond`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expr(pub(crate) Node);
 
-/// A condition: an expression that is true where it is not zero.
+/// A condition: an expression that is true where it is not zero. Comparisons give 1 or 0, and are joined by `&` and `|`:
+/// `len.ge(1) & len.le(64)`. Both sides are calculated: a load on the right whose offset the left was to check fails the frame
+/// all the same, and a [`when`](crate::Chain::when) inside of another does not.
 pub type Cond = Expr;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -54,6 +54,28 @@ fn is_answered(client: &Client) -> bool {
 }
 
 #[test]
+fn a_log_is_not_opened_with_a_file_that_its_records_cannot_go_to() {
+    let dir = Dir::new();
+    drop(dir.file("log", b"before"));
+    let log = Log::new("refused");
+    Runtime::new().expect("a ring").block_on(async {
+        let mut options = std::fs::OpenOptions::new();
+        let reading = options.read(true).open(dir.join("log")).expect("the file");
+        let error = log.open(reading, 6).expect_err("it cannot be written to");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("open for writing"), "{error}");
+        let appending = options.append(true).open(dir.join("log")).expect("the file");
+        let error = log.open(appending, 0).expect_err("positions would not hold");
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("O_APPEND"), "{error}");
+        // Nothing is left of either, and the next one may be a descriptor.
+        let file = std::os::fd::OwnedFd::from(dir.file("log", b"before"));
+        let open = log.open(file, 6).expect("it opens");
+        assert_eq!(open.commit("behind").await.expect("it is written"), 6);
+    });
+}
+
+#[test]
 fn sixty_four_connections_share_a_log_and_its_syncs() {
     const CONNECTIONS: u32 = 64;
     let turns = common::scaled(20, 1000) as u32;

@@ -352,3 +352,19 @@ fn more_searches_than_code_can_tell_apart() {
     });
     assert_eq!(text, "chain test: too many comparisons, searches and copies of bytes");
 }
+
+#[test]
+fn a_main_that_returns_what_was_refused_prints_its_text() {
+    let error = Chain::<()>::new("empty").build().expect_err("it has no step");
+    assert_eq!(format!("{error:?}"), "BuildError(chain empty: there is no step)");
+
+    let log = chainring_chains::Log::new("records");
+    let mut c = Chain::<()>::new("logs");
+    let record = c.constant(b"a record");
+    c.commit(&log, [record.all()]);
+    let program = c.build().expect("it is whole");
+    let error = chainring_runtime::Runtime::new()
+        .expect("a ring")
+        .block_on(async { program.start(1).map(drop).expect_err("its log is not open") });
+    assert_eq!(format!("{error:?}"), format!("StartError({error})"));
+}

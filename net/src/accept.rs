@@ -3,20 +3,26 @@
 //! A listener owns its descriptor and one moment: until when it rests. Without descriptors or memory (EMFILE,
 //! ENFILE, ENOBUFS, ENOMEM) accept fails at once and would again: the connection stays in the backlog. So whoever
 //! accepts is told the error once, and what comes next waits for a moment before it asks the kernel again.
+//!
+//! It also owns the accepts in flight whose futures were dropped: see [`kept`].
+
+mod kept;
 
 use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use chainring_runtime::op::Multishot;
-use chainring_runtime::op::accept::{AcceptMulti, accept, accept_direct, accept_multi};
+use chainring_runtime::op::accept::{AcceptMulti, accept_direct, accept_multi};
 use chainring_runtime::time::{Sleep, now, sleep_until};
 use chainring_runtime::{Descriptor, DirectDescriptor};
 use futures::{Future, Stream};
+use kept::{Accepting, Interest, Kept};
 
 /// How long a listener rests when there is a shortage.
 const REST: Duration = Duration::from_millis(50);
@@ -26,15 +32,18 @@ const REST: Duration = Duration::from_millis(50);
 pub(crate) struct Acceptor {
     pub(crate) descriptor: Descriptor,
     rests_until: Cell<Option<Instant>>,
+    /// Shared with those who wait for one of them.
+    kept: Rc<Kept>,
 }
 
 impl Acceptor {
     pub(crate) fn new(descriptor: Descriptor) -> Self {
-        Acceptor { descriptor, rests_until: Cell::new(None) }
+        Acceptor { descriptor, rests_until: Cell::new(None), kept: Rc::default() }
     }
 
     /// The descriptor; a duplicate of it, if operations on it are still in flight.
     pub(crate) fn into_owned(self) -> io::Result<OwnedFd> {
+        drop(self.kept);
         match self.descriptor.try_into_owned() {
             Ok(fd) => Ok(fd),
             Err(shared) => shared.as_fd().try_clone_to_owned(),
@@ -43,7 +52,8 @@ impl Acceptor {
 
     pub(crate) async fn accept(&self) -> io::Result<Descriptor> {
         self.rest().await;
-        self.mind_shortage(accept(&self.descriptor).await).map(|fd| self.inherit(fd))
+        let accepted = Accepting::new(&self.descriptor, &self.kept).await;
+        self.mind_shortage(accepted).map(|fd| self.inherit(fd))
     }
 
     /// Waits until the rest is over. It is for all who accept, and goes on if one that waits gives up.
@@ -92,16 +102,38 @@ impl Acceptor {
     }
 }
 
-/// The connections of a listener, taken with one multishot submission (kernel 5.19) that is renewed as long as the
+/// The connections of a listener, a stream: [`TcpListener::incoming`](crate::TcpListener::incoming) and
+/// [`UnixListener::incoming`](crate::UnixListener::incoming) make it. They are taken with one multishot submission (kernel 5.19) that is renewed as long as the
 /// stream is polled. It never ends.
 ///
 /// After an error the next poll tries again. Where the process has no descriptors left, or the kernel no memory, it
 /// does so after a pause of 50 ms; whoever connects meanwhile waits in the backlog and is not lost.
 ///
-/// Dropping it stops accepting; connections that were accepted and not taken are closed.
+/// Dropping the future of `next()`, in `select!` or with a timeout, loses nothing: what has come is given out by the next
+/// one. Dropping the stream stops accepting; connections that were accepted and not taken are closed.
+///
+/// ```
+/// use chainring_net::{TcpListener, TcpStream};
+/// use futures::StreamExt;
+///
+/// # chainring_runtime::Runtime::new().unwrap().block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0".parse().unwrap())?;
+/// let _client = TcpStream::connect(listener.local_addr()?).await?;
+/// let mut incoming = listener.incoming();
+/// while let Some(accepted) = incoming.next().await {
+///     match accepted {
+///         Ok(stream) => println!("{} has come", stream.peer_addr()?),
+///         // That of one connection; or there are no descriptors left, and it pauses before it tries again.
+///         Err(error) => eprintln!("accept: {error}"),
+///     }
+/// #   break;
+/// }
+/// # std::io::Result::Ok(()) }).unwrap();
+/// ```
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct Incoming<'l, S> {
     listener: &'l Acceptor,
+    kept: Interest,
     accepting: Option<Multishot<AcceptMulti>>,
     rest: Option<Sleep>,
     /// Whether `accepting` was told to stop; it then ends with ECANCELED, also if accepting has been resumed.
@@ -112,7 +144,8 @@ pub struct Incoming<'l, S> {
 
 impl<'l, S> Incoming<'l, S> {
     pub(crate) fn new(listener: &'l Acceptor, make: fn(Descriptor) -> S) -> Self {
-        Incoming { listener, accepting: None, rest: None, stopped: false, paused: false, make }
+        let kept = Interest::new(&listener.kept);
+        Incoming { listener, kept, accepting: None, rest: None, stopped: false, paused: false, make }
     }
 
     /// Accepts no more until [`resume`](Incoming::resume). Connections that the kernel has accepted until it
@@ -144,6 +177,13 @@ impl<S> Stream for Incoming<'_, S> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        // First those who came for an accept that was dropped; in a pause they wait.
+        if !this.paused
+            && let Poll::Ready(accepted) = this.kept.poll(cx)
+        {
+            let accepted = this.listener.mind_shortage(accepted);
+            return Poll::Ready(Some(accepted.map(|fd| (this.make)(this.listener.inherit(fd)))));
+        }
         loop {
             let accepting = match &mut this.accepting {
                 Some(accepting) => accepting,
@@ -191,7 +231,8 @@ macro_rules! listener {
             }
 
             /// The socket as one of the standard library, blocking; a duplicate of it, if operations on it are still in
-            /// flight.
+            /// flight. Accepts whose futures were dropped are cancelled as soon as the runtime goes on; a connection that
+            /// one of them takes until then is closed.
             pub fn into_std(self) -> std::io::Result<$std> {
                 self.0.into_owned().map(<$std>::from)
             }

@@ -21,7 +21,7 @@
 //!
 //! | feature | what it brings |
 //! |---|---|
-//! | `futures-io` | `AsyncRead` and `AsyncWrite` of the futures crates for [`compat::Compat`] |
+//! | `futures-io` | `AsyncRead` and `AsyncWrite` of the futures crates for `compat::Compat` |
 //! | `tokio-io` | those of tokio |
 //! | `hyper` | hyper's `Read`, `Write`, `Executor` and `Timer` |
 //! | `rustls` | TLS over the streams, by rustls |
@@ -48,6 +48,7 @@ pub mod tls;
 pub mod udp;
 pub mod unix;
 
+pub use accept::Incoming;
 pub use addresses::{ToSocketAddrs, lookup_host};
 pub use tcp::{TcpListener, TcpSocket, TcpStream};
 pub use udp::UdpSocket;

@@ -96,17 +96,6 @@ fn dropping_incoming_closes_whom_nobody_took_and_leaves_the_backlog() {
 }
 
 #[test]
-fn a_dropped_accept_leaves_the_next_connection_to_the_next_accept() {
-    run(async || {
-        let listener = TcpListener::bind(any_port()).unwrap();
-        assert!(timeout(Duration::from_millis(5), listener.accept()).await.is_err());
-        settle().await;
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        timeout(Duration::from_secs(1), listener.accept()).await.unwrap().unwrap();
-    });
-}
-
-#[test]
 fn two_listeners_share_a_port_only_if_both_agree() {
     run(async || {
         let first = TcpListener::bind(any_port()).unwrap();

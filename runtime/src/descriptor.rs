@@ -108,6 +108,12 @@ impl From<OwnedFd> for Descriptor {
     }
 }
 
+impl From<std::fs::File> for Descriptor {
+    fn from(file: std::fs::File) -> Self {
+        Descriptor::new(file.into())
+    }
+}
+
 impl AsFd for Descriptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.fd.as_fd()

@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use chainring_runtime::signal::{ctrl_c, signal};
+use chainring_runtime::signal::{ctrl_c, signal, terminate};
 use chainring_runtime::time::timeout;
 use chainring_runtime::{Runtime, cores, spawn, yield_now};
 use futures::{FutureExt, StreamExt};
@@ -41,6 +41,16 @@ fn signals_between_two_looks_count_as_one_and_none_is_forgotten() {
         // A future that was dropped while it waited takes nothing with it.
         raise(libc::SIGUSR1);
         assert!(usr.recv().now_or_never().is_some());
+    });
+}
+
+#[test]
+fn a_process_that_is_told_to_terminate_can_end_by_itself() {
+    Runtime::new().unwrap().block_on(async {
+        let waiting = spawn(async { terminate().await });
+        yield_now().await;
+        raise(libc::SIGTERM);
+        timeout(Duration::from_secs(10), waiting).await.expect("not heard").unwrap().unwrap();
     });
 }
 

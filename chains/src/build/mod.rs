@@ -25,6 +25,9 @@ use crate::tree::{Block, Kind, Step};
 ///
 /// The methods that add a step may be called in any order and nested through the closures of blocks; a handle is
 /// valid in the builder that made it. `build()` compiles the chain into a [`Program`].
+///
+/// A step may give something to qualify it with, which borrows the builder. So in the closure of a block it ends with a
+/// semicolon, also if it is the only one: `c.when(cond, |c| { c.send_all(sock, sorry.all()); })`.
 pub struct Chain<S> {
     pub(crate) id: BuilderId,
     pub(crate) name: Arc<str>,
@@ -147,7 +150,7 @@ impl<S: 'static> Chain<S> {
         reg
     }
 
-    /// A buffer of `len` bytes of each frame. Buffers lie behind each other in the order in which they are made, so
+    /// A buffer of `len` bytes of each frame, all zero when its connection is new. Buffers lie behind each other in the order in which they are made, so
     /// spans of neighbours can be transferred as one.
     pub fn buffer(&mut self, len: u32) -> Buf {
         let start = self.bytes;

@@ -162,6 +162,10 @@ impl ServeControl {
     /// Accepts no more and gives the connections `limit` to end by themselves; those that have not are cancelled then, and
     /// waited for. Gives how many were cancelled.
     ///
+    /// Nobody else is told: a connection that waits for the next request of its peer waits until the limit, and is broken
+    /// off then. A chain ends earlier if it looks between two requests, at a word of the core that whoever drains sets:
+    /// `c.when(ending.ne(0), |c| c.finish())` with `ending` of a [`Shared`](crate::Shared).
+    ///
     /// Dropping the future cancels nobody; accepting stays stopped. It may be called more than once: each call waits, and
     /// the shortest limit counts.
     ///

@@ -8,7 +8,27 @@ macro_rules! reads {
         impl $socket {
             /// Receives what there is, up to the room of `buffer`, and gives the number of bytes (recv(2)). 0 is the
             /// end of the stream, unless the buffer has no room (which waits for bytes all the same). A `Vec` then has
-            /// exactly the bytes received: its capacity is the room, and what was in it is overwritten.
+            /// exactly the bytes received: its capacity is the room, and what was in it is overwritten. To keep that, and
+            /// read behind it, make room and give the rest of the `Vec`, a [slice](chainring_runtime::buf::IoBuf::slice):
+            ///
+            /// ```
+            /// use chainring_net::UnixStream;
+            /// use chainring_runtime::buf::IoBuf;
+            ///
+            /// # chainring_runtime::Runtime::new().unwrap().block_on(async {
+            /// let (stream, peer) = UnixStream::pair()?;
+            /// let mut data = Vec::new();
+            /// for part in ["a request ", "in two parts\n"] {
+            ///     peer.write_all(part).await.0?;
+            ///     data.reserve(4096); // Without room `received` is 0, as at the end of the stream.
+            ///     let at = data.len();
+            ///     let (received, slice) = stream.read(data.slice(at..)).await;
+            ///     data = slice.into_inner();
+            ///     assert_eq!(received?, part.len());
+            /// }
+            /// assert_eq!(data, b"a request in two parts\n");
+            /// # std::io::Result::Ok(()) }).unwrap();
+            /// ```
             ///
             /// Dropping the future cancels; bytes that were taken from the socket already are lost with it. To
             /// give up waiting without losing any, keep the future and await it later, or wait for

@@ -115,7 +115,8 @@ writes!(DirectTcpStream, DirectDescriptor);
 /// them. Here a place is taken first: who connects while there is none waits in the backlog. The stream then gives
 /// ENFILE once, and the next poll waits for 50 ms before it tries again, as after other shortages.
 ///
-/// Dropping it stops accepting; a connection that was accepted and not taken is closed.
+/// Dropping the future of `next()` loses nothing: the stream goes on with its accept. Dropping the stream stops accepting;
+/// a connection that was accepted and not taken is closed.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct IncomingDirect<'l>(Pin<Box<dyn Stream<Item = io::Result<DirectTcpStream>> + 'l>>);
 

@@ -60,7 +60,7 @@ use crate::accept::{self, Acceptor, listener};
 #[derive(Debug)]
 pub struct TcpListener(Acceptor);
 
-/// The connections of a [`TcpListener`].
+/// The connections of a [`TcpListener`]: see [`Incoming`](crate::Incoming).
 pub type Incoming<'l> = accept::Incoming<'l, TcpStream>;
 
 impl TcpListener {
@@ -90,7 +90,9 @@ impl TcpListener {
 
     /// Takes one connection. Its peer's address is not asked for: [`TcpStream::peer_addr`] tells it where needed.
     ///
-    /// Dropping the future cancels, and closes a connection that it has accepted meanwhile.
+    /// Cancel safe, as tokio's: dropping the future loses no connection, so it may stand in a loop around `select!`. The
+    /// listener goes on accepting one connection for each future that was dropped, and the next `accept` (or
+    /// [`incoming`](TcpListener::incoming)) takes it; dropping the listener cancels, and closes a connection that nobody took.
     ///
     /// # Errors
     /// Those of accept(2). Where the process has no descriptors left, or the kernel no memory, the next call pauses
@@ -101,7 +103,9 @@ impl TcpListener {
 
     /// Takes one connection as a [`DirectTcpStream`]. Where all places are taken the connection stays in the backlog.
     ///
-    /// Dropping the future cancels, and closes a connection that it has accepted meanwhile.
+    /// Not cancel safe, because its place is given back at once: dropping the future cancels, and closes a connection that
+    /// it has accepted meanwhile. In a loop around `select!` take the next of
+    /// [`incoming_direct`](TcpListener::incoming_direct), which loses none.
     ///
     /// # Errors
     /// Those of accept(2). ENFILE if all direct descriptors of the runtime are taken; the next call pauses for 50 ms
@@ -118,7 +122,7 @@ impl TcpListener {
         IncomingDirect::new(self)
     }
 
-    /// Takes connections again and again; see [`Incoming`].
+    /// Takes connections again and again; see [`Incoming`](crate::Incoming).
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming::new(&self.0, TcpStream::from_descriptor)
     }

@@ -17,7 +17,7 @@ const BACKLOG: i32 = 4096;
 #[derive(Debug)]
 pub struct UnixListener(Acceptor);
 
-/// The connections of a [`UnixListener`].
+/// The connections of a [`UnixListener`]: see [`Incoming`](crate::Incoming).
 pub type Incoming<'l> = accept::Incoming<'l, UnixStream>;
 
 impl UnixListener {
@@ -52,7 +52,9 @@ impl UnixListener {
 
     /// Takes one connection.
     ///
-    /// Dropping the future cancels, and closes a connection that it has accepted meanwhile.
+    /// Cancel safe, as tokio's: dropping the future loses no connection, so it may stand in a loop around `select!`. The
+    /// listener goes on accepting one connection for each future that was dropped, and the next `accept` (or
+    /// [`incoming`](UnixListener::incoming)) takes it; dropping the listener cancels, and closes a connection that nobody took.
     ///
     /// # Errors
     /// Those of accept(2). Where the process has no descriptors left, or the kernel no memory, the next call pauses
@@ -61,7 +63,7 @@ impl UnixListener {
         self.0.accept().await.map(UnixStream::from_descriptor)
     }
 
-    /// Takes connections again and again; see [`Incoming`].
+    /// Takes connections again and again; see [`Incoming`](crate::Incoming).
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming::new(&self.0, UnixStream::from_descriptor)
     }

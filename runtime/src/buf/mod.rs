@@ -76,7 +76,25 @@ pub trait IoBuf: 'static {
     /// The initialised bytes.
     fn as_bytes(&self) -> &[u8];
 
-    /// An owned view of a part of this buffer, for example `buffer.slice(4..)`.
+    /// An owned view of a part of this buffer, for example `buffer.slice(4..)`. Whoever reads into one keeps what is before
+    /// it; of a `Vec` its room goes on to the end of the capacity, so this is how to receive behind what is there:
+    ///
+    /// ```
+    /// use chainring_runtime::buf::IoBuf;
+    /// # use chainring_runtime::{Descriptor, op};
+    ///
+    /// # let (stream, peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    /// # std::io::Write::write_all(&mut &peer, b" and more").unwrap();
+    /// # let stream = Descriptor::new(stream.into());
+    /// # chainring_runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut data = b"a part".to_vec();
+    /// data.reserve(4096); // A slice without room gives 0 bytes, which looks like the end.
+    /// let at = data.len();
+    /// let (received, slice) = op::recv::recv(&stream, data.slice(at..), 0).await;
+    /// let data = slice.into_inner();
+    /// assert_eq!((received?, &data[..]), (9, &b"a part and more"[..]));
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     ///
     /// # Panics
     /// If the range starts behind the initialised bytes, or ends before it starts.

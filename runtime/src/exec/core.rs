@@ -114,6 +114,11 @@ impl Handle {
         }
     }
 
+    /// Whether the thread runs this core at the moment.
+    pub(crate) fn runs_here(core: NonNull<Core>) -> bool {
+        CURRENT.try_with(Cell::get).is_ok_and(|current| ptr::eq(current, core.as_ptr()))
+    }
+
     /// Shows the core that this thread runs at the moment, with the pointer for [`Handle::of`].
     ///
     /// # Panics

@@ -26,7 +26,7 @@ pub struct Stop {
     pub succeeded: bool,
     /// Whether it was a single member.
     pub alone: bool,
-    /// Whether the [cleanup](Extra::hard) behind it has succeeded: the list was not refused, and its result is its own.
+    /// Whether the cleanup behind it has succeeded: the list was not refused, and its result is its own.
     pub cleaned_up: bool,
     /// Whether the frame is being cancelled.
     pub cancelling: bool,

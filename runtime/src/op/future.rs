@@ -26,6 +26,11 @@ impl<T: Operation> Op<T> {
     pub(crate) fn new(operation: T) -> Self {
         Op(Awaited::new(operation))
     }
+
+    /// Whether it can be polled with success here: it has not been submitted, or to the runtime that the thread runs now.
+    pub fn is_here(&self) -> bool {
+        self.0.is_here()
+    }
 }
 
 // The operation is only ever moved, never pinned inside the future: once submitted it lives in the slot.

@@ -21,6 +21,16 @@ pub fn seek(file: &Descriptor, offset: i64, whence: i32) -> io::Result<u64> {
     u64::try_from(position).map_err(|_| io::Error::last_os_error())
 }
 
+/// The access mode and status flags that a file is open with, `O_*` (fcntl(2), F_GETFL).
+///
+/// # Errors
+/// Those of fcntl(2).
+pub fn status_flags(file: BorrowedFd<'_>) -> io::Result<i32> {
+    // SAFETY: takes numbers only, and the descriptor is open as long as it is borrowed.
+    let flags = unsafe { libc::fcntl(file.as_raw_fd(), libc::F_GETFL) };
+    if flags < 0 { Err(io::Error::last_os_error()) } else { Ok(flags) }
+}
+
 /// The names of the extended attributes of what `path` leads to, links followed, each with a NUL behind it
 /// (listxattr(2)). May wait for the disk.
 ///

@@ -129,7 +129,6 @@ fn build(config: RingConfig, try_no_sq_array: bool) -> io::Result<(IoUring, bool
 }
 
 /// Why no ring could be set up: what the kernel answered, what that means here, and what to do about it.
-#[derive(Debug)]
 pub struct SetupError {
     source: Option<io::Error>,
     cause: String,
@@ -214,6 +213,13 @@ impl fmt::Display for SetupError {
     }
 }
 
+/// The text, because it is what `main` prints of an error that it returns.
+impl fmt::Debug for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SetupError({self})")
+    }
+}
+
 impl std::error::Error for SetupError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.source.as_ref().map(|e| e as _)
@@ -246,6 +252,12 @@ fn memlock() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_main_that_returns_the_error_prints_its_text() {
+        let error = SetupError::missing("accept", (6, 1));
+        assert_eq!(format!("{error:?}"), format!("SetupError({error})"));
+    }
 
     #[test]
     fn a_kernel_without_a_needed_opcode_is_refused_by_its_name() {

@@ -109,6 +109,15 @@ pub async fn ctrl_c() -> io::Result<()> {
     Ok(())
 }
 
+/// Waits for SIGTERM, which kill(1) sends, and whoever supervises services.
+///
+/// # Errors
+/// If the handler cannot be installed.
+pub async fn terminate() -> io::Result<()> {
+    signal(libc::SIGTERM)?.recv().await;
+    Ok(())
+}
+
 fn install(kind: i32) -> io::Result<()> {
     let forbidden = signal_hook_registry::FORBIDDEN.contains(&kind);
     if !(1..SIGNALS as i32).contains(&kind) || forbidden {

@@ -113,6 +113,9 @@ impl<S: 'static> Chain<S> {
 
     /// Runs `body` in submission context, with the session and exactly what `access` declares; nothing of the frame is
     /// in flight meanwhile. It must not block. A panic fails this frame alone.
+    ///
+    /// The body goes to every core with the program, and must be `Send`. What is a core's own (an `Rc`, a table in a
+    /// `RefCell`) goes into the session, which is made on the core: `program.serve(listener, move |_peer| table.clone())`.
     pub fn call<A, F>(&mut self, access: A, body: F)
     where
         A: Access,

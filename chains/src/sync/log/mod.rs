@@ -32,11 +32,10 @@ mod writer;
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use chainring_runtime::Handle;
+use chainring_runtime::{Descriptor, Handle};
 
 pub use open::{Commit, OpenLog};
 use shared::Slot;
@@ -50,6 +49,51 @@ const FURTHEST: u64 = 1 << 62;
 /// A log to which frames and tasks append records, for [`commit`](crate::Chain::commit). Cheap to clone; a clone is the
 /// same log. It may be given to several chains. On each core on which it is used it must be [opened](Log::open) before, with
 /// a file of that core's own.
+///
+/// Or one core owns the log, and the others send it their records: a chain there waits for a
+/// [`call_async`](crate::Chain::call_async) whose future is
+/// `owner.spawn(|| async move { log.here()...commit(record).await })`, `owner` being the
+/// [`CoreHandle`](chainring_runtime::CoreHandle) of that core, on which [`here`](Log::here) gives the open log. Nothing does
+/// so by itself: a `commit` is on the core of its frame.
+///
+/// Whoever opens the file again looks for its tail; so records say how long they are, and whether they are whole:
+///
+/// ```
+/// use std::fs::OpenOptions;
+/// use chainring_chains::Log;
+///
+/// /// Where the last whole record ends: each has its length in front (and should have a checksum, too).
+/// fn tail(bytes: &[u8]) -> usize {
+///     let mut at = 0;
+///     while let Some(len) = bytes[at..].first_chunk::<4>().map(|len| u32::from_be_bytes(*len) as usize)
+///         && len > 0
+///         && at + 4 + len <= bytes.len()
+///     {
+///         at += 4 + len;
+///     }
+///     at
+/// }
+///
+/// # let path = std::env::temp_dir().join(format!("chainring-log-doc-{}", std::process::id()));
+/// let log = Log::new("records");
+/// chainring_runtime::Runtime::new()?.block_on(async {
+///     let file = || OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+///     let open = log.open(file()?, 0)?;
+///     assert_eq!(open.commit(b"\0\0\0\x05first").await?, 0);
+///     drop(open); // The last one closes the log.
+///
+///     // A record that a crash has torn is overwritten.
+///     let mut bytes = std::fs::read(&path)?;
+///     bytes.extend(b"\0\0\0\x06sec");
+///     std::fs::write(&path, &bytes)?;
+///     let open = log.open(file()?, tail(&bytes) as u64)?;
+///     assert_eq!(open.commit(b"\0\0\0\x06second").await?, 9);
+///     assert_eq!(std::fs::read(&path)?, b"\0\0\0\x05first\0\0\0\x06second");
+/// #   std::fs::remove_file(&path)?;
+///     Ok::<(), std::io::Error>(())
+/// })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Log(Arc<Inner>);
 
@@ -83,7 +127,8 @@ impl Log {
 
     /// Opens the log on the core that runs the caller: from now on records are written to `file`, the first at `tail`, which
     /// is usually where the last whole record of the file ends. What is behind `tail` is overwritten. The file must be
-    /// open for writing, without O_APPEND, and nobody else may write to it.
+    /// open for writing, without O_APPEND, and nobody else may write to it. One of the standard library will do, and one of
+    /// `chainring::fs`.
     ///
     /// A file that has its length already, best written once and synced, takes twice as many commits as one that grows, for half
     /// the CPU; its reader has to tell old bytes from records.
@@ -92,11 +137,13 @@ impl Log {
     /// committed until then is written.
     ///
     /// # Errors
-    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if it is open on this core; EFBIG for a tail of more than 4 EiB.
+    /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if it is open on this core;
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a file that is not open for writing, or with O_APPEND; EFBIG for a
+    /// tail of more than 4 EiB.
     ///
     /// # Panics
     /// Outside of a runtime.
-    pub fn open(&self, file: impl Into<OwnedFd>, tail: u64) -> io::Result<OpenLog> {
+    pub fn open(&self, file: impl Into<Descriptor>, tail: u64) -> io::Result<OpenLog> {
         if tail > FURTHEST {
             return Err(io::Error::from_raw_os_error(libc::EFBIG));
         }
@@ -106,7 +153,7 @@ impl Log {
             let text = format!("the log {} is open on this core", self.name());
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
         }
-        let open = OpenLog::new(core, file.into(), tail, self.0.batch);
+        let open = OpenLog::new(core, file.into(), tail, self.0.batch)?;
         slot.set(&open);
         Ok(open)
     }

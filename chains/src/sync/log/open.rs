@@ -3,11 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use chainring_runtime::op::syscall::status_flags;
 use chainring_runtime::{Descriptor, Handle, Key};
 
 use super::shared::{NotCommitted, Shared, Ticket};
@@ -29,11 +30,12 @@ impl Drop for Owner {
 }
 
 impl OpenLog {
-    pub(super) fn new(core: Handle, file: OwnedFd, tail: u64, limit: u32) -> OpenLog {
+    pub(super) fn new(core: Handle, file: Descriptor, tail: u64, limit: u32) -> io::Result<OpenLog> {
+        check(&file)?;
         let shared = Rc::new(Shared::new(core.clone(), tail, limit));
         // It ends with the last owner, or with the runtime.
-        drop(core.spawn(writer::write(shared.clone(), Descriptor::new(file))));
-        OpenLog(Rc::new(Owner(shared)))
+        drop(core.spawn(writer::write(shared.clone(), file)));
+        Ok(OpenLog(Rc::new(Owner(shared))))
     }
 
     /// Appends a record, and gives its position in the file once it is on the disk. The bytes are copied when the future is
@@ -94,6 +96,19 @@ impl OpenLog {
             self.0.0.leave_line(Some(number));
         }
     }
+}
+
+/// Refuses a file whose first write would fail, or land elsewhere.
+fn check(file: &Descriptor) -> io::Result<()> {
+    let flags = status_flags(file.as_fd())?;
+    let reason = if flags & libc::O_ACCMODE == libc::O_RDONLY || flags & libc::O_PATH != 0 {
+        "the file of a log must be open for writing"
+    } else if flags & libc::O_APPEND != 0 {
+        "the file of a log must be open without O_APPEND, which has each write go to the file's end"
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, reason))
 }
 
 impl fmt::Debug for OpenLog {

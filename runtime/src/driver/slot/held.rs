@@ -128,6 +128,11 @@ impl<T> Held<T> {
         }
     }
 
+    /// Whether the thread runs its core at the moment.
+    fn is_here(&self) -> bool {
+        !matches!(self.slot().state(), State::Orphan | State::Lost) && Handle::runs_here(self.core)
+    }
+
     #[inline]
     fn slot(&self) -> &Slot {
         // SAFETY: its table or, once that is gone, the count of orphans keeps the slot's memory; slots are only used
@@ -196,6 +201,15 @@ impl<T: Operation> Awaited<T> {
 
     pub(crate) fn stage(&self) -> Stage {
         self.stage
+    }
+
+    /// Whether the thread runs the core that it was submitted to, if it was.
+    pub(crate) fn is_here(&self) -> bool {
+        match self.stage {
+            Stage::Unsubmitted | Stage::Done => true,
+            // SAFETY: the stage says that the hold is here.
+            Stage::InFlight => unsafe { &self.is.held }.is_here(),
+        }
     }
 
     /// # Panics
