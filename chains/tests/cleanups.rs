@@ -163,6 +163,19 @@ fn a_read_that_its_file_has_cancelled_is_not_repeated_after_the_close() {
             assert!(text.ends_with("(read_at): Operation canceled (os error 125)"), "{text}");
             assert_eq!((ended.counters.one_by_one, open), (0, i == 1), "linked to the close, it was closed");
         }
+        // Nor after a close that has failed: that has closed all the same.
+        let [(program, file), _] = lowered(whole);
+        let open = dir.file("given", b"a few bytes");
+        let init = |frame: &mut Init<'_, '_>| {
+            frame.file(file, open);
+        };
+        let fails = |faults: &Injector| {
+            faults.fail("read", libc::ECANCELED, 1);
+            faults.fail("close", libc::EIO, 1);
+        };
+        let (ended, _) = run(&builder, &program, file, fails, init);
+        assert!(ended.text().ends_with("(read_at): Operation canceled (os error 125)"), "{}", ended.text());
+        assert_eq!(ended.counters.one_by_one, 0);
     }
 }
 

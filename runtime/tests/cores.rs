@@ -314,3 +314,36 @@ fn what_is_aborted_before_it_has_begun_never_begins_and_is_dropped_where_it_was_
         assert_eq!(receiver.recv().unwrap(), there);
     });
 }
+
+#[test]
+fn a_result_reaches_whoever_awaits_it_with_an_executor_of_their_own() {
+    with_company(two(), async |core| {
+        let handle = core.core(1).spawn(async || {
+            thread::sleep(Duration::from_millis(200));
+            5
+        });
+        // The message goes out with the next turn.
+        sleep(Duration::from_millis(1)).await;
+        // Its waker is none of this core's, which takes no messages meanwhile.
+        assert_eq!(futures::executor::block_on(handle).unwrap(), 5);
+    });
+}
+
+#[test]
+fn a_timer_of_a_core_that_lingers_is_not_late_by_that() {
+    with_company(two().linger(Duration::from_secs(1)), async |core| {
+        thread::sleep(Duration::from_millis(20));
+        // What has come by message makes it linger before it sleeps. It has taken a millisecond for a second.
+        let sleeps = core.core(1).spawn(async || {
+            let mut longest = Duration::ZERO;
+            for _ in 0..5 {
+                let begun = std::time::Instant::now();
+                sleep(Duration::from_millis(30)).await;
+                longest = longest.max(begun.elapsed());
+            }
+            longest
+        });
+        let longest = sleeps.await.unwrap();
+        assert!(longest < Duration::from_millis(500), "{longest:?}");
+    });
+}

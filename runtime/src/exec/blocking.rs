@@ -38,11 +38,9 @@ where
         // The runtime is being dropped.
         None => {
             drop(work);
-            {
-                let packet = Packet::<T>::new((), None);
-                drop(packet.clone().sender());
-                JoinHandle::of_packet(packet)
-            }
+            let packet = Packet::<T>::new((), None);
+            drop(packet.clone().sender());
+            JoinHandle::of_packet(packet)
         }
     }
 }

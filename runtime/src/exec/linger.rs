@@ -72,7 +72,8 @@ impl Linger {
 }
 
 impl Core {
-    /// Lingers before a sleep of up to `limit`, if it is likely to pay. True if something has come: there is no need to sleep.
+    /// Lingers before a sleep of up to `limit`, if it is likely to pay. False if the core may sleep that long now; else another
+    /// turn comes first.
     #[inline]
     pub(super) fn lingers(&self, limit: Option<Duration>) -> bool {
         self.linger.is_due() && self.stay_awake(limit)
@@ -92,6 +93,10 @@ impl Core {
         if limit.is_some_and(|limit| limit <= patience) {
             return false;
         }
+        // Who lingers must hear of signals, as who sleeps does.
+        if self.signals.listens() {
+            self.remote.arm_bell(&self.driver);
+        }
         self.flush();
         let begun = Instant::now();
         let mut breaths = 1;
@@ -107,6 +112,7 @@ impl Core {
         if news {
             self.enter(Wait::No);
         }
-        called || news
+        // What the sleep's limit was reckoned from is over: the next turn reckons it anew.
+        called || news || limit.is_some()
     }
 }

@@ -24,6 +24,9 @@ struct State<T, W> {
     finished: bool,
     work: Work<W>,
     waker: Option<Waker>,
+    /// Whether that is a task's of the core whose queue `home` leads to. Any other is woken where the result is: whoever waits
+    /// by it may keep that core from taking its queue.
+    at_home: bool,
     /// The core that awaits the result, by its number in the group of the one that has it, if it is one of that group; with
     /// the rest, so that little memory goes from core to core.
     home: Option<u16>,
@@ -53,7 +56,14 @@ pub(super) trait Awaited<T>: Abort {
 impl<T, W> Packet<T, W> {
     /// A packet with work to be done.
     pub(super) fn new(work: W, home: Option<u16>) -> Arc<Packet<T, W>> {
-        let state = State { result: None, finished: false, work: Work::Waiting(work), waker: None, home };
+        let state = State {
+            result: None,
+            finished: false,
+            work: Work::Waiting(work),
+            waker: None,
+            at_home: false,
+            home,
+        };
         Arc::new(Packet(Mutex::new(state)))
     }
 
@@ -89,6 +99,8 @@ impl<T, W> Packet<T, W> {
 impl<T: Send, W: Send> Awaited<T> for Packet<T, W> {
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
         let waker = cx.waker().clone();
+        let at_home =
+            Handle::try_with_current(|core| core.is_some_and(|core| core.polled_with(cx.waker()).is_some()));
         let mut state = self.lock();
         if state.finished {
             let result = state.result.take();
@@ -96,6 +108,7 @@ impl<T: Send, W: Send> Awaited<T> for Packet<T, W> {
             return Poll::Ready(result.expect("a JoinHandle was polled after it had given the result"));
         }
         let old = state.waker.replace(waker);
+        state.at_home = at_home;
         drop(state);
         drop(old);
         Poll::Pending
@@ -165,7 +178,7 @@ impl<T: Send, W: Send> Sender<T, W> {
         let unwanted = if state.finished { Some(result) } else { state.result.replace(result) };
         state.finished = true;
         let work = std::mem::replace(&mut state.work, Work::Begun);
-        let (waits, home) = (state.waker.is_some(), state.home);
+        let (waits, home) = (state.waker.is_some(), state.home.filter(|_| state.at_home));
         let waker = if home.is_none() { state.waker.take() } else { None };
         drop(state);
         // Nobody will have it, and whoever drops it here is not to be hurt by it.

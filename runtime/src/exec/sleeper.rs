@@ -1,8 +1,8 @@
 //! How a core that falls asleep and a thread that has something for it never miss each other.
 //!
 //! ```text
-//! a thread:  put it into the queue;  fence;  marked?  -> if it is: done
-//!                                    mark;        fence;  asleep?  -> if it was: ring the bell
+//! a thread:  put it into the queue;  fence;  marked?  -> if it is not: mark; fence
+//!                                            asleep?  -> if it was: ring the bell
 //! the core:                          asleep = 1;  fence;  marked?  -> if it is not: wait for the bell
 //!            take the mark away;     fence;  empty the queue
 //! ```
@@ -11,8 +11,8 @@
 //! a sleep costs one ring however many threads come. What was in the queue before a mark is seen by the core once it has
 //! taken the mark away; and what was put there under a mark that was standing, too: had the core taken it away before the
 //! fence of that thread, the thread would not have seen it stand. So of those who come between two turns one writes to
-//! words that the core looks at, and the others only read them; and whoever finds a mark need not ask whether the core
-//! sleeps, since whoever set it does.
+//! words that the core looks at, and the others only read them. Whoever finds a mark asks whether the core sleeps all the
+//! same: whoever set it does, too, but may have been interrupted before.
 //!
 //! Every write is a swap. For `marked` it has to be: each continues the release sequence of those before it, so that one look
 //! at the mark sees what everybody pushed whose mark it covers, also that of a thread whose mark [`leave`](Sleeper::leave)
@@ -41,12 +41,11 @@ impl Sleeper {
     pub(crate) fn mark(&self) -> bool {
         // Pairs with that in `begin`.
         fence(Ordering::SeqCst);
-        if self.marked.load(Ordering::Relaxed) {
-            return false;
+        if !self.marked.load(Ordering::Relaxed) {
+            self.marked.swap(true, Ordering::Release);
+            // Pairs with the fence in `fall_asleep`.
+            fence(Ordering::SeqCst);
         }
-        self.marked.swap(true, Ordering::Release);
-        // Pairs with the fence in `fall_asleep`.
-        fence(Ordering::SeqCst);
         self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed)
     }
 

@@ -146,7 +146,7 @@ impl Region {
         // What was submitted without its cleanup has a result of another submission there.
         let cleaned_up = !alone
             && template.early.is_some_and(|(early, _)| early == member && early < last)
-            && header.last_result.get() >= 0;
+            && was_made(header.last_result.get());
         Some(Account {
             segment,
             whole,
@@ -194,7 +194,8 @@ impl Region {
         // Nobody has asked, and somebody before it was cancelled: it was refused as a whole, and nothing of it has run.
         let asked = header.has(CANCELLING) || header.has(INTERRUPTED);
         let refused = !asked && header.has(BAD) && header.bad_result.get() == -libc::ECANCELED;
-        let made = result >= 0 || result != -libc::ECANCELED && !refused;
+        let made =
+            if refused { result >= 0 || is_cleanup && was_made(result) } else { result != -libc::ECANCELED };
         let closed = made && (result < 0 || is_cleanup);
         if member.verb.closes() && closed && step >= first {
             self.passed(record, template, step..step + 1);
@@ -244,4 +245,10 @@ impl Region {
             self.core.driver().close(unsafe { OwnedFd::from_raw_fd((word >> 32) as i32) });
         }
     }
+}
+
+/// Whether a close with this result was made, though the member before it was cancelled: one that fails has closed all the
+/// same, but these are what an entry gets that is refused, by itself or with its list.
+fn was_made(result: i32) -> bool {
+    !matches!(-result, libc::ECANCELED | libc::EBADF | libc::EINVAL)
 }

@@ -31,6 +31,26 @@ pub fn status_flags(file: BorrowedFd<'_>) -> io::Result<i32> {
     if flags < 0 { Err(io::Error::last_os_error()) } else { Ok(flags) }
 }
 
+/// Whether [`write_dsync_at`](super::write::write_dsync_at) is known to be worth a write and an fdatasync on the file's file
+/// system (fstatfs(2)): ext2 to ext4, XFS, btrfs, F2FS and tmpfs, whose writes end with the sync of what they have written.
+///
+/// # Errors
+/// Those of fstatfs(2).
+pub fn honours_dsync(file: BorrowedFd<'_>) -> io::Result<bool> {
+    // SAFETY: numbers and arrays of them, for which zero is a value.
+    let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a descriptor that is open as long as it is borrowed, and room for what the call fills.
+    done(unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut found) })?;
+    let known = [
+        libc::EXT4_SUPER_MAGIC,
+        libc::XFS_SUPER_MAGIC,
+        libc::BTRFS_SUPER_MAGIC,
+        libc::F2FS_SUPER_MAGIC,
+        libc::TMPFS_MAGIC,
+    ];
+    Ok(known.contains(&found.f_type))
+}
+
 /// The names of the extended attributes of what `path` leads to, links followed, each with a NUL behind it
 /// (listxattr(2)). May wait for the disk.
 ///

@@ -7,6 +7,7 @@ use crate::buf::{BufResult, IoBuf};
 use crate::descriptor::Descriptor;
 use crate::ring::Prepared;
 use crate::ring::Sqe;
+use crate::ring::sqe::ASYNC;
 
 /// See [`write_at`].
 #[derive(Debug)]
@@ -26,11 +27,15 @@ pub fn write_at<B: IoBuf>(file: &Descriptor, buffer: B, offset: u64) -> Op<Write
 }
 
 /// As [`write_at`], and completes when the bytes that it says are written are on the disk, with what is needed to read them
-/// back: for these bytes what [`fdatasync`](super::fsync::fdatasync) is for the file (RWF_DSYNC of pwritev2(2)).
+/// back: for these bytes what [`fdatasync`](super::fsync::fdatasync) is for the file (RWF_DSYNC of pwritev2(2)). A thread of the
+/// kernel waits for the disk, never the core.
+///
+/// File systems that sync by other means than the kernel's page cache may take no notice, without a word (FUSE with direct
+/// I/O, 9p): see [`honours_dsync`](super::syscall::honours_dsync).
 ///
 /// # Errors
 /// Those of write(2), and those of fdatasync(2): then it is not known what was written, nor what has reached the disk.
-/// EOPNOTSUPP, with nothing done, where the file system does not have it.
+/// EOPNOTSUPP, with nothing done, where the kernel knows that the file cannot.
 pub fn write_dsync_at<B: IoBuf>(file: &Descriptor, buffer: B, offset: u64) -> Op<Write<B>> {
     Op::new(Write { file: file.clone(), buffer, offset, flags: libc::RWF_DSYNC as u32 })
 }
@@ -50,11 +55,29 @@ impl<B: IoBuf> Operation for Write<B> {
     const FACTS: Facts = FACTS;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
-        let sqe = Sqe { op_flags: self.flags, ..Sqe::new(opcode::Write::CODE) };
+        // Some file systems (XFS) would wait for the disk while they submit, and with them the core.
+        let flags = if self.flags == 0 { 0 } else { ASYNC };
+        let sqe = Sqe { flags, op_flags: self.flags, ..Sqe::new(opcode::Write::CODE) };
         Prepared::new(sqe, self.file.raw()).at(self.offset).reads(&self.buffer)
     }
 
     fn complete(self, completion: Completion) -> Self::Output {
         (completion.count(), self.buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_that_reaches_the_disk_says_so_to_the_kernel_and_keeps_no_core_waiting() {
+        let file = Descriptor::new(std::fs::File::open("/dev/null").unwrap().into());
+        let entry =
+            |flags| Write { file: file.clone(), buffer: "text", offset: 7, flags }.prepare().into_sqe();
+        let (plain, through) = (entry(0), entry(libc::RWF_DSYNC as u32));
+        assert_eq!((plain.op_flags, plain.flags & ASYNC), (0, 0));
+        assert_eq!((through.op_flags, through.flags & ASYNC), (libc::RWF_DSYNC as u32, ASYNC));
+        assert_eq!((through.off, through.len), (plain.off, plain.len));
     }
 }

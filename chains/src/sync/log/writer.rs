@@ -2,15 +2,18 @@
 //!
 //! The first batch is followed by an fdatasync, linked to its write: with it reaches the disk what its owner has put into the
 //! file before, a header or room for what is to come. After that nobody else writes to the file, and a batch is one write that
-//! completes when its bytes are on the disk (RWF_DSYNC): the same for the disk, and one piece of work less for the kernel.
+//! completes when its bytes are on the disk (RWF_DSYNC), where the file system is known to keep that promise: the same for the
+//! disk, and one piece of work less for the kernel.
 
 use std::future::poll_fn;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::rc::Rc;
 
 use chainring_runtime::Descriptor;
 use chainring_runtime::buf::IoBuf;
 use chainring_runtime::op::fsync::fdatasync;
+use chainring_runtime::op::syscall::honours_dsync;
 use chainring_runtime::op::write::{write_at, write_dsync_at};
 use chainring_runtime::op::write_sync::write_sync;
 
@@ -25,7 +28,7 @@ pub(super) fn write(shared: Rc<Shared>, file: Descriptor) -> impl Future<Output 
 
 async fn write_all(shared: &Shared, file: Descriptor) {
     let mut batch = Vec::new();
-    let (mut is_first, mut can_write_through) = (true, true);
+    let (mut is_first, mut can_write_through) = (true, honours_dsync(file.as_fd()).unwrap_or(false));
     while poll_fn(|cx| shared.poll_filled(cx.waker())).await {
         let start = shared.take_batch(&mut batch);
         let (mut result, mut back) = (Err(libc::EOPNOTSUPP), batch);

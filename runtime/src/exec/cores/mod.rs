@@ -69,13 +69,13 @@ impl Cores {
     }
 
     /// How long a core with a CPU of its own may stay awake, with nothing to do, for the next message of another: not at all
-    /// if it is zero. The default is 20 microseconds, about what it costs two cores that one sleeps and the other wakes it.
+    /// if it is zero, and not for longer than a millisecond. The default is 20 microseconds, about what it costs two cores that one sleeps and the other wakes it.
     ///
     /// It does so only while messages keep coming that fast. After a time in vain it sleeps as ever, and tries again only
     /// when more messages have ended its sleeps: 1, 3, 7, up to 63 of them.
     #[must_use]
     pub fn linger(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.patience = patience.min(Duration::from_millis(1));
         self
     }
 
