@@ -200,7 +200,7 @@ enum End {
     /// And what it goes on to.
     Spliced {
         from: Client,
-        _to: Client,
+        to: Client,
     },
     /// Two of which one or both are waited for.
     Both(Client, Client),
@@ -280,7 +280,7 @@ fn spawned(
                     if kind == Splice {
                         let (other, sink) = pair();
                         frame.socket(part.other, other);
-                        End::Spliced { from: far, _to: sink }
+                        End::Spliced { from: far, to: sink }
                     } else {
                         End::Peer(far)
                     }
@@ -310,8 +310,16 @@ fn a_frame_is_cancelled_at_every_step_and_its_neighbour_goes_on() {
             DRAINED.store(0, Ordering::Relaxed);
             let sends = parts[..at].iter().filter(|part| matches!(part.kind, SendAll | SendOutbox)).count();
             let (handle, ends) = runtime.block_on(async { spawned(&spawner, &parts, &event, Some(at)) });
-            // It has come as far as it can.
-            run_beside(&runtime, || {
+            // It has come as far as it can: past what threads of the kernel's and of ours do for it, and then what it does itself.
+            let spliced = ends[..at].iter().filter_map(|end| match end {
+                End::Spliced { to, .. } => Some(to.try_clone().expect("another handle")),
+                _ => None,
+            });
+            let spliced: Vec<_> = spliced.collect();
+            run_beside(&runtime, move || {
+                for mut sink in spliced {
+                    sink.read_exact(&mut [0; 8]).expect("what was spliced");
+                }
                 while DRAINED.load(Ordering::Relaxed) < sends * MUCH as usize {
                     thread::sleep(Duration::from_millis(1));
                 }
