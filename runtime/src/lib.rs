@@ -21,8 +21,8 @@
 //! - `ring/{map,queue,mod,prepared,enter,sqe}`: mapped queues, io_uring_enter;
 //! - `driver/{mod,owners}`, `driver/list/{mod,held}`, `driver/slot/{mod,chunk,erased,held,prepare}`: operations with forgotten types, descriptors
 //!   out of completions;
-//! - `frame/{memory,region,token,submit,emit,row,wide,settle,views,outbox,pooled,refill,call}`, `frame/strand/token`,
-//!   `frame/code/{execute,many,number}`: the region;
+//! - `frame/{memory,region,token,submit,emit,row,wide,settle,views,refill,call}`, `frame/outbox/{mod,slot}`,
+//!   `frame/pooled/frames`, `frame/strand/token`, `frame/code/{execute,many,number}`: the region;
 //! - `buf/{fill,mod,vectored,bytes,plain,direct,slice,skip}`: uninitialised memory;
 //! - `buf/{pages,aligned,ring,lent,fixed}`, `buf/pool/shared`: mapped buffers;
 //! - `op/{completion,message,pipe}`, `descriptor`: ownership of descriptors;

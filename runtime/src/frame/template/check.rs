@@ -1,267 +1,34 @@
-//! A segment, checked, as templates of its submission queue entries.
-//!
-//! Everything that `emit.rs` and `wide.rs` later do without looking is looked at here: registers, descriptors and
-//! spans lie inside the layout, a length that comes from a register has a bound that fits its span, and a linked
-//! segment has only members that sever when they fail (all but the last).
-//!
-//! Most members are *plain*: an opcode on a descriptor and a span of the frame, of which only descriptor, address,
-//! length and `user_data` are not zero or the same each time, patched by one loop without a branch. What needs more (a position in a file, a span
-//! among the constants, a second address) has a [`Wide`] beside it, and makes its segment a wide one.
+//! What a segment's plan is checked for on its way to a template.
 
-use super::code::{Code, Op, Order};
-use super::layout::Layout;
-use super::plan::{Directory, Len, Plan, PlanError, Target, Then, Transfer};
-use super::pooled::{POLL_FIRST, Pooled};
-use super::verb::{Moves, Success, Verb};
+use super::{Address, Gate, Member, NO_CODE, NO_OUTBOX, NONE, Off, Short, Template, Wide};
 use crate::driver::key::MAX_STEPS;
+use crate::frame::layout::Layout;
+use crate::frame::plan::{Directory, Len, Plan, PlanError, Target, Then, Transfer};
+use crate::frame::pooled::{POLL_FIRST, Pooled};
+use crate::frame::verb::{Moves, Success, Verb};
 use crate::op::{Severs, recv};
 use crate::ring::Sqe;
 use crate::ring::sqe::{BUFFER_SELECT, CQE_SKIP_SUCCESS, IO_HARDLINK, IO_LINK};
 
-/// Stands for "no segment".
-pub(super) const NONE: u16 = u16::MAX;
-/// Stands for "no code".
-pub(super) const NO_CODE: u32 = u32::MAX;
-/// Stands for "no outbox".
-pub(super) const NO_OUTBOX: u16 = u16::MAX;
 /// The size of `struct open_how`.
 const OPEN_HOW: u32 = 24;
 
-/// A member, checked: the words of an entry (see [`Sqe::words`]) with holes where something is patched in. Words 1, 5, 6
-/// and 7 are zero, unless it has a [`Wide`].
-///
-/// Not as large as an entry: where both are gone through side by side, the compiler would otherwise take one index for
-/// both, and compute an address from it for each.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Member {
-    /// Word 0 without the descriptor.
-    pub(super) head: u64,
-    /// Where the span starts in the frame's bytes: word 2 without the frame's address.
-    pub(super) offset: u64,
-    /// Word 3, with the fixed part of the length.
-    pub(super) flags_len: u64,
-    /// The most that the register may add to the length.
-    pub(super) room: u64,
-    /// On the shortest way, what the register may add to the length, less one: so one comparison refuses what is too long and
-    /// what adds nothing. All that there is, where nothing is added to a fixed length.
-    pub(super) bound: u64,
-    /// The word of the control record with the descriptor.
-    pub(super) descriptor: u16,
-    /// The word of the control record that is added to the length: a register, or the word that is always zero.
-    pub(super) length: u16,
-    /// The word of the control record whose descriptor this is, or becomes.
-    pub(super) place: u16,
-    pub(super) verb: Verb,
-}
-
-const _: () = assert!(size_of::<Member>() < size_of::<Sqe>());
-
-impl Member {
-    /// The fixed part of the length.
-    pub(super) fn plus(&self) -> u32 {
-        self.flags_len as u32
-    }
-}
-
-/// What a member has beyond a plain one. The words of registers that it does not have are the one that is always zero.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Wide {
-    /// Added to where the span starts.
-    pub(super) start: u16,
-    /// What start and length may come to.
-    pub(super) room: u32,
-    pub(super) address: Address,
-    pub(super) off: Off,
-    /// Word 5.
-    pub(super) index: u64,
-    /// The pooled buffers that the frame gives back when the member has succeeded.
-    pub(super) gives_back: u64,
-    /// Whether there is nothing to it but that start: bytes of the frame are transferred, and words 1 and 5 are zero.
-    pub(super) only_starts: bool,
-    /// What its segment can be submitted with, if all members are such.
-    pub(super) short: Short,
-    /// How much may be missing from its span for a success: nothing if it is exact.
-    pub(super) slack: u32,
-}
-
-/// A member that has a short way to the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Short {
-    /// It transfers bytes of the frame, from where a register says.
-    Transfer,
-    /// It transfers bytes of the frame, at the position in a file that the register of this word says.
-    At(u16),
-    /// It sends this outbox.
-    Outbox(u16),
-    /// It sends bytes of the pooled buffer that the frame holds.
-    Pooled(u16),
-    /// It receives into a buffer that the kernel takes from the pool of this one.
-    Select(u16),
-    /// None.
-    Not,
-}
-
-impl Short {
-    /// Whether its entry has neither word 1 nor word 5.
-    fn is_simple(self) -> bool {
-        matches!(self, Short::Transfer | Short::Outbox(_))
-    }
-}
-
-/// What word 2 is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Address {
-    /// The address of the span, in the frame's bytes.
-    Frame,
-    /// The address of the span, among the constants.
-    Constants,
-    /// The value of a register.
-    Register(u16),
-    /// The path that names the descriptor itself: an empty one.
-    Itself,
-    /// None, and word 5 has the descriptor of this word.
-    Second(u16),
-    /// What this outbox holds, and word 3 has its length.
-    Outbox(u16),
-    /// The address of the span, in the pooled buffer that the frame holds.
-    Pooled(u16),
-    /// None: the kernel puts what comes into a buffer that it takes from the pool of this one.
-    Select(u16),
-    /// The address of the span, in a buffer that is made for what is to come.
-    Make(u16),
-}
-
-/// What word 1 is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Off {
-    /// Always this.
-    Fixed(u64),
-    /// A position: the value of a register, and what has been transferred already.
-    Register(u16),
-    /// The address of the span in the frame's bytes; word 3 has another length then.
-    Span,
-    /// An address among the constants.
-    Constants(u32),
-    /// The address of a path, with its length; and the length in word 3 is the descriptor of this word, if it has one.
-    Path { at: u32, len: u32, constant: bool, directory: Option<u16> },
-}
-
-/// A segment, checked. Aligned so that one is found by a shift.
-#[derive(Clone, Debug)]
-#[repr(align(128))]
-pub(super) struct Template {
-    pub(super) members: Box<[Member]>,
-    /// What each of them has beyond that.
-    pub(super) wide: Box<[Wide]>,
-    /// Completions that one submission of the whole segment posts.
-    pub(super) completions: u16,
-    /// The first member that reports its success. Those before it are silent, unless they sever the segment, and then
-    /// everybody else is; from it on everybody reports in any case.
-    pub(super) reports: u8,
-    /// The step of the last member.
-    pub(super) last: u8,
-    /// How much may be missing from the last member's span for a success: nothing if it is exact.
-    pub(super) slack: u32,
-    /// The member before a cleanup, and the word that takes its count.
-    pub(super) early: Option<(u8, u16)>,
-    /// The word of the control record that takes the last member's count: a register, or the word that nobody reads.
-    pub(super) into: u16,
-    /// The segment that follows without a computation, or `NONE`.
-    pub(super) successor: u16,
-    /// The same, if it can be submitted where a completion is met, by the shortest way.
-    pub(super) then: u16,
-    /// Whether its success needs no more than its count: no descriptor comes or goes, at most one outbox is emptied, and
-    /// the last member moves bytes.
-    simple: bool,
-    /// The outbox that its success empties, or `NO_OUTBOX`, if it is simple.
-    pub(super) outbox: u16,
-    /// Simple, of plain members that transfer bytes only, and with one completion.
-    hot: bool,
-    /// The same, but members may also start where a register says, or send an outbox.
-    warm: bool,
-    /// The same, but members may also lie at a position in a file: they all have a short way.
-    mild: bool,
-    /// As mild, but that pooled buffers come or go, and so more than one completion may be awaited.
-    pools: bool,
-    /// The code that is run after it, or `NO_CODE`.
-    pub(super) code: u32,
-    /// What that begins with, if it is most often all of it.
-    pub(super) gate: Gate,
-}
-
-/// Code that does no more than to load a number (`Be32`), compare it, and submit a segment that takes the shortest way: what
-/// protocols with a length in front do. It is gone through without running code; whatever does not pass runs it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Gate {
-    /// Where the number lies in the frame's bytes.
-    pub(super) at: u32,
-    /// What it may be.
-    pub(super) most: u32,
-    /// The word of the register that it becomes.
-    pub(super) to: u16,
-    /// What is submitted then, or `NONE` if there is no gate.
-    pub(super) segment: u16,
-}
-
-impl Gate {
-    const NONE: Gate = Gate { at: 0, most: 0, to: 0, segment: NONE };
-
-    /// That of checked code which starts at `pc`.
-    fn of(code: &Code, pc: u32, templates: &[Template]) -> Option<Gate> {
-        let pc = usize::try_from(pc).ok()?;
-        let Op::LoadAtMost { order: Order::Be32, to, at, most, .. } = *code.ops.get(pc)? else { return None };
-        let Op::Submit(segment) = *code.ops.get(pc + 2)? else { return None };
-        templates[usize::from(segment)].hot.then_some(Gate { at, most, to, segment })
-    }
-}
-
 /// What the segments are checked against.
-pub(super) struct Bounds<'b> {
-    pub(super) layout: &'b Layout,
-    pub(super) constants: u32,
-    pub(super) outboxes: u16,
-    pub(super) pooled: &'b Pooled,
-    pub(super) segments: usize,
-    pub(super) ops: usize,
+pub(in crate::frame) struct Bounds<'b> {
+    pub(in crate::frame) layout: &'b Layout,
+    pub(in crate::frame) constants: u32,
+    pub(in crate::frame) outboxes: u16,
+    pub(in crate::frame) pooled: &'b Pooled,
+    pub(in crate::frame) segments: usize,
+    pub(in crate::frame) ops: usize,
     /// Entries of a list that the ring takes.
-    pub(super) longest_list: u32,
+    pub(in crate::frame) longest_list: u32,
     /// Whether members that succeed may be silent.
-    pub(super) skip: bool,
+    pub(in crate::frame) skip: bool,
 }
 
 impl Template {
-    /// Whether it can be submitted where a completion is met, by the shortest way.
-    #[inline]
-    pub(super) fn is_hot(&self) -> bool {
-        self.hot
-    }
-
-    /// Whether it can be, by a way that is almost as short.
-    #[inline]
-    pub(super) fn is_warm(&self) -> bool {
-        self.warm
-    }
-
-    /// Whether it can be, with members that have different short ways.
-    #[inline]
-    pub(super) fn is_mild(&self) -> bool {
-        self.mild
-    }
-
-    /// Whether it is almost mild, but that pooled buffers come or go.
-    #[inline]
-    pub(super) fn pools(&self) -> bool {
-        self.pools
-    }
-
-    /// Whether one completion says that all of it has succeeded, and there is nothing to be done then but what its plan
-    /// says.
-    #[inline]
-    pub(super) fn is_awaited_as_one(&self) -> bool {
-        self.simple && self.completions == 1
-    }
-
-    pub(super) fn check(plan: &Plan, bounds: &Bounds<'_>) -> Result<Template, PlanError> {
+    pub(in crate::frame) fn check(plan: &Plan, bounds: &Bounds<'_>) -> Result<Template, PlanError> {
         let count = plan.members.len();
         let limit = bounds.longest_list.min(MAX_STEPS) as usize;
         if count > limit {
@@ -346,20 +113,6 @@ impl Template {
             code,
             gate: Gate::NONE,
         })
-    }
-}
-
-/// Lets each template know whether its successor is submitted by the shortest way, and the gate of checked code behind it; not
-/// those that empty an outbox, which the shortest way does not look for.
-pub(super) fn join(templates: &mut [Template], code: &Code) {
-    for i in (0..templates.len()).filter(|i| templates[*i].outbox == NO_OUTBOX).collect::<Vec<_>>() {
-        let Template { successor, code: pc, .. } = templates[i];
-        if templates.get(usize::from(successor)).is_some_and(|next| next.hot) {
-            templates[i].then = successor;
-        }
-        // The count is written first, where it is a number that code then writes.
-        let gate = Gate::of(code, pc, templates).filter(|gate| gate.to != templates[i].into);
-        templates[i].gate = gate.unwrap_or(Gate::NONE);
     }
 }
 

@@ -23,28 +23,24 @@
 //!
 //! Of a held buffer a frame sees only what it has put in itself. The rest is another connection's business.
 
+mod frames;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-use super::memory::{PARKED, Record};
-use super::plan::PooledPlan;
-use super::region::Region;
-use super::template::{Address, Member, Template, Wide};
-use super::token::Frame;
-use super::verb::Moves;
 use crate::buf::{PoolOptions, PoolShared};
-use crate::op::Completion;
+use crate::frame::plan::PooledPlan;
 use crate::ring::sqe::BUFFER_SELECT;
 
 /// A bit for each of a frame's pooled buffers.
-pub(super) const MOST: usize = 64;
+pub(in crate::frame) const MOST: usize = 64;
 /// The sizes of pools are multiples of this.
 const GRAIN: u32 = 64;
 /// `IORING_RECVSEND_POLL_FIRST`: do not try before there is something to receive. In `ioprio`.
-pub(super) const POLL_FIRST: u16 = 1 << 0;
+pub(in crate::frame) const POLL_FIRST: u16 = 1 << 0;
 /// What select adds to word 0 of an entry.
 const SELECTS: u64 = (BUFFER_SELECT as u64) << 8 | (POLL_FIRST as u64) << 16;
 
@@ -54,7 +50,7 @@ const NOT: u64 = 0;
 const TOLD: u64 = u64::MAX;
 
 /// The pooled buffers of all frames of a region.
-pub(super) struct Pooled {
+pub(in crate::frame) struct Pooled {
     /// The size of each of a frame's buffers, and the pool that it comes from, if it does.
     kinds: Box<[(u32, Option<usize>)]>,
     pools: Box<[Pool]>,
@@ -119,7 +115,7 @@ impl Place {
 }
 
 impl Pooled {
-    pub(super) fn new(plan: &PooledPlan) -> io::Result<Pooled> {
+    pub(in crate::frame) fn new(plan: &PooledPlan) -> io::Result<Pooled> {
         let is_owned = |number: usize| plan.owned & 1 << number != 0;
         let numbered = || plan.sizes.iter().enumerate();
         let mut sizes: Vec<u32> =
@@ -143,22 +139,22 @@ impl Pooled {
 
     /// How many each frame has.
     #[inline]
-    pub(super) fn each(&self) -> usize {
+    pub(in crate::frame) fn each(&self) -> usize {
         self.kinds.len()
     }
 
     /// The size of one, if there is one of that number.
-    pub(super) fn size(&self, number: u16) -> Option<u32> {
+    pub(in crate::frame) fn size(&self, number: u16) -> Option<u32> {
         self.kinds.get(usize::from(number)).map(|(size, _)| *size)
     }
 
     /// What the kernel calls the pool of one.
-    pub(super) fn group(&self, number: u16) -> u16 {
+    pub(in crate::frame) fn group(&self, number: u16) -> u16 {
         self.pool(number).expect("an owned buffer is not selected").shared.group()
     }
 
     /// Whether one comes from no pool.
-    pub(super) fn is_owned(&self, number: u16) -> bool {
+    pub(in crate::frame) fn is_owned(&self, number: u16) -> bool {
         self.kinds.get(usize::from(number)).is_some_and(|(_, pool)| pool.is_none())
     }
 
@@ -168,7 +164,7 @@ impl Pooled {
     }
 
     /// Makes sure that the frames below `frames` have their places.
-    pub(super) fn grow(&self, frames: usize) {
+    pub(in crate::frame) fn grow(&self, frames: usize) {
         self.places.borrow_mut().resize_with(frames * self.each(), Place::default);
     }
 
@@ -180,13 +176,13 @@ impl Pooled {
     /// Where the buffer that a frame holds starts, and how many bytes it has put in: none if it holds none. They stay the
     /// frame's until it gives the buffer back or another takes its place.
     #[inline]
-    pub(super) fn held(&self, frame: usize, number: u16) -> (NonNull<u8>, u32) {
+    pub(in crate::frame) fn held(&self, frame: usize, number: u16) -> (NonNull<u8>, u32) {
         self.at(frame, number, |place| (place.start.get(), place.filled.get()))
     }
 
     /// Makes an owned buffer for `len` bytes that are about to come into its front, in place of what was held; gives its
     /// address. Memory that was never touched costs nothing yet.
-    pub(super) fn make(&self, frame: usize, number: u16, len: u32) -> u64 {
+    pub(in crate::frame) fn make(&self, frame: usize, number: u16, len: u32) -> u64 {
         self.at(frame, number, |place| {
             let mut made = place.made.borrow_mut();
             if !place.is_made() || made.len() != len as usize {
@@ -212,7 +208,7 @@ impl Pooled {
     }
 
     /// Takes what has come into an owned buffer out of the frame.
-    pub(super) fn take(&self, frame: usize, number: u16) -> Vec<u8> {
+    pub(in crate::frame) fn take(&self, frame: usize, number: u16) -> Vec<u8> {
         self.at(frame, number, |place| {
             let mut bytes = place.made.take();
             bytes.truncate(place.filled.get() as usize);
@@ -247,7 +243,7 @@ impl Pooled {
     /// A fill from the front has brought something: the frame holds that, and lets go of what it held. False, and nothing
     /// has happened, if that cannot be, whatever the kernel says.
     #[inline(always)]
-    pub(super) fn fill_some(&self, frame: usize, number: u16, id: u16, count: u32) -> bool {
+    pub(in crate::frame) fn fill_some(&self, frame: usize, number: u16, id: u16, count: u32) -> bool {
         let Some(pool) = self.pool(number) else { return false };
         let Some(start) = pool.shared.lend(id, count, false) else { return false };
         let before = self.at(frame, number, |place| place.hold(id.into(), start, count));
@@ -294,7 +290,7 @@ impl Pooled {
     }
 
     /// Never frees the pools: the kernel may still write.
-    pub(super) fn leak(&self) {
+    pub(in crate::frame) fn leak(&self) {
         self.pools.iter().for_each(|pool| std::mem::forget(pool.shared.clone()));
         std::mem::forget(self.places.take());
     }
@@ -308,160 +304,4 @@ fn start(bytes: &mut Vec<u8>) -> NonNull<u8> {
 /// The size of the pool that a buffer is taken from.
 fn pool_size(size: u32) -> u32 {
     size.max(1).checked_next_multiple_of(GRAIN).unwrap_or(u32::MAX)
-}
-
-impl Region {
-    /// Word 0 and word 5 of the entry of a member that fills a pooled buffer from its front and has brought nothing yet,
-    /// are its template's. Those of one that is taken up again go on in the buffer that the frame holds.
-    pub(super) fn unselected(member: &Member, wide: &Wide) -> (u64, u64) {
-        (member.head & !SELECTS, wide.index & !0xffff)
-    }
-
-    /// The address of `span` of a pooled buffer, of which `len` bytes are to be transferred. `None` if the frame does not
-    /// hold as much.
-    pub(super) fn pooled_address(
-        &self,
-        index: usize,
-        wide: &Wide,
-        member: &Member,
-        span: u64,
-        len: u64,
-    ) -> Option<u64> {
-        let (Address::Pooled(number) | Address::Select(number) | Address::Make(number)) = wide.address else {
-            return None;
-        };
-        if member.verb.moves() == Moves::In && self.pooled.is_owned(number) {
-            self.pooled.reserve(index, number, span + len);
-        }
-        let (start, filled) = self.pooled.held(index, number);
-        // What comes in may go beyond what is there, without a gap; that it fits was compared with the room.
-        let end = if member.verb.moves() == Moves::In { span } else { span + len };
-        (end <= u64::from(filled)).then(|| start.as_ptr() as u64 + span)
-    }
-
-    /// What a completion means for the pooled buffer that its member fills, if it fills one: the frame has it from here
-    /// on. Gives the result, which is an error if the kernel's word about the buffer cannot be true.
-    pub(super) fn arrived(
-        &self,
-        record: Record,
-        index: usize,
-        template: &Template,
-        step: u8,
-        before: u32,
-        completion: &Completion,
-    ) -> i32 {
-        let result = completion.result();
-        let (member, wide) = (&template.members[usize::from(step)], &template.wide[usize::from(step)]);
-        let count = result.max(0) as u32;
-        let fits = match wide.address {
-            Address::Select(number) if before == 0 => {
-                let fits = self.pooled.fill(index, number, completion.buffer(), count);
-                self.tell_next(number);
-                fits
-            }
-            Address::Select(number) | Address::Pooled(number) | Address::Make(number)
-                if member.verb.moves() == Moves::In && count > 0 =>
-            {
-                // SAFETY: a template's words were checked against the layout of this region.
-                let start = unsafe { record.word(usize::from(wide.start)) }.get();
-                let end = member.offset.saturating_add(start) + u64::from(before) + u64::from(count);
-                self.pooled.extend(index, number, end)
-            }
-            _ => true,
-        };
-        if fits { result } else { -libc::EIO }
-    }
-
-    /// A frame gives back those of its pooled buffers that have a bit in `which`. No part of them is lent, and nothing of
-    /// the frame that works on them is in flight.
-    pub(super) fn give_back(&self, index: usize, which: u64) {
-        let each = self.pooled.each() as u16;
-        let mut left = which;
-        while left != 0 {
-            let number = left.trailing_zeros() as u16;
-            if number >= each {
-                break;
-            }
-            left &= left - 1;
-            if self.pooled.let_go(index, number) {
-                self.tell_next(number);
-            }
-        }
-    }
-
-    /// A frame ends: it gives back everything, and waits for nothing.
-    pub(super) fn give_back_all(&self, index: usize) {
-        if self.pooled.each() > 0 {
-            self.give_back(index, u64::MAX);
-            self.stop_waiting(index);
-            // It may be that which was told, and the buffer is still there.
-            (0..self.pooled.each() as u16).for_each(|number| self.tell_next(number));
-        }
-    }
-
-    /// Has the frame go on that has waited longest for a buffer, if there is one.
-    #[inline]
-    pub(super) fn tell_next(&self, number: u16) {
-        let Some(pool) = self.pooled.pool(number) else { return };
-        if !pool.waiting.borrow().is_empty() && pool.shared.has_ready() {
-            self.tell(pool);
-        }
-    }
-
-    #[inline(never)]
-    fn tell(&self, pool: &Pool) {
-        while let Some(Waiting { frame, number, ticket }) = { pool.waiting.borrow_mut().pop_front() } {
-            let waits = self.pooled.at(frame, number, |place| {
-                let waits = place.ticket.get() == ticket;
-                if waits {
-                    place.ticket.set(TOLD);
-                }
-                waits
-            });
-            if waits {
-                return self.core.driver().make_ready(self.memory.record(frame).header().key.get());
-            }
-        }
-    }
-
-    /// The frame waits no longer. True if it was told that there is a buffer.
-    pub(super) fn stop_waiting(&self, index: usize) -> bool {
-        let stop = |number| self.pooled.at(index, number, |place| place.ticket.replace(NOT) == TOLD);
-        // All of them, whatever the first says.
-        (0..self.pooled.each() as u16).fold(false, |told, number| stop(number) | told)
-    }
-
-    /// A frame that was told that there is a buffer has had its turn. If it did something else with it, the next is told.
-    pub(super) fn pass_on(&self) {
-        (0..self.pooled.each() as u16).for_each(|number| self.tell_next(number));
-    }
-}
-
-impl Frame<'_> {
-    /// The frame waits for a pooled buffer to be given back; for what was refused with ENOBUFS. Then, or when it is
-    /// cancelled, [`Resume::unparked`](super::Resume::unparked).
-    ///
-    /// # Errors
-    /// The frame, if no buffer is out that could come back: there is no memory for any, or it comes from no pool.
-    ///
-    /// # Panics
-    /// If the program has no such pooled buffer.
-    pub fn wait_for_pooled(self, number: u16) -> Result<(), Self> {
-        let Some(pool) = self.region.pooled.pool(number) else { return Err(self) };
-        // One has come back in the meantime, or the pool has grown; or there is no waiting for it any more.
-        if self.is_cancelled() || self.is_interrupted() || pool.shared.has_ready() {
-            self.park();
-            return Ok(());
-        }
-        if !pool.shared.has_lent() {
-            return Err(self);
-        }
-        let ticket = pool.tickets.get() + 1;
-        pool.tickets.set(ticket);
-        self.region.pooled.at(self.index, number, |place| place.ticket.set(ticket));
-        pool.waiting.borrow_mut().push_back(Waiting { frame: self.index, number, ticket });
-        self.record.header().raise(PARKED);
-        self.give_up();
-        Ok(())
-    }
 }
