@@ -32,7 +32,11 @@ fn a_large_upload_that_nobody_reads_does_not_stop_the_answer() {
     let server = Server::start("hyper_hello", &[]);
     let mut curl = Command::new("curl");
     curl.args(["-sS", "--max-time", "10", "-H", "Expect:", "--data-binary", "@/proc/self/exe"]);
-    assert_eq!(output(curl.arg(format!("http://{}/up", server.address))), "Hello, up!\n");
+    let got = curl.arg(format!("http://{}/up", server.address)).output().unwrap();
+    let (answer, trouble) = (String::from_utf8_lossy(&got.stdout), String::from_utf8_lossy(&got.stderr));
+    assert_eq!(answer, "Hello, up!\n", "{trouble}");
+    // The server closes behind its answer; curl may be in the middle of a send then (55), and says so.
+    assert!(matches!(got.status.code(), Some(0 | 55)), "{}: {trouble}", got.status);
 }
 
 #[test]
