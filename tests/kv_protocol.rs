@@ -265,7 +265,9 @@ fn what_clients_ask_for_stays_within_the_memory_limit() {
             }
             let peak = server.status("VmHWM") >> 10;
             println!("{what} {arguments:?}: {peak} MiB");
-            assert!(peak < 256, "{what} {arguments:?}: {peak} MiB");
+            // A sanitizer's own memory counts with it.
+            let is_judged = std::env::var_os("CHAINRING_SANITIZED").is_none();
+            assert!(!is_judged || peak < 256, "{what} {arguments:?}: {peak} MiB");
             drop(held);
         }
     }

@@ -252,7 +252,9 @@ impl Interpreter {
                 let mut turn = 0;
                 let went = loop {
                     // The comparison, and then the counting.
-                    self.look()?;
+                    if let late @ Went::Break(_) = self.look() {
+                        break late;
+                    }
                     if turn == *turns {
                         break Went::Continue(());
                     }

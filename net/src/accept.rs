@@ -4,7 +4,7 @@
 //! ENFILE, ENOBUFS, ENOMEM) accept fails at once and would again: the connection stays in the backlog. So whoever
 //! accepts is told the error once, and what comes next waits for a moment before it asks the kernel again.
 //!
-//! It also owns the accepts in flight whose futures were dropped: see [`kept`].
+//! It also owns the accepts whose futures were dropped, until it is known what has become of them: see [`kept`].
 
 mod kept;
 
@@ -163,7 +163,7 @@ impl<'l, S> Incoming<'l, S> {
     /// Whether it is paused and the kernel has heard of it: nothing more comes before
     /// [`resume`](Incoming::resume). Known once the stream has been pending.
     pub fn has_stopped(&self) -> bool {
-        self.paused && self.accepting.is_none()
+        self.paused && self.accepting.is_none() && self.kept.kept.is_empty()
     }
 
     /// Accepts again.
@@ -177,10 +177,8 @@ impl<S> Stream for Incoming<'_, S> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        // First those who came for an accept that was dropped; in a pause they wait.
-        if !this.paused
-            && let Poll::Ready(accepted) = this.kept.poll(cx)
-        {
+        // First those who came for an accept that was dropped, in a pause, too: they were accepted before.
+        if let Poll::Ready(accepted) = this.kept.poll(cx) {
             let accepted = this.listener.mind_shortage(accepted);
             return Poll::Ready(Some(accepted.map(|fd| (this.make)(this.listener.inherit(fd)))));
         }
@@ -231,8 +229,8 @@ macro_rules! listener {
             }
 
             /// The socket as one of the standard library, blocking; a duplicate of it, if operations on it are still in
-            /// flight. Accepts whose futures were dropped are cancelled as soon as the runtime goes on; a connection that
-            /// one of them takes until then is closed.
+            /// flight. A connection that came for an accept whose future was dropped, and that nobody has taken since, is
+            /// closed.
             pub fn into_std(self) -> std::io::Result<$std> {
                 self.0.into_owned().map(<$std>::from)
             }

@@ -1,9 +1,8 @@
 //! Accepts that outlive their futures.
 //!
 //! Whoever drops the future of an accept cannot know whether the kernel has a connection for it already, and whoever
-//! connected believes to be accepted. So the operation is not cancelled: the listener keeps it in flight, and the next
-//! accept goes on with it. Each future has an operation of its own, so that one that is not polled holds up nobody else;
-//! there are as many operations as there were futures at the same time.
+//! connected believes to be accepted. So the operation is cancelled, and kept until it is known what has become of it: a
+//! connection that was faster than the cancel goes to the next accept.
 //!
 //! An operation wakes the one who has polled it last. All who wait for a connection poll those that are kept, too, and
 //! say how they are woken: when one of them leaves, be it with a connection, what is kept may have nobody to wake, and
@@ -23,49 +22,51 @@ use chainring_runtime::op::accept::{Accept, accept};
 use futures::Future;
 
 /// The accepts of a listener that nobody owns, the oldest first, and those who would take their connections. Dropping
-/// it cancels them; a connection that comes all the same is closed.
+/// it closes a connection that comes all the same.
 #[derive(Default)]
 pub(super) struct Kept {
-    /// All have been submitted.
+    /// All have been submitted, and are being cancelled.
     accepts: RefCell<Vec<Op<Accept>>>,
     waiting: RefCell<Vec<(u64, Waker)>>,
     next: Cell<u64>,
 }
 
 impl Kept {
-    /// The oldest; not one of another runtime, which may have ended.
-    fn take(&self) -> Option<Op<Accept>> {
-        loop {
-            let mut accepts = self.accepts.borrow_mut();
-            let oldest = (!accepts.is_empty()).then(|| accepts.remove(0))?;
-            drop(accepts);
-            if oldest.is_here() {
-                return Some(oldest);
-            }
-        }
+    /// Whether it is known of all what has become of them.
+    pub(super) fn is_empty(&self) -> bool {
+        self.accepts.borrow().is_empty()
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        if self.is_empty() {
+            return Poll::Pending;
+        }
         // Nothing is borrowed while wakers are cloned and dropped, which is foreign code.
-        let mut polled = Vec::new();
-        let mut result = Poll::Pending;
-        while result.is_pending()
-            && let Some(mut accept) = self.take()
-        {
-            result = Pin::new(&mut accept).poll(cx);
-            if result.is_pending() {
-                polled.push(accept);
+        let (mut left, mut result) = (Vec::new(), Poll::Pending);
+        for mut accept in std::mem::take(&mut *self.accepts.borrow_mut()) {
+            // One of another runtime, which may have ended, is nobody's here.
+            if !accept.is_here() {
+                continue;
             }
+            if result.is_pending() {
+                match Pin::new(&mut accept).poll(cx) {
+                    Poll::Ready(Err(error)) if error.raw_os_error() == Some(libc::ECANCELED) => continue,
+                    Poll::Pending => {}
+                    ready => {
+                        result = ready;
+                        continue;
+                    }
+                }
+            }
+            left.push(accept);
         }
-        if !polled.is_empty() {
-            self.accepts.borrow_mut().splice(0..0, polled);
-        }
+        self.accepts.borrow_mut().splice(0..0, left);
         result
     }
 
     /// Lets all who wait look at what is kept, if there is anything.
     fn tell(&self) {
-        if !self.accepts.borrow().is_empty() {
+        if !self.is_empty() {
             let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
             waiting.into_iter().for_each(|(_, waker)| waker.wake());
         }
@@ -80,7 +81,7 @@ impl fmt::Debug for Kept {
 
 /// Somebody who waits for a connection, and takes that of a kept accept, too.
 pub(super) struct Interest {
-    kept: Rc<Kept>,
+    pub(super) kept: Rc<Kept>,
     number: u64,
 }
 
@@ -153,7 +154,10 @@ impl Future for Accepting<'_> {
         let this = &mut *self;
         let mut own = match this.own.take() {
             Some(own) => own,
-            None => this.interest.kept.take().unwrap_or_else(|| accept(this.listener)),
+            None => match this.interest.poll(cx) {
+                Poll::Ready(accepted) => return Poll::Ready(accepted),
+                Poll::Pending => accept(this.listener),
+            },
         };
         if let Poll::Ready(accepted) = Pin::new(&mut own).poll(cx) {
             return Poll::Ready(accepted);
@@ -167,6 +171,7 @@ impl Drop for Accepting<'_> {
     fn drop(&mut self) {
         // The others are told when the interest is dropped.
         if let Some(own) = self.own.take() {
+            own.cancel();
             self.interest.kept.accepts.borrow_mut().push(own);
         }
     }

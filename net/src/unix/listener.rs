@@ -53,8 +53,8 @@ impl UnixListener {
     /// Takes one connection.
     ///
     /// Cancel safe, as tokio's: dropping the future loses no connection, so it may stand in a loop around `select!`. The
-    /// listener goes on accepting one connection for each future that was dropped, and the next `accept` (or
-    /// [`incoming`](UnixListener::incoming)) takes it; dropping the listener cancels, and closes a connection that nobody took.
+    /// operation is cancelled; a connection that was faster goes to the next `accept` or `incoming`, and is closed if the listener
+    /// is dropped before.
     ///
     /// # Errors
     /// Those of accept(2). Where the process has no descriptors left, or the kernel no memory, the next call pauses

@@ -27,6 +27,12 @@ impl<T: Operation> Op<T> {
         Op(Awaited::new(operation))
     }
 
+    /// Asks the kernel to cancel it, and goes on waiting: it completes with ECANCELED, unless it was faster. Nothing happens if it
+    /// has not been submitted. Never blocks and never enters the kernel.
+    pub fn cancel(&self) {
+        self.0.cancel();
+    }
+
     /// Whether it can be polled with success here: it has not been submitted, or to the runtime that the thread runs now.
     pub fn is_here(&self) -> bool {
         self.0.is_here()

@@ -203,6 +203,14 @@ impl<T: Operation> Awaited<T> {
         self.stage
     }
 
+    /// See [`Held::cancel`].
+    pub(crate) fn cancel(&self) {
+        if self.stage == Stage::InFlight {
+            // SAFETY: the stage says that the hold is here.
+            unsafe { &self.is.held }.cancel();
+        }
+    }
+
     /// Whether the thread runs the core that it was submitted to, if it was.
     pub(crate) fn is_here(&self) -> bool {
         match self.stage {
