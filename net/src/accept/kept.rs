@@ -50,12 +50,13 @@ impl Kept {
             }
             if result.is_pending() {
                 match Pin::new(&mut accept).poll(cx) {
-                    Poll::Ready(Err(error)) if error.raw_os_error() == Some(libc::ECANCELED) => continue,
-                    Poll::Pending => {}
-                    ready => {
-                        result = ready;
+                    Poll::Ready(Ok(accepted)) => {
+                        result = Poll::Ready(Ok(accepted));
                         continue;
                     }
+                    // Cancelled, or an error of the one who is gone: nobody has come.
+                    Poll::Ready(Err(_)) => continue,
+                    Poll::Pending => {}
                 }
             }
             left.push(accept);
