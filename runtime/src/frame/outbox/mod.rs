@@ -93,7 +93,7 @@ enum Part {
 }
 
 /// What a frame is about to send, in order. Lent to calls; sent, and empty then, by
-/// [`Verb::SendOutbox`](super::Verb::SendOutbox).
+/// [`Verb::SendOutbox`](crate::frame::Verb::SendOutbox).
 #[derive(Default)]
 pub struct Outbox {
     parts: Vec<Part>,

@@ -137,7 +137,7 @@ impl Region {
 
 impl Frame<'_> {
     /// The frame waits for a pooled buffer to be given back; for what was refused with ENOBUFS. Then, or when it is
-    /// cancelled, [`Resume::unparked`](super::Resume::unparked).
+    /// cancelled, [`Resume::unparked`](crate::frame::Resume::unparked).
     ///
     /// # Errors
     /// The frame, if no buffer is out that could come back: there is no memory for any, or it comes from no pool.
