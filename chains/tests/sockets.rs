@@ -81,7 +81,7 @@ fn an_address_that_does_not_answer_is_told_and_can_be_handled() {
         assert_eq!((ended.text(), ended.session), (String::new(), vec![libc::ECONNREFUSED as u64, 7]));
     }
     drop(listener);
-    assert!(descriptors() <= before, "{} open descriptors, {before} before", descriptors());
+    assert_eq!(descriptors(), before, "open descriptors");
 }
 
 /// Connects to nobody, and if that fails to somebody.
