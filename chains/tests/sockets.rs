@@ -267,6 +267,7 @@ fn sleeper(lowering: Lowering) -> (Program<Notes>, Reg) {
 
 #[test]
 fn a_sleep_ends_when_its_time_has_come() {
+    let _alone = alone();
     let runtime = Builder::new().hold_clock(true).build().expect("a ring");
     let (program, micros) = sleeper(Lowering::Chosen);
     runtime.block_on(async {
@@ -300,6 +301,7 @@ fn a_sleep_ends_when_its_time_has_come() {
 
 #[test]
 fn a_sleep_is_cancelled_and_its_alarm_wakes_nobody() {
+    let _alone = alone();
     let _watchdog = watchdog(Duration::from_secs(60));
     let runtime = Builder::new().hold_clock(true).build().expect("a ring");
     let (program, micros) = sleeper(Lowering::Single);
