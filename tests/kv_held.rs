@@ -94,17 +94,35 @@ async fn hear(client: &mut TcpStream) -> String {
     }
 }
 
+/// What the disk is asked by a log's first batch, and by a later one: that one may be a single write that is durable.
+const BATCHES: [(&str, bool); 2] = [("fsync", false), ("write", true)];
+
+/// Begins a log, unless its first batch is to come.
+async fn begin(client: &mut TcpStream, later: bool) {
+    if later {
+        say(client, "SET key old");
+        assert_eq!(hear(client).await, "+OK\r\n");
+    }
+}
+
 #[test]
 fn no_reply_leaves_while_the_disk_is_not_done() {
+    for (operation, later) in BATCHES {
+        held(operation, later);
+    }
+}
+
+fn held(operation: &str, later: bool) {
     beside("held", async |address, _core| {
         let handle = Handle::current();
         let (mut writer, mut reader, mut other) = (client(address), client(address), client(address));
-        say(&mut writer, "SET key old");
-        assert_eq!(hear(&mut writer).await, "+OK\r\n");
-        handle.injector().delay("fsync", 5000, 1);
+        begin(&mut writer, later).await;
+        handle.injector().delay(operation, 5000, 1);
         say(&mut writer, "SET key new");
         // Each turn looks at the ring, so it is not to sleep here.
+        let begin = Instant::now();
         while handle.injector().held() == 0 {
+            assert!(begin.elapsed() < Duration::from_secs(20), "nothing is held");
             chainring::yield_now().await;
         }
         // Neither to who has changed it, nor to who would see the change, nor to who changes something else.
@@ -125,11 +143,16 @@ fn no_reply_leaves_while_the_disk_is_not_done() {
 
 #[test]
 fn a_sync_that_fails_is_an_error_and_the_store_is_only_read() {
+    for (operation, later) in BATCHES {
+        failed(operation, later);
+    }
+}
+
+fn failed(operation: &str, later: bool) {
     beside("eio", async |address, core| {
         let mut writer = client(address);
-        say(&mut writer, "SET key old");
-        assert_eq!(hear(&mut writer).await, "+OK\r\n");
-        Handle::current().injector().fail("fsync", libc::EIO, 1);
+        begin(&mut writer, later).await;
+        Handle::current().injector().fail(operation, libc::EIO, 1);
         say(&mut writer, "SET key new");
         assert!(hear(&mut writer).await.starts_with("-MISCONF "));
         assert_eq!(hear(&mut writer).await, "", "the connection goes on");
