@@ -13,6 +13,7 @@ use chainring_runtime::Runtime;
 use common::one::{Dir, chain};
 use common::{soon, watchdog};
 use counting::{ALLOCATIONS, COUNTING};
+use futures::future::try_join_all;
 
 const FRAMES: u64 = 8;
 const TURNS: u64 = 200;
@@ -57,9 +58,10 @@ fn frames_that_wait_for_groups_logs_and_events_take_no_memory() {
     let allocated = Rc::new(Cell::new(u64::MAX));
     Runtime::new().expect("a ring").block_on(async {
         let open = log.open(dir.file("log", b""), 0).expect("it opens");
-        // Both of the log's batches have once had room for the records of all: how many meet in one is left to chance.
+        // Both of the log's batches have once had room for the records of all, and for all who wait for them: how many
+        // meet in one is left to chance.
         for _ in 0..2 {
-            open.commit([7; (FRAMES * 100) as usize]).await.expect("it is written");
+            try_join_all((0..FRAMES).map(|_| open.commit([7; 100]))).await.expect("they are written");
         }
         let spawner = program.start(FRAMES as u32).expect("it starts");
         let spawn = |i| {

@@ -1,6 +1,7 @@
 //! An allocator that counts what a thread asks for. Included by the tests that count, because it serves their whole process.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
 use std::cell::Cell;
 
 thread_local! {
@@ -14,6 +15,10 @@ struct Counting;
 fn note() {
     if COUNTING.try_with(Cell::get).unwrap_or(false) {
         ALLOCATIONS.with(|allocations| allocations.set(allocations.get() + 1));
+        // None is expected: a test that fails says where it was.
+        COUNTING.set(false);
+        eprintln!("an allocation:\n{}", Backtrace::force_capture());
+        COUNTING.set(true);
     }
 }
 
