@@ -79,7 +79,7 @@ fn a_waker_ends_the_runtime_while_the_operation_that_has_kept_it_is_polled() {
             drop(RUNTIME.take());
         }
     }
-    let alive = Rc::default();
+    let (_alone, alive) = (alone(), Rc::default());
     let runtime = Runtime::new().expect("a ring");
     let (socket, _peer) = tcp();
     let mut receive = recv(&socket, Counted::new(64, &alive), 0);

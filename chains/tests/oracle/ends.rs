@@ -1,14 +1,14 @@
 //! What a program is given beside files and numbers: its ends of connections, a listener, a pipe; and who is at the others.
 
 use std::io::{PipeReader, PipeWriter};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 
 use socket2::{SockRef, Socket};
 
 use super::case;
-use super::peer::{Peer, Script, connect, drain, nap};
+use super::peer::{Peer, Script, connect, drain, listen, nap};
 use super::program::{ACCEPTED, Program, SOCKETS};
 
 /// A program's own.
@@ -24,7 +24,8 @@ pub(crate) struct Ends {
 /// Where its peers will be.
 pub(crate) struct Others {
     sockets: Vec<Socket>,
-    listener: Option<SocketAddr>,
+    /// The program's own again: it stays open until all have come, or a late one would come to whoever has its port then.
+    listener: Option<TcpListener>,
     /// How many connections are to come there.
     calls: usize,
 }
@@ -43,15 +44,15 @@ pub(crate) fn ends(program: &Program, scripts: &[Script; SOCKETS]) -> (Ends, Oth
     let pairs = scripts[..case::sockets(program)].iter().map(connect);
     let (sockets, theirs) = pairs.unzip();
     let calls = program.accepts();
-    let listener = (calls > 0).then(listen);
-    let address = listener.as_ref().map(|listener| listener.local_addr().expect("address"));
+    let listener = (calls > 0).then(listen_at_once);
+    let again = listener.as_ref().map(|listener| listener.try_clone().expect("a descriptor"));
     let pipe = program.polls_pipe().then(|| std::io::pipe().expect("a pipe"));
-    (Ends { sockets, listener, pipe }, Others { sockets: theirs, listener: address, calls })
+    (Ends { sockets, listener, pipe }, Others { sockets: theirs, listener: again, calls })
 }
 
 /// What is accepted sends at once, or another that takes its place would have the kernel drop what was held back.
-fn listen() -> TcpListener {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
+fn listen_at_once() -> TcpListener {
+    let listener = listen();
     SockRef::from(&listener).set_tcp_nodelay(true).expect("nodelay");
     listener
 }
@@ -62,19 +63,19 @@ impl Others {
         let start = |(script, socket)| Peer::start(script, socket, whole);
         let given = scripts.iter().zip(self.sockets).map(start).collect();
         let (script, calls) = (scripts[ACCEPTED].clone(), self.calls);
-        let call = |listener| thread::spawn(move || call(&script, listener, calls, whole));
+        let call = |listener| thread::spawn(move || call(&script, &listener, calls, whole));
         Peers { given, callers: self.listener.map(call) }
     }
 }
 
 /// Connects so many peers, one after the other.
-fn call(script: &Script, listener: SocketAddr, calls: usize, whole: bool) -> Vec<Peer> {
+fn call(script: &Script, listener: &TcpListener, calls: usize, whole: bool) -> Vec<Peer> {
     stay();
+    let address = listener.local_addr().expect("address");
     let pause = script.chunks.first().filter(|_| !whole).map_or(0, |(_, pause)| *pause);
-    // The program may have ended, and the listener with it.
-    let connected = (0..calls).map_while(|_| {
+    let connected = (0..calls).map(|_| {
         nap(std::time::Duration::from_micros(pause.into()));
-        TcpStream::connect(listener).ok()
+        TcpStream::connect(address).expect("somebody listens")
     });
     connected
         .map(|stream| {

@@ -58,10 +58,17 @@ impl fmt::Display for Script {
     }
 }
 
+/// Listens at an address that no other process uses: one that has nothing to do with this may connect to a port of its own
+/// that has become free, and would come here.
+pub(crate) fn listen() -> TcpListener {
+    let [_, high, middle, low] = std::process::id().to_be_bytes();
+    TcpListener::bind((Ipv4Addr::new(127, high | 128, middle, low), 0)).expect("bind")
+}
+
 /// Both ends of a connection: a program's, and the script's.
 pub(crate) fn connect(script: &Script) -> (Socket, Socket) {
     let (program, peer) = if script.tcp {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
+        let listener = listen();
         let peer = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
         let (program, _) = listener.accept().expect("accept");
         program.set_nodelay(true).expect("nodelay");
