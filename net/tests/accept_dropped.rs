@@ -7,6 +7,9 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use chainring_net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -140,6 +143,46 @@ fn an_accept_that_waits_takes_who_came_for_one_that_was_dropped() {
         };
         let (accepted, _clients) = futures::join!(waiting, connecting);
         assert!(accepted.iter().all(Result::is_ok));
+    });
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_else_from_who_came() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("not this one");
+        }
+    }
+    struct Counts(AtomicUsize);
+    impl Wake for Counts {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    run(async || {
+        let listener = TcpListener::bind(any_port()).unwrap();
+        let (panics, counts) = (Waker::from(Arc::new(Panics)), Arc::new(Counts(AtomicUsize::new(0))));
+        let mut dropped = Box::pin(listener.accept());
+        assert!(poll_once(&mut dropped).is_pending());
+        let counted = Waker::from(counts.clone());
+        let mut others: Vec<_> = [&panics, &counted]
+            .into_iter()
+            .map(|waker| {
+                let mut accept = Box::pin(listener.accept());
+                assert!(accept.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+                accept
+            })
+            .collect();
+        drop(dropped);
+        assert_eq!(counts.0.load(Ordering::Relaxed), 1, "who else waits is to look");
+        // Whoever comes goes to the one whose waker is sound, and the other one is dropped before it is woken.
+        drop(others.remove(0));
+        let address = listener.local_addr().unwrap();
+        let connecting = TcpStream::connect(address);
+        let accepting = timeout(Duration::from_secs(5), others.remove(0));
+        let (accepted, client) = futures::join!(accepting, connecting);
+        assert_eq!(accepted.unwrap().unwrap().peer_addr().unwrap(), client.unwrap().local_addr().unwrap());
     });
 }
 

@@ -9,9 +9,11 @@
 //! all others look again.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -21,12 +23,12 @@ use chainring_runtime::op::Op;
 use chainring_runtime::op::accept::{Accept, accept};
 use futures::Future;
 
-/// The accepts of a listener that nobody owns, the oldest first, and those who would take their connections. Dropping
+/// The accepts of a listener that nobody owns, and those who would take their connections. Dropping
 /// it closes a connection that comes all the same.
 #[derive(Default)]
 pub(super) struct Kept {
     /// All have been submitted, and are being cancelled.
-    accepts: RefCell<Vec<Op<Accept>>>,
+    accepts: RefCell<VecDeque<Op<Accept>>>,
     waiting: RefCell<Vec<(u64, Waker)>>,
     next: Cell<u64>,
 }
@@ -38,39 +40,47 @@ impl Kept {
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
-        if self.is_empty() {
-            return Poll::Pending;
-        }
-        // Nothing is borrowed while wakers are cloned and dropped, which is foreign code.
-        let (mut left, mut result) = (Vec::new(), Poll::Pending);
-        for mut accept in std::mem::take(&mut *self.accepts.borrow_mut()) {
+        let count = self.accepts.borrow().len();
+        for _ in 0..count {
+            // Nothing is borrowed while wakers are cloned and dropped, which is foreign code.
+            let Some(accept) = self.accepts.borrow_mut().pop_front() else { break };
             // One of another runtime, which may have ended, is nobody's here.
             if !accept.is_here() {
                 continue;
             }
-            if result.is_pending() {
-                match Pin::new(&mut accept).poll(cx) {
-                    Poll::Ready(Ok(accepted)) => {
-                        result = Poll::Ready(Ok(accepted));
-                        continue;
-                    }
-                    // Cancelled, or an error of the one who is gone: nobody has come.
-                    Poll::Ready(Err(_)) => continue,
-                    Poll::Pending => {}
-                }
+            let mut lent = Lent { kept: self, accept: Some(accept) };
+            let Some(accept) = &mut lent.accept else { break };
+            let Poll::Ready(accepted) = Pin::new(accept).poll(cx) else { continue };
+            lent.accept = None;
+            // Else it was cancelled, or it is an error of the one who is gone: nobody has come.
+            if accepted.is_ok() {
+                return Poll::Ready(accepted);
             }
-            left.push(accept);
         }
-        self.accepts.borrow_mut().splice(0..0, left);
-        result
+        Poll::Pending
     }
 
     /// Lets all who wait look at what is kept, if there is anything.
     fn tell(&self) {
         if !self.is_empty() {
             let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
-            waiting.into_iter().for_each(|(_, waker)| waker.wake());
+            for (_, waker) in waiting {
+                // One that panics must not keep the others waiting. What it has panicked with is foreign, too, and leaked.
+                catch_unwind(AssertUnwindSafe(|| waker.wake())).unwrap_or_else(std::mem::forget);
+            }
         }
+    }
+}
+
+/// One that is looked at. It is kept again unless it has been taken, also if a waker panics.
+struct Lent<'k> {
+    kept: &'k Kept,
+    accept: Option<Op<Accept>>,
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.kept.accepts.borrow_mut().extend(self.accept.take());
     }
 }
 
@@ -173,7 +183,7 @@ impl Drop for Accepting<'_> {
         // The others are told when the interest is dropped.
         if let Some(own) = self.own.take() {
             own.cancel();
-            self.interest.kept.accepts.borrow_mut().push(own);
+            self.interest.kept.accepts.borrow_mut().push_back(own);
         }
     }
 }
