@@ -27,7 +27,7 @@
 //! - `buf/{pages,aligned,ring,lent,fixed}`, `buf/pool/shared`: mapped buffers;
 //! - `op/{completion,message,pipe}`, `descriptor`: ownership of descriptors;
 //! - `op/{raw,syscall,sockopt}`: what others vouch for, system calls that the ring does not have;
-//! - `exec/{core,bell}`, `exec/cores/affinity`, `exec/task/{cell,header,join,scheduler,waker,tests}`, `signal/mod`: the
+//! - `exec/{core,bell,affinity}`, `exec/task/{cell,header,join,scheduler,waker,tests}`, `signal/mod`: the
 //!   current core, eventfds, affinity, tasks, handlers.
 
 #![deny(unsafe_code)]

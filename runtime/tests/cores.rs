@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use chainring_runtime::op::nop::nop;
 use chainring_runtime::time::{sleep, timeout};
-use chainring_runtime::{Builder, CancellationToken, Capability, CoreHandle, Cores, Handle, cores, spawn};
+use chainring_runtime::{
+    Builder, CancellationToken, Capability, CoreHandle, Cores, Handle, cores, spawn, spawn_blocking,
+};
 use futures::future::join_all;
 
 fn two() -> Cores {
@@ -56,6 +58,17 @@ fn each_core_runs_one_future_made_on_its_own_pinned_thread() {
     }
     if cpus >= 2 {
         assert_ne!(results[0].2, results[1].2);
+    }
+}
+
+#[test]
+fn what_blocks_is_not_kept_to_the_cpu_of_a_pinned_core() {
+    let whole = thread::available_parallelism().unwrap();
+    let cpus = || thread::available_parallelism().unwrap();
+    let seen = two().run(|_| async move { (cpus(), spawn_blocking(cpus).await.unwrap()) }).unwrap();
+    for (core, blocking) in seen {
+        assert_eq!(blocking, whole);
+        assert!(whole.get() < 2 || core.get() == 1, "the core runs on {core} CPUs");
     }
 }
 

@@ -16,6 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Handle;
+use super::affinity;
 use super::packet::Packet;
 use super::quietly::quietly;
 use super::task::{JoinError, JoinHandle};
@@ -56,6 +57,9 @@ struct Shared {
     state: Mutex<State>,
     work: Condvar,
     limit: usize,
+    /// Where its threads run: wherever the runtime was made. One that is pinned starts some of them, and would have them
+    /// run beside it on its own CPU.
+    cpus: Vec<usize>,
 }
 
 #[derive(Default)]
@@ -71,7 +75,12 @@ impl Pool {
     /// A pool of at most `limit` threads, none of which exists yet.
     pub(super) fn new(limit: usize) -> Pool {
         let limit = limit.max(1);
-        Pool(Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), limit }))
+        Pool(Arc::new(Shared {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            limit,
+            cpus: affinity::allowed(),
+        }))
     }
 
     fn spawn<F, T>(&self, work: F) -> JoinHandle<T>
@@ -123,6 +132,8 @@ impl Shared {
     }
 
     fn run(&self) {
+        // If they have been taken from the process meanwhile, it runs where it is.
+        drop(affinity::keep_to(&self.cpus));
         let mut state = self.lock();
         loop {
             if let Some(job) = state.queue.pop_front() {

@@ -10,6 +10,8 @@ mod atomic {
     pub(super) use std::sync::atomic::{AtomicBool, Ordering, fence};
 }
 #[allow(unsafe_code)]
+mod affinity;
+#[allow(unsafe_code)]
 mod bell;
 mod blocking;
 pub(crate) mod budget;

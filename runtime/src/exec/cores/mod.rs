@@ -9,7 +9,6 @@
 //! handle or waker of the group any more, so that a message can never reach a stranger's ring.
 
 #[allow(unsafe_code)]
-mod affinity;
 mod handle;
 
 use std::future::Future;
@@ -22,7 +21,7 @@ use std::time::Duration;
 pub use handle::CoreHandle;
 
 use super::blocking::Pool;
-use super::{Builder, Remote, linger};
+use super::{Builder, Remote, affinity, linger};
 
 /// `n` threads with a runtime each, every one pinned to a CPU of its own as long as there are enough.
 ///
@@ -136,7 +135,7 @@ impl Cores {
     {
         // Also if there is no runtime in the end: whoever sends must not wait forever.
         let _shut = Shut(core.remote().clone());
-        cpu.map_or(Ok(()), affinity::pin)?;
+        cpu.map_or(Ok(()), |cpu| affinity::keep_to(&[cpu]))?;
         let runtime = self.builder.build_with(core.remote().clone(), pool)?;
         runtime.handle().core().join_group(core.clone())?;
         if cpu.is_some() {

@@ -14,11 +14,13 @@ pub(super) fn allowed() -> Vec<usize> {
     (0..libc::CPU_SETSIZE as usize).filter(|cpu| unsafe { libc::CPU_ISSET(*cpu, &set) }).collect()
 }
 
-/// Keeps this thread on one CPU, which came out of [`allowed`].
-pub(super) fn pin(cpu: usize) -> io::Result<()> {
+/// Keeps this thread on these CPUs, which came out of [`allowed`].
+pub(super) fn keep_to(cpus: &[usize]) -> io::Result<()> {
     let mut set = empty();
-    // SAFETY: the index came out of a set of this size.
-    unsafe { libc::CPU_SET(cpu, &mut set) };
+    for cpu in cpus {
+        // SAFETY: the index came out of a set of this size.
+        unsafe { libc::CPU_SET(*cpu, &mut set) };
+    }
     // SAFETY: the set is a local variable of the size given.
     match unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &set) } {
         0 => Ok(()),
