@@ -9,7 +9,7 @@ use std::net::TcpStream as Client;
 use std::time::Duration;
 
 use chainring_chains::{Chain, ChainHandle, ErrorKind, Init, Log, OpenLog, Program, Socket, Spawner};
-use chainring_runtime::{Runtime, time};
+use chainring_runtime::Runtime;
 use common::one::{Dir, chain};
 use common::{pair, soon, watchdog};
 use shared::{HEAD, Record, committer, record, until, whole};
@@ -330,13 +330,56 @@ fn a_log_is_opened_once_and_closed_when_nobody_uses_it_any_more() {
         let mut last = log.here().expect("it is open").commit("the last");
         assert!(futures::poll!(&mut last).is_pending());
         drop((spawner, last));
-        time::sleep(Duration::from_millis(20)).await;
-        assert!(log.here().is_none(), "nobody uses it");
-        let again = log.open(dir.file("again", b""), 0).expect("it opens again");
+        until("nobody uses it", || log.here().is_none()).await;
+        let mut again = None;
+        until("the last is written", || {
+            again = log.open(dir.file("again", b""), 0).ok();
+            again.is_some()
+        })
+        .await;
+        let again = again.expect("it opens again");
         again.commit("again").await.expect("nothing fails");
     });
     assert_eq!(std::fs::read(dir.join("log")).expect("the log"), b"filled!!the last");
     assert_eq!(std::fs::read(dir.join("again")).expect("the log"), b"again");
+}
+
+#[test]
+fn a_log_is_opened_again_only_when_all_that_was_committed_is_written() {
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let dir = Dir::new();
+    let log = Log::with_batch("again", 8);
+    Runtime::new().expect("a ring").block_on(async {
+        let core = chainring_runtime::Handle::current();
+        let open = log.open(dir.file("log", b""), 0).expect("it opens");
+        core.injector().delay("fsync", 100, 1);
+        let mut first = open.commit("inflight");
+        assert!(futures::poll!(&mut first).is_pending());
+        until("the sync is held", || core.injector().held() == 1).await;
+        let mut second = open.commit("filled!!");
+        assert!(futures::poll!(&mut second).is_pending());
+        drop((first, second, open));
+        assert!(log.here().is_none(), "nobody uses it");
+        let path = dir.join("log");
+        let mut again = None;
+        until("both are written", || {
+            let file = std::fs::OpenOptions::new().write(true).open(&path).expect("the log");
+            match log.open(file, 8) {
+                Ok(open) => again = Some(open),
+                Err(busy) => assert_eq!(busy.kind(), std::io::ErrorKind::ResourceBusy),
+            }
+            again.is_some()
+        })
+        .await;
+        assert_eq!(std::fs::read(&path).expect("the log"), b"inflightfilled!!");
+        let again = again.expect("it is open");
+        assert_eq!(again.commit("replaced").await.expect("nothing fails"), 8);
+        // At once, if nothing is on its way.
+        again.commit("").await.expect("nothing fails");
+        drop(again);
+        drop(log.open(dir.file("other", b""), 0).expect("it opens"));
+    });
+    assert_eq!(std::fs::read(dir.join("log")).expect("the log"), b"inflightreplaced");
 }
 
 #[test]

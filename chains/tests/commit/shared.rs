@@ -71,7 +71,7 @@ pub(crate) fn committer(log: &Log) -> (Program<()>, [Reg; 2]) {
 }
 
 /// Lets others run until `condition` holds.
-pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let wait = async {
         while !condition() {
             chainring_runtime::yield_now().await;

@@ -134,10 +134,12 @@ impl Log {
     /// the CPU; its reader has to tell old bytes from records.
     ///
     /// It stays open until the last [`OpenLog`] and the last program that was started with it are gone, and what was
-    /// committed until then is written.
+    /// committed until then is written all the same. Until that is done it cannot be opened again here; who wants to may await
+    /// an empty [`commit`](OpenLog::commit) before.
     ///
     /// # Errors
     /// [`AlreadyExists`](io::ErrorKind::AlreadyExists) if it is open on this core;
+    /// [`ResourceBusy`](io::ErrorKind::ResourceBusy) if it was, and not all that was committed is written;
     /// [`InvalidInput`](io::ErrorKind::InvalidInput) for a file that is not open for writing, or with O_APPEND; EFBIG for a
     /// tail of more than 4 EiB.
     ///
@@ -152,6 +154,11 @@ impl Log {
         if slot.get().is_some() {
             let text = format!("the log {} is open on this core", self.name());
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        if slot.is_busy() {
+            let text =
+                format!("what was committed to the log {} is still being written on this core", self.name());
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
         }
         let open = OpenLog::new(core, file.into(), tail, self.0.batch)?;
         slot.set(&open);

@@ -20,7 +20,7 @@ use crate::sync::queue::Waiter;
 pub struct OpenLog(pub(super) Rc<Owner>);
 
 /// Those who may still commit.
-pub(super) struct Owner(Rc<Shared>);
+pub(super) struct Owner(pub(super) Rc<Shared>);
 
 impl Drop for Owner {
     fn drop(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
 use std::task::{Poll, Waker};
 
 use chainring_runtime::Handle;
@@ -11,17 +11,26 @@ use super::FURTHEST;
 use super::open::{OpenLog, Owner};
 use crate::sync::queue::Waiter;
 
-/// Where a core keeps the log that is open on it.
+/// Where a core keeps the log that is open on it, or was: what was committed may still be on its way.
 #[derive(Default)]
-pub(super) struct Slot(RefCell<Weak<Owner>>);
+pub(super) struct Slot {
+    open: RefCell<Weak<Owner>>,
+    shared: RefCell<Weak<Shared>>,
+}
 
 impl Slot {
     pub(super) fn get(&self) -> Option<OpenLog> {
-        self.0.borrow().upgrade().map(OpenLog)
+        self.open.borrow().upgrade().map(OpenLog)
+    }
+
+    /// Whether something that was committed is still to be written, or being written.
+    pub(super) fn is_busy(&self) -> bool {
+        self.shared.borrow().upgrade().is_some_and(|shared| shared.is_busy())
     }
 
     pub(super) fn set(&self, open: &OpenLog) {
-        self.0.replace(std::rc::Rc::downgrade(&open.0));
+        self.open.replace(Rc::downgrade(&open.0));
+        self.shared.replace(Rc::downgrade(&open.0.0));
     }
 }
 
@@ -114,6 +123,11 @@ impl Shared {
 
     pub(super) fn failed(&self) -> Option<i32> {
         Some(self.failed.get()).filter(|errno| *errno != 0)
+    }
+
+    /// Whether it is not known yet what becomes of everything that was committed.
+    fn is_busy(&self) -> bool {
+        self.failed().is_none() && self.durable.get() < self.tail.get()
     }
 
     // ---- those who commit ----
