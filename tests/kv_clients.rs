@@ -69,6 +69,12 @@ fn redis_benchmark_runs_to_the_end() {
 /// Every command, as a library of another language sees it.
 const SCRIPT: &str = r#"
 import redis, sys, threading, time
+sent = set()
+pack = redis.connection.Connection.pack_command
+def recording(connection, *args):
+    sent.add(args[0].split()[0].lower())
+    return pack(connection, *args)
+redis.connection.Connection.pack_command = recording
 r = redis.Redis(port=int(sys.argv[1]), socket_timeout=20)
 def refused(command, *args, word):
     try:
@@ -86,10 +92,13 @@ assert r.setnx("n", 1) and not r.setnx("n", 2) and r.getset("n", 3) == b"1" and 
 assert r.append("s", "ab") == 2 and r.append("s", "cd") == 4 and r.strlen("s") == 4 and r.get("s") == b"abcd"
 assert r.incr("i") == 1 and r.incrby("i", 9) == 10 and r.decr("i") == 9 and r.decrby("i", 10) == -1
 refused("INCR", "s", word="not an integer")
+assert r.execute_command("DECR", "i") == -2 and b"server" in r.execute_command("HELLO", 2)
 assert r.mset({f"m{i}": i for i in range(20)}) and r.mget([f"m{i}" for i in range(20)] + ["none"])[7:] == [
     str(i).encode() for i in range(7, 20)] + [None]
 assert r.exists("m1", "m2", "none", "m1") == 3 and r.delete("m1", "m2", "none") == 2 and r.unlink("m3") == 1
 assert r.expire("m4", 100) and r.pexpire("m5", 100000) and not r.expire("none", 1) and r.ttl("none") == -2
+assert r.expireat("m4", int(time.time()) + 100) and 0 < r.ttl("m4") <= 100
+assert r.pexpireat("m5", int(time.time() * 1000) + 100000) and 0 < r.pttl("m5") <= 100000
 assert r.set("short", 1, px=30) and (time.sleep(0.06), r.get("short"))[1] is None
 assert r.type("a") == b"string" and r.lpush("l", 1, 2, 3) == 3 and r.rpush("l", 0) == 4 and r.type("l") == b"list"
 assert r.lrange("l", 0, -1) == [b"3", b"2", b"1", b"0"] and r.llen("l") == 4
@@ -121,7 +130,10 @@ assert [sub.get_message(timeout=5)["data"] for _ in range(1000)] == [str(i).enco
 publisher.join()
 sub.unsubscribe()
 assert sub.get_message(timeout=5)["type"] == "unsubscribe"
-assert r.flushall() and r.dbsize() == 0 and r.execute_command("QUIT")
+assert r.flushdb() and r.dbsize() == 0 and r.flushall() and r.execute_command("QUIT")
+r = redis.Redis(port=int(sys.argv[1]))
+missing = {name.decode().lower() for name in r.execute_command("COMMAND LIST")} - sent
+assert not missing, f"no test of {missing}"
 print("done")
 "#;
 

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::sync::Once;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A running example; it is killed at the end.
@@ -108,25 +108,20 @@ impl Drop for Server {
     }
 }
 
-/// The example beside this test, built if need be.
+/// The example beside this test. It is built first: `cargo test --test` builds none, and one that is there may be old.
 pub(crate) fn program(example: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(example);
-    // One with tests of its own is built by `cargo test` with these, and not as the program: what is there may be old.
-    let has_tests = example == "http";
-    static BUILT: Once = Once::new();
-    let build = || {
+    static BUILT: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let mut built = BUILT.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if !built.iter().any(|built| built == example) {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         cargo.args(["build", "--quiet", "--example", example]).current_dir(env!("CARGO_MANIFEST_DIR"));
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
         assert!(cargo.status().unwrap().success(), "{example} does not build");
-    };
-    if has_tests {
-        BUILT.call_once(build);
-    } else if !path.is_file() {
-        build();
+        built.push(example.to_owned());
     }
     path
 }

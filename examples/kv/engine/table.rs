@@ -1,4 +1,14 @@
 //! The commands, how many arguments each has, and which keys it is about.
+//!
+//! # To add a command
+//!
+//! - A line in `commands!` below; `Grows` if it may need memory: it is refused when there is less room than its request is
+//!   long. What it needs beside, a hole that is filled or a copy, it asks `store.memory` for itself.
+//! - Its function in `commands/`, and the line in `commands::dispatch` that the compiler asks for. It checks everything first
+//!   and changes something last; what it changes it tells to `store.journal` before, or a log loses it. A reply that is copied
+//!   has to fit into `reply_room`. Both ways to serve call this one function.
+//! - Tests: the model and the commands made up for it (`tests/kv_model/`), a line of the script in `tests/kv_clients.rs`, which
+//!   fails if a command is not sent by it, and what it refuses in `tests/kv_protocol.rs`.
 
 /// Where a command is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,13 +64,24 @@ macro_rules! commands {
         }
 
         /// All of them, in the order of [`Name`].
-        pub(crate) static COMMANDS: &[Spec] = &[$(Spec {
+        pub(crate) const COMMANDS: &[Spec] = &[$(Spec {
             name: Name::$name,
             text: $lower,
             arity: $arity,
             keys: $keys,
             effect: Effect::$effect,
         }),+];
+
+        const LONGEST: usize = {
+            let (mut longest, mut i) = (0, 0);
+            while i < COMMANDS.len() {
+                if COMMANDS[i].text.len() > longest {
+                    longest = COMMANDS[i].text.len();
+                }
+                i += 1;
+            }
+            longest
+        };
 
         /// Looks a command up by its name in whatever letters.
         pub(crate) fn find(name: &[u8]) -> Option<&'static Spec> {
@@ -76,8 +97,6 @@ macro_rules! commands {
         }
     };
 }
-
-const LONGEST: usize = 12;
 
 commands! {
     Get b"GET" "get" 2 Keys::First, Reads;
