@@ -280,6 +280,76 @@ fn a_frame_waits_for_a_futex_until_a_task_wakes_it_and_the_other_way_round() {
 }
 
 #[test]
+fn a_wake_that_comes_to_a_frame_as_it_gives_up_goes_to_another() {
+    if !has_futexes() {
+        return;
+    }
+    let _watchdog = watchdog(Duration::from_secs(60));
+    const LIMIT: Duration = Duration::from_millis(50);
+    let word = Arc::new(AtomicU32::new(0));
+    let waiting = |limit: Option<Duration>| {
+        let (program, ()) = chain(|c: &mut Chain<()>| {
+            let word = c.atomic(word.clone());
+            match limit {
+                Some(limit) => c.within(limit, |c| c.futex_wait(word, 0)),
+                None => c.futex_wait(word, 0),
+            };
+        });
+        program
+    };
+    let (short, long) = (waiting(Some(LIMIT)), waiting(None));
+    // Given up by a deadline in the turn of the wake, by a deadline before, by a cancel.
+    for how in 0..3 {
+        Builder::new().hold_clock(true).build().expect("a ring").block_on(async {
+            let (short, long) = (short.start(1).expect("it starts"), long.start(2).expect("it starts"));
+            let first = if how < 2 { short.spawn((), |_| {}) } else { long.spawn((), |_| {}) };
+            let first = first.expect("there is room");
+            turns().await;
+            let second = long.spawn((), |_| {}).expect("there is room");
+            turns().await;
+            // Somebody who has no ring here wakes one, in the turn in which the first gives up.
+            let word = word.clone();
+            let wake = move || {
+                let other = std::thread::spawn(|| {
+                    Runtime::new().expect("a ring").block_on(futex_wake(word, 1)).expect("one is woken")
+                });
+                other.join().expect("it does not panic")
+            };
+            let woken = match how {
+                0 => {
+                    let waker = chainring_runtime::spawn(async move {
+                        time::sleep(LIMIT).await;
+                        wake()
+                    });
+                    turns().await;
+                    time::advance(LIMIT).await;
+                    waker.await.expect("nobody panics")
+                }
+                1 => {
+                    time::advance(LIMIT).await;
+                    wake()
+                }
+                _ => {
+                    first.cancel();
+                    wake()
+                }
+            };
+            assert_eq!(woken, 1);
+            let first = soon("the first", first).await;
+            if first.result.is_err() {
+                soon("the second", second).await.result.expect("it was woken");
+            }
+        });
+    }
+}
+
+async fn turns() {
+    for _ in 0..20 {
+        yield_now().await;
+    }
+}
+
+#[test]
 fn futexes_end_with_the_runtime_and_without_the_capability_a_program_does_not_start() {
     let _watchdog = watchdog(Duration::from_secs(60));
     let (program, _) = chain(|c: &mut Chain<()>| {

@@ -199,7 +199,7 @@ impl<S: 'static> Runner<S> {
             }
             Sync::Leave(_) | Sync::Notify { .. } => {}
             Sync::FutexWait { .. } | Sync::FutexWake { .. } => {
-                self.states.futexes.forget((ticket - 1) as usize);
+                self.states.futexes.give_up((ticket - 1) as usize);
             }
             Sync::Wait(event) => {
                 self.states.events[usize::from(*event)].give_up(&Handle::current(), ticket - 1);

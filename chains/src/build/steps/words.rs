@@ -51,8 +51,8 @@ impl<S: 'static> Chain<S> {
     }
 
     /// Waits until an atomic word of 32 bits is woken by [`futex_wake`](Chain::futex_wake), or by anybody in the process
-    /// who does what futex(2) says for private futexes; goes on at once if it is not as expected. A frame that is
-    /// cancelled meanwhile may have been woken in vain.
+    /// who does what futex(2) says for private futexes; goes on at once if it is not as expected. A frame that
+    /// gives up, because it is cancelled or a deadline passes, wakes another one if it had been woken by then.
     ///
     /// It takes Linux 6.7 ([`Capability::Futex`](chainring_runtime::Capability::Futex)): below it the program does not
     /// [start](crate::Program::start). Where that must not be, an [`Event`](crate::Event) does the same between cores. It
