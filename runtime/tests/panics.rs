@@ -13,6 +13,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use chainring_runtime::buf::PoolOptions;
+use chainring_runtime::op::read::read_at;
 use chainring_runtime::op::recv_multi::recv_pooled;
 use chainring_runtime::{Builder, Handle, Runtime, spawn, spawn_blocking, time};
 use common::*;
@@ -79,6 +80,52 @@ fn a_waker_panics_when_it_is_dropped_with_its_receive() {
 }
 
 /// Panics with a value that panics when it is dropped.
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("what is left behind panics");
+    }
+}
+
+impl Wake for Bomb {
+    fn wake(self: Arc<Self>) {}
+}
+
+#[test]
+fn much_of_what_a_runtime_leaves_behind_panics_when_it_is_dropped() {
+    let _alone = alone();
+    static BEGUN: AtomicBool = AtomicBool::new(false);
+    static END: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let held = END.lock().unwrap();
+    let runtime = Builder::new().blocking_threads(1).build().unwrap();
+    let (reading, _writing) = pipe();
+    runtime.block_on(async {
+        drop(spawn_blocking(|| {
+            BEGUN.store(true, Ordering::Relaxed);
+            drop(END.lock());
+        }));
+        while !BEGUN.load(Ordering::Relaxed) {
+            time::sleep(Duration::from_millis(1)).await;
+        }
+        for _ in 0..3 {
+            // A closure that has not begun, a timer, and an operation.
+            let bomb = Bomb;
+            drop(spawn_blocking(move || drop(bomb)));
+            let waker = Waker::from(Arc::new(Bomb));
+            let mut sleeping = Box::pin(time::sleep(Duration::from_secs(60)));
+            assert!(sleeping.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            leak(sleeping);
+            let mut receive = Box::pin(read_at(&reading, vec![0; 8], u64::MAX));
+            assert!(receive.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            leak(receive);
+        }
+    });
+    drop(runtime);
+    drop(held);
+}
+
 fn panic_twice() -> ! {
     struct Payload;
     impl Drop for Payload {

@@ -217,6 +217,13 @@ fn durations_beyond_all_time_are_waited_for() {
         let forever = sleep(Duration::MAX);
         let result = timeout(2 * MS, forever).await;
         assert!(result.is_err());
+        for missed in [MissedTickBehavior::Burst, MissedTickBehavior::Delay, MissedTickBehavior::Skip] {
+            let mut rarely = interval(Duration::MAX);
+            rarely.set_missed_tick_behavior(missed);
+            rarely.tick().await;
+            assert!(timeout(2 * MS, rarely.tick()).await.is_err());
+            rarely.reset();
+        }
     });
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::Handle;
 use super::affinity;
 use super::packet::Packet;
-use super::quietly::quietly;
+use super::quietly::{drop_each, quietly};
 use super::task::{JoinError, JoinHandle};
 
 /// Runs `work` on a thread on which it may block, and gives its result.
@@ -125,7 +125,7 @@ impl Shared {
             if state.threads == 0 {
                 let stranded = std::mem::take(&mut state.queue);
                 drop(state);
-                drop(stranded);
+                drop_each(stranded);
                 panic!("no thread could be started for blocking work: {error}");
             }
         }
@@ -166,6 +166,6 @@ impl Drop for Pool {
         let stranded = std::mem::take(&mut state.queue);
         drop(state);
         self.0.work.notify_all();
-        drop(stranded);
+        drop_each(stranded);
     }
 }

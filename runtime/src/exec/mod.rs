@@ -51,6 +51,7 @@ pub use token::{CancelOnDrop, CancellationToken, Cancelled};
 pub use yields::yield_now;
 
 pub(crate) use bell::{message, ring};
+pub(crate) use quietly::drop_each;
 pub use remote::Post;
 pub(crate) use remote::Remote;
 pub(crate) use task::{TaskRef, Waiter};

@@ -8,6 +8,13 @@ pub(super) fn quietly(run: impl FnOnce()) -> bool {
     catch_unwind(AssertUnwindSafe(run)).map_err(discard).is_ok()
 }
 
+/// Drops foreign things, of which each may panic.
+pub(crate) fn drop_each<T>(things: impl IntoIterator<Item = T>) {
+    for thing in things {
+        quietly(|| drop(thing));
+    }
+}
+
 /// Drops what foreign code has panicked with, which is foreign too and may panic in turn; there it ends.
 pub(super) fn discard(panic: Box<dyn Any + Send>) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use futures::Stream;
 
+use super::sleep::after;
 use super::{Sleep, now, sleep_until};
 
 /// Ticks every `period`, for the first time at once.
@@ -41,12 +42,13 @@ impl MissedTickBehavior {
     /// The tick after one that was due at `due` and came at `now`.
     fn next(self, due: Instant, now: Instant, period: Duration) -> Instant {
         match self {
-            MissedTickBehavior::Burst => due + period,
-            MissedTickBehavior::Delay => now + period,
+            MissedTickBehavior::Burst => after(due, period),
+            MissedTickBehavior::Delay => after(now, period),
             MissedTickBehavior::Skip => {
                 let late = now.saturating_duration_since(due).as_nanos() % period.as_nanos();
-                // Less than the period, so it fits wherever the period does.
-                now + period - Duration::new((late / 1_000_000_000) as u64, (late % 1_000_000_000) as u32)
+                // Less than the period.
+                let late = Duration::new((late / 1_000_000_000) as u64, (late % 1_000_000_000) as u32);
+                after(now, period - late)
             }
         }
     }
@@ -74,15 +76,15 @@ impl Interval {
     pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
         ready!(std::future::Future::poll(Pin::new(&mut self.sleep), cx));
         let (due, now) = (self.sleep.deadline(), now());
-        let next =
-            if now > due + TOLERANCE { self.missed.next(due, now, self.period) } else { due + self.period };
+        let is_late = now.saturating_duration_since(due) > TOLERANCE;
+        let next = if is_late { self.missed.next(due, now, self.period) } else { after(due, self.period) };
         self.sleep.reset(next);
         Poll::Ready(due)
     }
 
     /// Makes the next tick come one period from now.
     pub fn reset(&mut self) {
-        self.sleep.reset(now() + self.period);
+        self.sleep.reset(after(now(), self.period));
     }
 
     /// The time between two ticks.

@@ -14,9 +14,14 @@ use crate::exec::{Handle, budget};
 /// # Panics
 /// Outside of a runtime.
 pub fn sleep(duration: Duration) -> Sleep {
-    let now = super::now();
-    // A deadline that cannot be named is one that nobody lives to see.
-    sleep_until(now.checked_add(duration).unwrap_or_else(|| now + Duration::from_secs(86_400 * 365 * 100)))
+    sleep_until(after(super::now(), duration))
+}
+
+/// A moment so much later.
+pub(super) fn after(moment: Instant, duration: Duration) -> Instant {
+    // One that cannot be named is one that nobody lives to see.
+    const CENTURY: Duration = Duration::from_secs(86_400 * 365 * 100);
+    [duration, CENTURY].into_iter().find_map(|duration| moment.checked_add(duration)).unwrap_or(moment)
 }
 
 /// Waits until `deadline`, or not at all if it has passed. It ends at the first tick (about a quarter of a

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::clock::Clock;
 use super::wheel::{Id, Wheel};
 use crate::driver::{Driver, Key};
+use crate::exec::drop_each;
 
 /// A tick is 2^18 ns, about a quarter of a millisecond: finer than what the kernel's wait and the scheduler
 /// are good for, and coarse enough that timers close together share a wake-up.
@@ -160,8 +161,7 @@ impl Timers {
 
     /// Drops what is still waiting, with nothing borrowed.
     pub(crate) fn clear(&self) {
-        let wheel = self.wheel.replace(Wheel::new());
-        drop(wheel);
+        drop_each(self.wheel.replace(Wheel::new()).into_payloads());
     }
 }
 

@@ -97,6 +97,11 @@ impl<T> Wheel<T> {
         Id { index, generation }
     }
 
+    /// What those carry that have not fired, in no order.
+    pub(crate) fn into_payloads(self) -> impl Iterator<Item = T> {
+        self.entries.into_iter().filter_map(|entry| entry.payload)
+    }
+
     /// What a timer that has not fired carries.
     pub(crate) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
         let entry = self.entries.get_mut(id.index as usize)?;

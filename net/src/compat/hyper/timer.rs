@@ -22,7 +22,10 @@ pub struct Timer;
 
 impl hyper::rt::Timer for Timer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn hyper::rt::Sleep>> {
-        self.sleep_until(time::now() + duration)
+        // What cannot be named is for ever.
+        const CENTURY: Duration = Duration::from_secs(86_400 * 365 * 100);
+        let now = time::now();
+        self.sleep_until(now.checked_add(duration).unwrap_or(now + CENTURY))
     }
 
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn hyper::rt::Sleep>> {

@@ -11,6 +11,7 @@ use std::ptr::NonNull;
 use super::erased::{Store, TableOf};
 use super::{Slot, Slots, State};
 use crate::driver::key::{Key, MAX_INDEX};
+use crate::exec::drop_each;
 
 /// Slots a chunk.
 const CHUNK: usize = 64;
@@ -126,6 +127,6 @@ impl Drop for Slots {
             unsafe { Chunk::orphan(chunk, &mut left) };
         }
         // Foreign wakers, of operations that were not drained: now that every slot is told.
-        drop(left);
+        drop_each(left);
     }
 }
