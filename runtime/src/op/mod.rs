@@ -186,6 +186,10 @@ pub trait Operation: Sized + 'static {
     /// The facts of its opcode.
     const FACTS: Facts;
 
+    /// Whether every ring offers it, so that none is asked. It takes facts that are looked up when a ring is set up, as
+    /// those of [`ALL`] are.
+    const IS_BASELINE: bool = Self::FACTS.is_baseline();
+
     /// Describes the submission. Called again if the queue was too full to take it.
     fn prepare<'a>(&'a mut self) -> Prepared<'a>;
 
