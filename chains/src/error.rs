@@ -309,6 +309,14 @@ pub(crate) enum Refused {
     NoLog(Box<str>),
     /// The kernel cannot wait for futexes by the ring.
     NoFutex,
+    /// The ring does not offer what a step does.
+    NotOffered {
+        chain: Arc<str>,
+        step: u32,
+        name: &'static str,
+        /// The kernel release that brought it.
+        since: (u32, u32),
+    },
 }
 
 impl From<Refused> for StartError {
@@ -324,6 +332,9 @@ impl fmt::Display for StartError {
             Refused::Frames(error) => write!(f, "{error}"),
             Refused::NoLog(name) => write!(f, "the log {name} is not open on this core"),
             Refused::NoFutex => write!(f, "it waits for futexes or wakes them, which takes Linux 6.7"),
+            Refused::NotOffered { chain, step, name, since: (major, minor) } => {
+                write!(f, "chain {chain}, step {step} ({name}): it takes Linux {major}.{minor}")
+            }
         }
     }
 }
@@ -338,7 +349,7 @@ impl Error for StartError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.0 {
             Refused::Frames(error) => Some(error),
-            Refused::NoLog(_) | Refused::NoFutex => None,
+            Refused::NoLog(_) | Refused::NoFutex | Refused::NotOffered { .. } => None,
         }
     }
 }

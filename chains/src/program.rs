@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use chainring_runtime::Handle;
-use chainring_runtime::frame::{Layout, PooledPlan};
+use chainring_runtime::frame::{FramesError, Layout, PlanError, PooledPlan};
 
 use crate::build::Lowering;
 use crate::compile::flow::Flow;
 use crate::compile::segment::LONGEST;
 use crate::compile::{self, Lowered};
-use crate::error::StartError;
+use crate::error::{Refused, StartError};
 use crate::explain::Explain;
 use crate::future::CallAsync;
 use crate::handle::{Buf, BuilderId, Socket};
@@ -60,14 +60,30 @@ impl<S: 'static> Program<S> {
     /// Starts the program on the core that runs the caller, for up to `limit` frames at a time.
     ///
     /// # Errors
-    /// If there is no address space for that many frames, or the ring serves too many programs already.
+    /// If there is no address space for that many frames, the ring serves too many programs already, or it does not offer
+    /// what a step does.
     ///
     /// # Panics
     /// Outside of a runtime.
     pub fn start(&self, limit: u32) -> Result<Spawner<S>, StartError> {
-        let ring = Handle::current();
-        let lowered = self.lower(ring.longest_list() as usize);
-        Spawner::new(self.clone(), lowered, limit)
+        let longest_list = Handle::current().longest_list() as usize;
+        let spawner = Spawner::new(self.clone(), self.lower(longest_list), limit);
+        spawner.map_err(|refused| self.explain_refused(refused, longest_list).into())
+    }
+
+    /// Says which step it is that the ring does not offer. It is asked when the frames are made, by segment and member.
+    #[cold]
+    fn explain_refused(&self, refused: Refused, longest_list: usize) -> Refused {
+        let Refused::Frames(FramesError::Plan { segment, error: PlanError::NotOffered { member, verb } }) =
+            refused
+        else {
+            return refused;
+        };
+        // What was lowered went with the frames; it is the same once more.
+        let line = self.lower(longest_list).segments.all[segment].members[member];
+        let line = &self.0.flow.lines[line];
+        let (step, name, since) = (line.step, line.name, verb.facts().since);
+        Refused::NotOffered { chain: self.0.name.clone(), step, name, since }
     }
 
     /// How the program is lowered for a particular ring.

@@ -5,6 +5,7 @@ mod common;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
 use chainring_chains::{Chain, File, Flow, Reg, reg, write};
+use chainring_runtime::{Builder, Capability, Runtime};
 use common::one::{Dir, Notes, alone, chain, lowered, note, run};
 
 /// Runs a chain on a file that it is given, in both lowerings, and gives its notes, its error and the file's bytes.
@@ -152,22 +153,54 @@ fn lengths_are_set_and_room_is_reserved() {
         note(c, size);
     });
     assert_eq!((notes, text, bytes.len()), (vec![8192], String::new(), 8192));
-    let (notes, text, bytes) = on_file(b"abcdef", |c, file| {
-        let (size, errno, len) = (c.reg(), c.reg(), c.reg());
-        c.set(len, 2);
-        c.attempt(|c| {
-            c.ftruncate(file, len + 1);
-            c.statx(file).size(size);
-            note(c, size);
-        })
-        .on_error(errno, |c| note(c, errno));
-    });
-    assert_eq!(text, "");
-    if notes == [libc::EINVAL as u64] {
-        println!("skipped: the kernel cannot truncate through a ring (6.9)");
+    if !truncates() {
+        println!("skipped: the ring does not truncate (6.9)");
         return;
     }
-    assert_eq!((notes, &bytes[..]), (vec![3], &b"abc"[..]));
+    let (notes, text, bytes) = on_file(b"abcdef", |c, file| {
+        let (size, len) = (c.reg(), c.reg());
+        c.set(len, 2);
+        c.ftruncate(file, len + 1);
+        c.statx(file).size(size);
+        note(c, size);
+    });
+    assert_eq!((notes, text.as_str(), &bytes[..]), (vec![3], "", &b"abc"[..]));
+}
+
+fn truncates() -> bool {
+    Runtime::new().expect("a ring").handle().capabilities().ftruncate()
+}
+
+#[test]
+fn a_program_does_not_start_where_the_ring_does_not_offer_what_a_step_does() {
+    let _alone = alone();
+    let programs = lowered(|c| {
+        let (file, size, errno) = (c.file(), c.reg(), c.reg());
+        c.statx(file).size(size);
+        c.attempt(|c| {
+            c.fsync(file);
+            // Whether its turn would ever come is not asked.
+            c.when(size.eq(7), |c| c.ftruncate(file, 3));
+        })
+        .on_error(errno, |_| {});
+    });
+    let without = Builder::new().mask(Capability::Ftruncate).build().expect("a ring");
+    for (program, ()) in &programs {
+        without.block_on(async {
+            for _ in 0..2 {
+                let refused = program.start(1).expect_err("the ring does not truncate");
+                let text =
+                    "the program cannot be started here: chain test, step 5 (ftruncate): it takes Linux 6.9";
+                assert_eq!(refused.to_string(), text);
+            }
+        });
+    }
+    // What they cannot do has no part in what others do.
+    without.block_on(async {
+        let (program, ()) = chain::<(), _>(|c| c.sleep(1));
+        let spawner = program.start(1).expect("it starts");
+        spawner.spawn((), |_| {}).expect("there is room").await.result.expect("it sleeps");
+    });
 }
 
 #[test]

@@ -42,6 +42,8 @@ pub struct Injector {
     marked: RefCell<HashMap<u64, Fault>>,
     /// Completions that are held back, with the looks at the ring that they still wait for.
     held: RefCell<VecDeque<(u32, Cqe)>>,
+    /// The entries of operations as they go in, if they are to be kept.
+    record: RefCell<Option<Vec<[u64; 8]>>>,
 }
 
 #[derive(Debug)]
@@ -108,6 +110,17 @@ impl Injector {
         self.links.set(times);
     }
 
+    /// Keeps the entries of operations that go in from now on, as they are before any fault.
+    pub fn record(&self) {
+        *self.record.borrow_mut() = Some(Vec::new());
+    }
+
+    /// The entries that were kept since [`record`](Injector::record), as the words of `struct io_uring_sqe`; no more
+    /// are kept. They name memory that may be gone.
+    pub fn recorded(&self) -> Vec<[u64; 8]> {
+        self.record.borrow_mut().take().unwrap_or_default()
+    }
+
     /// Forgets all rules. What is held back already comes in its time.
     pub fn clear(&self) {
         self.rules.borrow_mut().clear();
@@ -158,6 +171,9 @@ impl Injector {
     pub(crate) fn submitting(&self, sqe: &mut Sqe) {
         if !matches!(Key::split(sqe.user_data).0.kind(), Kind::Slot | Kind::Frame | Kind::List) {
             return;
+        }
+        if let Some(entries) = self.record.borrow_mut().as_mut() {
+            entries.push(sqe.words());
         }
         // A number that was used before says nothing about this use.
         self.marked.borrow_mut().remove(&sqe.user_data);

@@ -17,7 +17,7 @@ use super::place::Place;
 use super::runner::{Counted, Counters, Runner};
 use super::sessions::Sessions;
 use crate::compile::Lowered;
-use crate::error::{Refused, StartError};
+use crate::error::Refused;
 use crate::explain::Explain;
 use crate::handle::{self, Buf, File, Reg, Socket};
 use crate::program::Program;
@@ -67,7 +67,7 @@ impl<S: 'static> Clone for Spawner<S> {
 }
 
 impl<S: 'static> Spawner<S> {
-    pub(crate) fn new(program: Program<S>, lowered: Lowered, limit: u32) -> Result<Self, StartError> {
+    pub(crate) fn new(program: Program<S>, lowered: Lowered, limit: u32) -> Result<Self, Refused> {
         let plans =
             lowered.plans(&program.0.flow, &program.0.constants, program.0.outboxes, &program.0.pooled);
         let layout = program.0.layout;

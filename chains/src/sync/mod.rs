@@ -26,7 +26,7 @@ use std::rc::Rc;
 use chainring_runtime::Handle;
 use chainring_runtime::frame::Word;
 
-use crate::error::{Refused, StartError};
+use crate::error::Refused;
 use crate::handle::Reg;
 pub(crate) use event::Posts;
 pub use event::{Event, Waiting};
@@ -70,9 +70,9 @@ impl Things {
     }
 
     /// Their states on the core that runs the caller.
-    pub(crate) fn start(&self, core: &Handle) -> Result<States, StartError> {
+    pub(crate) fn start(&self, core: &Handle) -> Result<States, Refused> {
         if self.futexes && !core.capabilities().futex() {
-            return Err(Refused::NoFutex.into());
+            return Err(Refused::NoFutex);
         }
         let open = |log: &Log| log.on(core).ok_or_else(|| Refused::NoLog(log.name().into()));
         Ok(States {

@@ -319,6 +319,18 @@ impl Program {
         self.any(&mut |step| matches!(step.kind, Kind::FutexWait { word: SIGNAL, .. }))
     }
 
+    /// The steps that set a file's length.
+    pub(crate) fn truncations(&self) -> Vec<u32> {
+        let mut steps = Vec::new();
+        self.any(&mut |step| {
+            if let Kind::Truncate { .. } = step.kind {
+                steps.push(step.number);
+            }
+            false
+        });
+        steps
+    }
+
     /// Whether the kernel must be able to wait for futexes by the ring.
     pub(crate) fn takes_futexes(&self) -> bool {
         self.any(&mut |step| step.kind.takes_futexes())

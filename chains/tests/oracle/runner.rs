@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use chainring_chains::{ErrorKind, Exit};
 use chainring_net::{TcpListener, TcpStream};
-use chainring_runtime::{Builder, Capability, Runtime};
+use chainring_runtime::{Builder, Capabilities, Capability, Runtime};
 use socket2::Socket;
 
 use super::common::soon;
@@ -197,7 +197,23 @@ pub(crate) fn has_futexes() -> bool {
 const NO_FUTEX: &str =
     "the program cannot be started here: it waits for futexes or wakes them, which takes Linux 6.7";
 
-/// Runs the frames of a variant to their end. `None`: the program needs futexes, and as there are none it does not start.
+/// What a program is told of which a step is not offered.
+fn not_offered(program: &Program, built: &Built, capabilities: Capabilities) -> Vec<String> {
+    if program.takes_futexes() && !capabilities.futex() {
+        return vec![NO_FUTEX.to_owned()];
+    }
+    let steps = if capabilities.ftruncate() { Vec::new() } else { program.truncations() };
+    let name = built.program.name();
+    let told = |step| {
+        format!(
+            "the program cannot be started here: chain {name}, step {step} (ftruncate): it takes Linux 6.9"
+        )
+    };
+    steps.into_iter().map(told).collect()
+}
+
+/// Runs the frames of a variant to their end. `None`: the ring does not offer what the program needs, and it does not
+/// start.
 pub(crate) fn run(
     program: &Program,
     built: &Built,
@@ -209,12 +225,13 @@ pub(crate) fn run(
     let disks: Vec<Option<Disk>> = (0..variant.frames).map(|_| files.then(Disk::new)).collect();
     let log = runtime.block_on(async { built.open_log(disks[0].as_ref()) });
     let started = runtime.block_on(async { built.program.start(variant.frames) });
-    let spawner = if program.takes_futexes() && !runtime.handle().capabilities().futex() {
-        let refused = started.expect_err("there are no futexes");
-        assert_eq!(refused.to_string(), NO_FUTEX);
-        return None;
-    } else {
+    let refusals = not_offered(program, built, runtime.handle().capabilities());
+    let spawner = if refusals.is_empty() {
         started.expect("it starts")
+    } else {
+        let refused = started.expect_err("not everything is offered").to_string();
+        assert!(refusals.contains(&refused), "{refused}");
+        return None;
     };
     variant.fault.inject(&runtime);
     built.atomic.store(0, Ordering::Relaxed);

@@ -90,6 +90,10 @@ pub struct Frames<R> {
 impl<R: Resume> Frames<R> {
     /// Checks the plans and reserves address space for `limit` frames.
     ///
+    /// # Errors
+    /// Among others, [`PlanError::NotOffered`] if a member is to do what this ring does not offer: it would fail whenever
+    /// its turn comes, and nothing is looked up then.
+    ///
     /// # Panics
     /// Outside of a runtime.
     pub fn new(
@@ -119,8 +123,7 @@ impl<R: Resume> Frames<R> {
             pooled: &pooled,
             segments: segments.len(),
             ops: code.ops.len(),
-            longest_list: ring.longest_list(),
-            skip: ring.capabilities().skip_success(),
+            ring,
         };
         let template = |(segment, plan)| {
             Template::check(plan, &bounds).map_err(|error| FramesError::Plan { segment, error })

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::code::{Code, Word};
 use super::strand::Fork;
 use super::verb::{Moves, Verb};
+use crate::op::Facts;
 
 /// The length of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +224,14 @@ pub enum PlanError {
     },
     /// Code whose last op goes on behind it.
     Endless,
+    /// A member's operation is one that this ring does not offer: the kernel lacks it, or the capability that it needs is
+    /// masked. There is nothing wrong with the plan.
+    NotOffered {
+        /// Its position.
+        member: usize,
+        /// What it is to do.
+        verb: Verb,
+    },
 }
 
 impl fmt::Display for PlanError {
@@ -247,6 +256,10 @@ impl fmt::Display for PlanError {
                 )
             }
             PlanError::Endless => write!(f, "the code runs off its end"),
+            PlanError::NotOffered { member, verb } => {
+                let Facts { name, since: (major, minor), .. } = verb.facts();
+                write!(f, "member {member}: {name} needs Linux {major}.{minor} or later")
+            }
         }
     }
 }

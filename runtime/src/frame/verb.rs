@@ -38,7 +38,7 @@ pub enum Verb {
     Fdatasync,
     /// Reserve room for a file: from the position on, as many bytes as a register says.
     Fallocate,
-    /// Set a file's length to what the position's register says (kernel 6.9).
+    /// Set a file's length to what the position's register says (kernel 6.9: below it no frames are made).
     Ftruncate,
     /// Open the path in the span, ended by a NUL, as an `open_how` among the constants says.
     Open,

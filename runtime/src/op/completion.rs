@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
 
+use super::{ALL, Facts};
 use crate::buf::{BufResult, Filling, IoBufMut};
 
 /// The upper half of the flags is the number of a pool's buffer (`IORING_CQE_F_BUFFER`).
@@ -16,9 +18,12 @@ pub(crate) const F_NOTIF: u32 = 1 << 3;
 const F_BUF_MORE: u32 = 1 << 4;
 const BUFFER_SHIFT: u32 = 16;
 
-/// Results below this are not errnos: the operation was never submitted, because the kernel lacks the opcode
-/// whose number is subtracted.
+/// Results from here down are not errnos: the operation was never submitted, because the ring does not offer it. What is
+/// subtracted says which: its place in [`ALL`], or behind those in [`FOREIGN`].
 const LACKING: i32 = -0x1_0000;
+
+/// The facts of foreign operations that were refused, each once. A result has no room for more than a number.
+static FOREIGN: Mutex<Vec<Facts>> = Mutex::new(Vec::new());
 
 /// The result of one submission: a count, a descriptor or a negated errno, and flags.
 ///
@@ -39,9 +44,20 @@ impl Completion {
         Completion { res: -errno, flags: 0 }
     }
 
-    /// The completion of an operation that this kernel cannot be given.
-    pub(crate) fn lacking(opcode: u8) -> Self {
-        Completion { res: LACKING - i32::from(opcode), flags: 0 }
+    /// The completion of an operation that this ring does not offer.
+    #[cold]
+    pub(crate) fn lacking(facts: Facts) -> Self {
+        let place = |all: &[Facts]| all.iter().position(|known| *known == facts);
+        let number = place(ALL).unwrap_or_else(|| {
+            let mut foreign = FOREIGN.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = place(&foreign);
+            ALL.len()
+                + known.unwrap_or_else(|| {
+                    foreign.push(facts);
+                    foreign.len() - 1
+                })
+        });
+        Completion { res: LACKING - i32::from(u16::try_from(number).unwrap_or(u16::MAX)), flags: 0 }
     }
 
     /// The completion of what was done by a system call instead.
@@ -76,7 +92,7 @@ impl Completion {
     ///
     /// # Errors
     /// The one that the kernel reported; [`Unsupported`](io::ErrorKind::Unsupported) with the name of the
-    /// opcode and the release that brought it, if this kernel does not offer it.
+    /// operation and the release that brought it, if this ring does not offer it.
     pub fn unit(self) -> io::Result<()> {
         self.count().map(|_| ())
     }
@@ -112,25 +128,26 @@ impl Completion {
 
 #[cold]
 fn error(res: i32) -> io::Error {
-    match u8::try_from(LACKING.wrapping_sub(res)) {
-        Ok(opcode) => io::Error::new(io::ErrorKind::Unsupported, Lacking(opcode)),
-        Err(_) => io::Error::from_raw_os_error(res.wrapping_neg()),
+    match u16::try_from(LACKING.wrapping_sub(res)).ok().and_then(|number| refused(number.into())) {
+        Some(facts) => io::Error::new(io::ErrorKind::Unsupported, Lacking(facts)),
+        None => io::Error::from_raw_os_error(res.wrapping_neg()),
     }
 }
 
-/// This kernel does not offer an opcode.
+/// The facts that [`Completion::lacking`] has given this number.
+fn refused(number: usize) -> Option<Facts> {
+    let foreign = || FOREIGN.lock().unwrap_or_else(PoisonError::into_inner);
+    ALL.get(number).copied().or_else(|| foreign().get(number - ALL.len()).copied())
+}
+
+/// This ring does not offer an operation.
 #[derive(Debug)]
-struct Lacking(u8);
+struct Lacking(Facts);
 
 impl fmt::Display for Lacking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match super::ALL.iter().find(|facts| facts.opcode == self.0) {
-            Some(facts) => {
-                let (major, minor) = facts.since;
-                write!(f, "{} (io_uring opcode {}) needs Linux {major}.{minor} or later", facts.name, self.0)
-            }
-            None => write!(f, "this kernel does not offer io_uring opcode {}", self.0),
-        }
+        let Facts { name, opcode, since: (major, minor), .. } = self.0;
+        write!(f, "{name} (io_uring opcode {opcode}) needs Linux {major}.{minor} or later")
     }
 }
 
@@ -141,12 +158,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_opcode_is_an_error_that_names_it_and_its_release() {
-        let error = Completion::lacking(io_uring::opcode::FutexWait::CODE).count().unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::Unsupported);
-        assert_eq!(error.to_string(), "futex_wait (io_uring opcode 51) needs Linux 6.7 or later");
-        let error = Completion::lacking(255).unit().unwrap_err();
-        assert_eq!(error.to_string(), "this kernel does not offer io_uring opcode 255");
+    fn an_operation_that_is_not_offered_is_an_error_that_names_it_and_its_release() {
+        for facts in ALL {
+            let error = Completion::lacking(*facts).count().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+            let Facts { name, opcode, since: (major, minor), .. } = facts;
+            let expected = format!("{name} (io_uring opcode {opcode}) needs Linux {major}.{minor} or later");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn foreign_operations_of_one_opcode_are_refused_each_by_its_own_name() {
+        let known = crate::op::futex::WAIT_FACTS;
+        let [one, other] = ["one", "other"].map(|name| Facts { name, since: (9, 1), ..known });
+        let text = |res: i32| Completion::new(res, 0).unit().unwrap_err().to_string();
+        let results = [one, other, known, one].map(|facts| Completion::lacking(facts).result());
+        assert_eq!(results[0], results[3], "it is kept once");
+        let expected = [("one", "9.1"), ("other", "9.1"), ("futex_wait", "6.7"), ("one", "9.1")];
+        for (res, (name, release)) in results.into_iter().zip(expected) {
+            assert_eq!(text(res), format!("{name} (io_uring opcode 51) needs Linux {release} or later"));
+        }
     }
 
     #[test]
@@ -154,7 +186,17 @@ mod tests {
         for res in [0, 1, i32::MAX] {
             assert_eq!(Completion::new(res, 0).count().unwrap(), res as usize);
         }
-        for res in [-1, -4095, -4096, LACKING + 1, LACKING - 256, i32::MIN, i32::MIN + 1] {
+        for res in [
+            -1,
+            -4095,
+            -4096,
+            LACKING + 1,
+            LACKING - 256,
+            LACKING - 0xffff,
+            LACKING - 0x1_0000,
+            i32::MIN,
+            i32::MIN + 1,
+        ] {
             assert!(Completion::new(res, u32::MAX).count().is_err());
         }
         assert_eq!(Completion::new(-libc::ECONNRESET, 0).unit().unwrap_err().raw_os_error(), Some(104));

@@ -7,7 +7,7 @@
 //! - write `op/<verb>.rs`, and add its two lines below;
 //! - if it came after 6.1: a line in `ring/capabilities.rs`, and how it is probed for in `ring/setup.rs`;
 //! - a case in `tests/cases`, which every test of operations goes through, and in `tests/severs.rs` a way to fail once
-//!   the kernel works on it, if that of the case is found before;
+//!   the kernel works on it, if that of the case is found before, and one to come short, if it counts bytes;
 //! - a method in net or fs; if chains are to have it, a `Verb` (`frame/verb.rs`) and a step.
 //!
 //! An opcode that the kernel came to have after 6.1 is probed for when the ring is set up. Where it is missing, or
@@ -185,6 +185,10 @@ pub trait Operation: Sized + 'static {
     type Output;
     /// The facts of its opcode.
     const FACTS: Facts;
+
+    /// Whether every ring offers it, so that none is asked. It takes facts that are looked up when a ring is set up, as
+    /// those of [`ALL`] are.
+    const IS_BASELINE: bool = Self::FACTS.is_baseline();
 
     /// Describes the submission. Called again if the queue was too full to take it.
     fn prepare<'a>(&'a mut self) -> Prepared<'a>;

@@ -107,8 +107,8 @@ pub struct Entry {
 pub unsafe trait RawOperation: Sized + 'static {
     /// What awaiting the operation gives.
     type Output;
-    /// The facts of its opcode. If the kernel's probe does not have it, the operation fails with
-    /// [`Unsupported`](std::io::ErrorKind::Unsupported).
+    /// The facts of its opcode. If the kernel's probe does not have it, or what it [needs](Facts::needs) is masked, the
+    /// operation fails with [`Unsupported`](std::io::ErrorKind::Unsupported) and the name and release that are said here.
     const FACTS: Facts;
 
     /// Describes the submission. Called again if the queue was too full to take it.
@@ -136,6 +136,8 @@ pub fn raw<T: RawOperation>(operation: T) -> Op<Raw<T>> {
 impl<T: RawOperation> Operation for Raw<T> {
     type Output = T::Output;
     const FACTS: Facts = T::FACTS;
+    /// Whatever release its facts name: no ring was asked for it when it was set up.
+    const IS_BASELINE: bool = false;
 
     fn prepare<'a>(&'a mut self) -> Prepared<'a> {
         let entry = self.0.entry();

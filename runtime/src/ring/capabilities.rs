@@ -73,7 +73,8 @@ capabilities! {
     /// [`op::fixed_fd_install`](crate::op::fixed_fd_install) refuses.
     FixedFdInstall, fixed_fd_install, "fixed-fd-install";
     /// Truncating through the ring (`IORING_OP_FTRUNCATE`, 6.9). Without it
-    /// [`op::ftruncate`](crate::op::ftruncate) makes the system call, which may wait for the disk.
+    /// [`op::ftruncate`](crate::op::ftruncate) makes the system call, which may wait for the disk, and no frames are made
+    /// of a plan that truncates.
     Ftruncate, ftruncate, "ftruncate";
     /// One completion of a receive can span several buffers of a pool (`IORING_RECVSEND_BUNDLE`, 6.10). Without
     /// it each buffer has its own.

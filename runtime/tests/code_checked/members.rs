@@ -1,8 +1,9 @@
 //! Members that name what is not there, or take what they cannot have.
 
 use chainring_runtime::frame::{Code, Directory, Extra, FramesError, Len, Plan, PlanError, Transfer, Verb};
+use chainring_runtime::{Builder, Capability, Handle};
 
-use super::{CONSTANTS, NO_SUCH, OUTSIDE, in_runtime, made, member};
+use super::{CONSTANTS, NO_SUCH, OUTSIDE, alone, in_runtime, made, member};
 
 /// A member with these extras.
 fn with(verb: Verb, len: Len, extra: Extra) -> Transfer {
@@ -36,7 +37,10 @@ fn members_that_lack_what_they_need_or_have_what_they_cannot_take() {
             let start = Extra { start: Some(0), room: 8, ..none };
             assert_eq!(member(with(verb, nothing, start)), unfit(verb), "a start");
         }
-        assert_eq!(member(with(Verb::Ftruncate, nothing, position)), Ok(()));
+        let offered = Handle::current().capabilities().ftruncate();
+        let truncates = PlanError::NotOffered { member: 0, verb: Verb::Ftruncate };
+        let expected = if offered { Ok(()) } else { Err(truncates) };
+        assert_eq!(member(with(Verb::Ftruncate, nothing, position)), expected);
         assert_eq!(member(with(Verb::Ftruncate, nothing, none)), unfit(Verb::Ftruncate));
         assert_eq!(member(with(Verb::Fallocate, nothing, amount)), Ok(()));
         assert_eq!(member(with(Verb::Fallocate, nothing, position)), unfit(Verb::Fallocate));
@@ -80,6 +84,28 @@ fn members_that_lack_what_they_need_or_have_what_they_cannot_take() {
         assert_eq!(member(with(Verb::Socket(libc::AF_INET), nothing, none)), Ok(()));
         let wrong = Transfer { descriptor: 2, ..with(Verb::Socket(libc::AF_INET), nothing, none) };
         assert_eq!(member(wrong), NO_SUCH);
+    });
+}
+
+#[test]
+fn members_that_the_ring_does_not_offer_are_refused_with_the_release_they_need() {
+    let _alone = alone();
+    Builder::new().mask(Capability::Ftruncate).build().expect("a ring").block_on(async {
+        let extra = Extra { position: Some(0), ..Extra::default() };
+        let nop = Transfer::new(Verb::Nop, 0, 0, Len::Fixed(0));
+        let truncate = Transfer { extra, ..Transfer::new(Verb::Ftruncate, 0, 0, Len::Fixed(0)) };
+        let plan = |members: &[Transfer]| Plan { members: members.to_vec(), ..Plan::default() };
+        let refused = made(vec![plan(&[nop]), plan(&[nop, truncate])], Code::default());
+        let expected = "segment 1: member 1: ftruncate needs Linux 6.9 or later";
+        assert_eq!(refused.map_err(|error| error.to_string()), Err(expected.to_owned()));
+        // What is wrong on every kernel is said first.
+        let wrong = made(vec![plan(&[truncate, nop])], Code::default());
+        let severs = matches!(
+            wrong,
+            Err(FramesError::Plan { segment: 0, error: PlanError::DoesNotSever { member: 0 } })
+        );
+        assert!(severs, "{wrong:?}");
+        assert!(made(vec![plan(&[nop])], Code::default()).is_ok());
     });
 }
 

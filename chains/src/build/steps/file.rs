@@ -65,7 +65,10 @@ impl<S: 'static> Chain<S> {
         self.io("fallocate", IoStep { position, amount, ..IoStep::new(Verb::Fallocate, file.0, None) });
     }
 
-    /// Sets the length of a file (ftruncate(2)). Needs kernel 6.9; below it the frame fails with EINVAL.
+    /// Sets the length of a file (ftruncate(2)).
+    ///
+    /// It takes Linux 6.9 ([`Capability::Ftruncate`](chainring_runtime::Capability::Ftruncate)): below it the program does
+    /// not [start](crate::Program::start).
     pub fn ftruncate(&mut self, file: File, len: impl Into<Expr>) {
         let position = Some(len.into());
         self.io("ftruncate", IoStep { position, ..IoStep::new(Verb::Ftruncate, file.0, None) });

@@ -34,7 +34,7 @@ impl<T: Operation> Held<T> {
         Handle::with_current(|core, pointer| {
             let (driver, slots) = (&core.driver, &core.driver.slots);
             let held = |slot| Held { core: pointer, slot: NonNull::from(slot), operation: PhantomData };
-            let offered = T::FACTS.is_baseline() || driver.ring.offers(&T::FACTS);
+            let offered = T::IS_BASELINE || driver.ring.offers(&T::FACTS);
             if offered
                 && driver.is_straight()
                 && let Some(task) = core.polled_with(cx.waker())

@@ -19,7 +19,7 @@ impl Slots {
         } else {
             // SAFETY: `insert` has put a `T` into the slot, and it is not submitted.
             let operation = unsafe { Stored::<T>::pointer(slot.store.place()).as_mut() };
-            operation.fallback().unwrap_or(Completion::lacking(T::FACTS.opcode))
+            operation.fallback().unwrap_or_else(|| Completion::lacking(T::FACTS))
         };
         end.result = completion.result();
     }

@@ -7,8 +7,8 @@ use crate::frame::plan::{Directory, Len, Plan, PlanError, Target, Then, Transfer
 use crate::frame::pooled::{POLL_FIRST, Pooled};
 use crate::frame::verb::{Moves, Success, Verb};
 use crate::op::{Severs, recv};
-use crate::ring::Sqe;
 use crate::ring::sqe::{BUFFER_SELECT, CQE_SKIP_SUCCESS, IO_HARDLINK, IO_LINK};
+use crate::ring::{Ring, Sqe};
 
 /// The size of `struct open_how`.
 const OPEN_HOW: u32 = 24;
@@ -21,16 +21,14 @@ pub(in crate::frame) struct Bounds<'b> {
     pub(in crate::frame) pooled: &'b Pooled,
     pub(in crate::frame) segments: usize,
     pub(in crate::frame) ops: usize,
-    /// Entries of a list that the ring takes.
-    pub(in crate::frame) longest_list: u32,
-    /// Whether members that succeed may be silent.
-    pub(in crate::frame) skip: bool,
+    /// Says how long a list may be, whether members that succeed may be silent, and what it does not offer.
+    pub(in crate::frame) ring: &'b Ring,
 }
 
 impl Template {
     pub(in crate::frame) fn check(plan: &Plan, bounds: &Bounds<'_>) -> Result<Template, PlanError> {
         let count = plan.members.len();
-        let limit = bounds.longest_list.min(MAX_STEPS) as usize;
+        let limit = bounds.ring.longest_list().min(MAX_STEPS) as usize;
         if count > limit {
             return Err(PlanError::TooLong { members: count, limit });
         }
@@ -39,8 +37,9 @@ impl Template {
         let gives_back = |transfer: &Transfer| transfer.extra.gives_back != 0;
         // And so does who has a cleanup behind it, which does not wait for its success.
         let tells = |transfer: &Transfer| gives_back(transfer) || transfer.extra.hard;
-        let first = plan.members.iter().position(tells).filter(|_| bounds.skip);
-        let reports = first.unwrap_or(if bounds.skip { last } else { 0 });
+        let skip = bounds.ring.capabilities().skip_success();
+        let first = plan.members.iter().position(tells).filter(|_| skip);
+        let reports = first.unwrap_or(if skip { last } else { 0 });
         let (mut members, mut wide, mut is_wide) = (Vec::with_capacity(count), Vec::new(), false);
         for (i, transfer) in plan.members.iter().enumerate() {
             let is_hard = transfer.extra.hard;
@@ -77,6 +76,11 @@ impl Template {
             Then::Code(code) if (code as usize) < bounds.ops => (NONE, code),
             _ => return Err(PlanError::NoSuchHandle),
         };
+        // Last: what is wrong with a plan is wrong with it on every kernel.
+        let lacks = |transfer: &Transfer| !bounds.ring.offers(transfer.verb.facts());
+        if let Some(member) = plan.members.iter().position(lacks) {
+            return Err(PlanError::NotOffered { member, verb: plan.members[member].verb });
+        }
         let verb = members[last].verb;
         let mut outboxes = plan.members.iter().filter_map(|member| member.extra.outbox);
         let outbox = outboxes.next().unwrap_or(NO_OUTBOX);
