@@ -43,6 +43,8 @@ pub(crate) struct Twin<'p> {
     pub(super) counts: VecDeque<(u32, u64)>,
     /// The call whose note was last made use of, before it is called here.
     pub(super) known: Option<u32>,
+    /// What the injector calls the step at hand.
+    verb: Option<&'static str>,
     strike: Option<Strike>,
     /// Whether reads may have come short there, although there was more.
     pub(super) shortened: bool,
@@ -111,6 +113,7 @@ impl<'p> Twin<'p> {
             deadlines: Vec::new(),
             counts: hints.counts,
             known: None,
+            verb: None,
             strike: hints.strike,
             shortened: hints.shortened,
             snapshots: hints.snapshots,
@@ -152,6 +155,7 @@ impl<'p> Twin<'p> {
         if let Some(arm) = kind.arm() {
             *self.report.arms.entry(arm).or_default() += 1;
         }
+        self.verb = kind.verb();
         let way = self.kind(*number, kind);
         // The end of a stream or file keeps what is behind it from being done, too.
         let ends = matches!(way, Way::Finish) && kind.blocks().is_empty();
@@ -191,7 +195,7 @@ impl<'p> Twin<'p> {
                 Err(failure) => Way::Fail(number, failure),
             },
             Kind::Shutdown { socket } => self.visit(number, Verb::Shutdown, *socket, |twin| {
-                if let Err(failure) = twin.strike("shutdown") {
+                if let Err(failure) = twin.strike() {
                     return Way::Fail(number, failure);
                 }
                 match twin.wire(*socket).shutdown(Shutdown::Write) {
@@ -275,14 +279,7 @@ impl<'p> Twin<'p> {
                 }
                 way => way,
             },
-            Kind::Read { .. }
-            | Kind::Write { .. }
-            | Kind::Sync { .. }
-            | Kind::Fallocate { .. }
-            | Kind::Truncate { .. }
-            | Kind::Open { .. }
-            | Kind::CloseFile { .. }
-            | Kind::Statx { .. } => self.file(number, kind),
+            Kind::File(step) => self.file(number, step),
             Kind::Repeat { body } => loop {
                 match self.block(body) {
                     Way::On | Way::Again => {}
@@ -357,10 +354,10 @@ impl<'p> Twin<'p> {
         Ok(bytes)
     }
 
-    /// An operation begins, which may be the one that is to fail.
-    pub(super) fn strike(&mut self, name: &'static str) -> Result<(), Failure> {
+    /// The operation of the step at hand begins, which may be the one that is to fail.
+    pub(super) fn strike(&mut self) -> Result<(), Failure> {
         match &mut self.strike {
-            Some(strike) if strike.name == name => match strike.at.checked_sub(1) {
+            Some(strike) if Some(strike.name) == self.verb => match strike.at.checked_sub(1) {
                 Some(left) => strike.at = left,
                 None => {
                     let errno = strike.errno;

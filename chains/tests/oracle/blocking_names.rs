@@ -27,12 +27,12 @@ impl Twin<'_> {
         let done = match kind {
             Kind::Rename { from, to } => {
                 let (from, to) = (self.path(from)?, self.path(to)?);
-                self.strike("rename")?;
+                self.strike()?;
                 disk::rename(&directory, &from, &to)
             }
             Kind::Remove { path, directory: is_directory } => {
                 let path = self.path(path)?;
-                self.strike("unlink")?;
+                self.strike()?;
                 disk::remove(&directory, &path, *is_directory)
             }
             other => unreachable!("no step on a name: {other:?}"),
@@ -52,7 +52,7 @@ impl Twin<'_> {
         let mut bytes = vec![0; want as usize];
         let got = match from {
             End::Socket(socket) => {
-                self.strike("poll")?;
+                self.strike()?;
                 let known = self.logged(step, bytes.len());
                 bytes.truncate(known.map_or(bytes.len(), |known| known as usize));
                 let wire = self.wire(*socket);

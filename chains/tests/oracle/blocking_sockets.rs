@@ -21,7 +21,7 @@ impl Twin<'_> {
             Ok(range) => range,
             Err(failure) => return Way::Fail(step, failure),
         };
-        if let Err(failure) = self.strike_unless(range.is_empty(), "recv") {
+        if let Err(failure) = self.strike_unless(range.is_empty()) {
             return Way::Fail(step, failure);
         }
         let known = if count == Count::Logged { self.logged(step, range.len()) } else { None };
@@ -36,8 +36,8 @@ impl Twin<'_> {
         }
     }
 
-    fn strike_unless(&mut self, empty: bool, name: &'static str) -> Result<(), Failure> {
-        if empty { Ok(()) } else { self.strike(name) }
+    fn strike_unless(&mut self, empty: bool) -> Result<(), Failure> {
+        if empty { Ok(()) } else { self.strike() }
     }
 
     /// Receives what there is, or as much as is known to have come on the other side.
@@ -79,7 +79,7 @@ impl Twin<'_> {
             self.regs[HELD_FROM] = 0;
         }
         let room = (self.regs[HELD_FROM] + held) as usize..max as usize;
-        self.strike("recv")?;
+        self.strike()?;
         let known = self.logged(step, 1).map(|after| after.saturating_sub(held));
         match self.receive(socket, STREAM, room.clone(), known)? {
             0 => Ok(self.end(step, socket, or_finish, 0, room.len() as u32)),
@@ -95,7 +95,7 @@ impl Twin<'_> {
             Ok(bytes) => bytes,
             Err(failure) => return Way::Fail(step, failure),
         };
-        if let Err(failure) = self.strike_unless(bytes.is_empty(), "send") {
+        if let Err(failure) = self.strike_unless(bytes.is_empty()) {
             return Way::Fail(step, failure);
         }
         let known = self.logged(step, bytes.len()).map_or(bytes.len(), |sent| sent as usize);
@@ -120,7 +120,7 @@ impl Twin<'_> {
             Ok(range) => range,
             Err(failure) => return Way::Fail(step, failure),
         };
-        if let Err(failure) = self.strike_unless(range.is_empty(), "recv") {
+        if let Err(failure) = self.strike_unless(range.is_empty()) {
             return Way::Fail(step, failure);
         }
         let start = range.start;
@@ -132,7 +132,7 @@ impl Twin<'_> {
                 Ok(0) => {
                     let want = place.len() as u32;
                     // What came short is taken up again.
-                    if let Err(failure) = self.strike_unless(done == 0, "recv") {
+                    if let Err(failure) = self.strike_unless(done == 0) {
                         return Way::Fail(step, failure);
                     }
                     return self.end(step, socket, or_finish, done as u32, want);
@@ -161,7 +161,7 @@ impl Twin<'_> {
                 Ok(bytes) => bytes,
                 Err(failure) => return Way::Fail(step, failure),
             };
-            if let Err(failure) = self.strike_unless(bytes.is_empty(), "send") {
+            if let Err(failure) = self.strike_unless(bytes.is_empty()) {
                 return Way::Fail(step, failure);
             }
             if let Err(error) = (&*self.wire(socket)).write_all(&bytes) {
@@ -176,7 +176,7 @@ impl Twin<'_> {
 
     /// Everything in the outbox, which is empty when it has been sent.
     pub(super) fn send_outbox(&mut self, step: u32, socket: usize) -> Way {
-        if let Err(failure) = self.strike_unless(self.outbox.is_empty(), "send") {
+        if let Err(failure) = self.strike_unless(self.outbox.is_empty()) {
             return Way::Fail(step, failure);
         }
         if let Err(error) = (&*self.wire(socket)).write_all(&self.outbox) {

@@ -9,8 +9,8 @@
 
 use super::facts::{can_fail, reads, writes};
 use super::program::{
-    ALL_REGS, BUFS, Block, CONSTANT, Call, FILES, Kind, Len, POOLED, Program, REGS, SOCKETS, STREAM, Span,
-    Step, TURN, TURN_BUFS, TURN_REGS, file_place,
+    ALL_REGS, BUFS, Block, CONSTANT, Call, FILES, FileStep, Kind, Len, POOLED, Program, REGS, SOCKETS,
+    STREAM, Span, Step, TURN, TURN_BUFS, TURN_REGS, file_place,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -103,13 +103,24 @@ fn alone(block: &Block, faults: &mut Vec<(u32, Fault)>) {
             Kind::Recv { span, .. }
             | Kind::RecvExact { span, .. }
             | Kind::Send { span, .. }
-            | Kind::Read { span, .. } => empty(span).then_some(Fault::EmptySpan),
+            | Kind::File(FileStep::Read { span, .. }) => empty(span).then_some(Fault::EmptySpan),
             Kind::Splice { len: Len::Fixed(0), .. } => Some(Fault::EmptySpan),
-            Kind::SendAll { spans, .. } | Kind::Write { spans, .. } => {
+            Kind::SendAll { spans, .. } | Kind::File(FileStep::Write { spans, .. }) => {
                 spans.iter().all(empty).then_some(Fault::EmptySpan)
             }
             Kind::Call(Call::Mix { from, to, .. }) => overlap(from, to).then_some(Fault::Overlap),
-            _ => None,
+            Kind::Splice { .. } | Kind::Shutdown { .. } | Kind::Accept | Kind::Poll { .. } => None,
+            Kind::Fill { .. } | Kind::Consume { .. } => None,
+            Kind::Append { .. } | Kind::AppendNumber { .. } | Kind::SendOutbox { .. } => None,
+            Kind::File(_) | Kind::Rename { .. } | Kind::Remove { .. } | Kind::Commit { .. } => None,
+            Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } => None,
+            Kind::SetWord { .. } | Kind::FetchAdd { .. } | Kind::Exchange { .. } => None,
+            Kind::FutexWait { .. } | Kind::FutexWake { .. } | Kind::Notify | Kind::Wait => None,
+            Kind::Call(_) | Kind::Fetch { .. } | Kind::Nop | Kind::Sleep { .. } => None,
+            Kind::Ensure { .. } | Kind::Fail { .. } | Kind::When { .. } | Kind::Repeat { .. } => None,
+            Kind::Attempt { .. } | Kind::Serial { .. } | Kind::Within { .. } => None,
+            Kind::Fork { .. } | Kind::Pipelined { .. } => None,
+            Kind::Again | Kind::Leave | Kind::Finish => None,
         };
         faults.extend(fault.map(|fault| (*number, fault)));
         kind.blocks().into_iter().for_each(|block| alone(block, faults));
@@ -318,7 +329,15 @@ fn flow(block: &Block, known: &mut Option<Known>, around: &mut Around, mut fault
                 *edge = meet(*edge, known.take());
             }
             Kind::Finish | Kind::Fail { .. } => *known = None,
-            _ => {}
+            // Behind these it goes on.
+            Kind::Recv { .. } | Kind::RecvExact { .. } | Kind::Fill { .. } | Kind::Consume { .. } => {}
+            Kind::Send { .. } | Kind::SendAll { .. } | Kind::SendOutbox { .. } | Kind::Shutdown { .. } => {}
+            Kind::Accept | Kind::Poll { .. } | Kind::Splice { .. } | Kind::Nop | Kind::Sleep { .. } => {}
+            Kind::File(_) | Kind::Rename { .. } | Kind::Remove { .. } | Kind::Commit { .. } => {}
+            Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } | Kind::Ensure { .. } => {}
+            Kind::Append { .. } | Kind::AppendNumber { .. } | Kind::Call(_) | Kind::Fetch { .. } => {}
+            Kind::SetWord { .. } | Kind::FetchAdd { .. } | Kind::Exchange { .. } => {}
+            Kind::FutexWait { .. } | Kind::FutexWake { .. } | Kind::Notify | Kind::Wait => {}
         }
     }
 }

@@ -14,8 +14,8 @@ use super::disk::Disk;
 use super::lower_numbers::order;
 use super::native::{self, Next};
 use super::program::{
-    ATOMIC, BUFS, Block, CONSTANT, Call, Event, FILES, FUTEX, HELD, HELD_FROM, Kind, Len, NAMES, OWNED,
-    POOLED, Path, Program, REGS, SIGNAL, SOCKETS, STREAM, Span, WORDS, constant,
+    ATOMIC, BUFS, Block, CONSTANT, Call, Event, FILES, FUTEX, FileStep, HELD, HELD_FROM, Kind, Len, NAMES,
+    OWNED, POOLED, Path, Program, REGS, SIGNAL, SOCKETS, STREAM, Span, WORDS, constant,
 };
 
 /// The session of a frame: what its calls have written down.
@@ -171,14 +171,7 @@ impl Lowerer {
                     step.on_error(self.regs[*errno], |c| self.block(c, handler));
                 }
             }
-            Kind::Read { .. }
-            | Kind::Write { .. }
-            | Kind::Sync { .. }
-            | Kind::Fallocate { .. }
-            | Kind::Truncate { .. }
-            | Kind::Open { .. }
-            | Kind::CloseFile { .. }
-            | Kind::Statx { .. } => self.file(c, kind),
+            Kind::File(step) => self.file(c, step),
             Kind::Splice { .. }
             | Kind::Nop
             | Kind::Accept
@@ -214,9 +207,9 @@ impl Lowerer {
         }
     }
 
-    fn file(&self, c: &mut Chain<Session>, kind: &Kind) {
-        match kind {
-            Kind::Read { file, span, position, into, exact, or_finish } => {
+    fn file(&self, c: &mut Chain<Session>, step: &FileStep) {
+        match step {
+            FileStep::Read { file, span, position, into, exact, or_finish } => {
                 let (file, span, position) = (self.files[*file], self.span(span), self.expr(position));
                 let step = if *exact {
                     c.read_exact_at(file, span, position)
@@ -228,34 +221,33 @@ impl Lowerer {
                     step.or_finish();
                 }
             }
-            Kind::Write { file, spans, position, into } => {
+            FileStep::Write { file, spans, position, into } => {
                 let spans = spans.iter().map(|span| self.span(span));
                 let step = c.write_all_at(self.files[*file], spans, self.expr(position));
                 if let Some(reg) = into {
                     step.into(self.regs[*reg]);
                 }
             }
-            Kind::Sync { file, data: false } => c.fsync(self.files[*file]),
-            Kind::Sync { file, data: true } => c.fdatasync(self.files[*file]),
-            Kind::Fallocate { file, position, len } => {
+            FileStep::Sync { file, data: false } => c.fsync(self.files[*file]),
+            FileStep::Sync { file, data: true } => c.fdatasync(self.files[*file]),
+            FileStep::Fallocate { file, position, len } => {
                 c.fallocate(self.files[*file], self.expr(position), self.expr(len));
             }
-            Kind::Truncate { file, len } => c.ftruncate(self.files[*file], self.expr(len)),
-            Kind::Open { file, path, flags } => {
+            FileStep::Truncate { file, len } => c.ftruncate(self.files[*file], self.expr(len)),
+            FileStep::Open { file, path, flags } => {
                 let path = self.path(c, path);
                 let mode = if flags & libc::O_CREAT != 0 { 0o600 } else { 0 };
                 let how = OpenHow { flags: *flags as u64, mode, resolve: 0 };
                 c.open(self.files[*file], path, how).beneath(self.directory);
             }
-            Kind::CloseFile { file } => c.close_file(self.files[*file]),
-            Kind::Statx { file, size, mode } => {
+            FileStep::CloseFile { file } => c.close_file(self.files[*file]),
+            FileStep::Statx { file, size, mode } => {
                 let step = c.statx(self.files[*file]);
                 let step = if let Some(reg) = size { step.size(self.regs[*reg]) } else { step };
                 if let Some(reg) = mode {
                     step.mode(self.regs[*reg]);
                 }
             }
-            other => unreachable!("no step on a file: {other:?}"),
         }
     }
 

@@ -16,17 +16,28 @@
 //!
 //! # Adding a step
 //!
-//! One variant and its arms, which the compiler asks for, but for the last:
+//! One variant, and then what the compiler asks for: each row of the first table has a match without a wildcard. Those of
+//! `lower.rs` and `blocking.rs` hand steps on by name, to files whose matches are of what they are handed only. For what is
+//! in the second table nobody asks.
 //!
 //! | where | what |
 //! |---|---|
-//! | `program.rs`, `print.rs` | the variant of [`Kind`](program::Kind), and how it is printed |
-//! | `facts.rs` | what it reads and writes; `check.rs`, if it has blocks |
+//! | `program.rs`, `print.rs` | the variant of [`Kind`](program::Kind), its blocks, and how it is printed |
+//! | `files.rs` | if it is one on a file, the variant is one of [`FileStep`](program::FileStep); else whether it needs files |
+//! | `verbs.rs` | what the injector calls it, in the list from which it takes what is to fail; or that it never fails so |
+//! | `case.rs` | whether it is on a socket, and which |
+//! | `arms.rs` | how it is counted if it is seldom met, in the list of which each must have been met |
+//! | `facts.rs` | whether it fails, what it reads and writes |
+//! | `check.rs` | what it is refused for by itself; where a chain goes on behind it, and in its blocks |
 //! | `lower.rs`, `lower_coordination.rs`, `lower_numbers.rs` | the call of the builder |
-//! | `blocking_sockets.rs`, `blocking_arrivals.rs`, `blocking_files.rs`, `blocking_names.rs` | the system call, and what it is called if it can be made to fail |
+//! | `blocking_sockets.rs`, `blocking_arrivals.rs`, `blocking_files.rs`, `blocking_names.rs` | the system call, behind a `strike` if it can be made to fail |
 //! | `blocking.rs`, `blocking_numbers.rs`, `blocking_coordination.rs` | what else it does, or computes |
+//!
+//! | where | what |
+//! |---|---|
 //! | `strategy.rs`, `fragments.rs`, `coordinated.rs`, `branched.rs`, `arrivals.rs` | a fragment with it |
-//! | `ends.rs` | what it needs to be given; `arms.rs`, so that it is counted how often it was done |
+//! | `ends.rs` | what it needs to be given |
+//! | `case.rs`, `coordinated.rs` | in `Case::tamed` and `is_shared`: whether something cannot be said of programs with it, or frames see each other in it |
 //!
 //! # Where time decides
 //!
@@ -57,6 +68,7 @@ mod coordinated;
 mod disk;
 mod ends;
 mod facts;
+mod files;
 mod fragments;
 mod judge;
 mod lower;
@@ -71,6 +83,7 @@ mod runner;
 mod shape;
 mod strategy;
 mod values;
+mod verbs;
 mod waker;
 
 use std::cell::RefCell;
@@ -224,7 +237,13 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
         tally.count("frames");
         tally.add("steps of I/O", report.visits.len());
         tally.add("handled", report.handled);
-        report.arms.iter().for_each(|(arm, times)| tally.add(arm, *times));
+        for (arm, times) in &report.arms {
+            assert!(
+                Kind::ARMS.iter().chain(&arms::FUTEXES).any(|known| known == arm),
+                "`{arm}` is not among the arms"
+            );
+            tally.add(arm, *times);
+        }
         tally.count(ending(&known.ended));
         let say = |who: &str, outcome: &Outcome| {
             format!("{who} {:?}, calls {:?}, left {:?}", outcome.ended, outcome.trace, outcome.left)
