@@ -108,7 +108,7 @@
 //! # To add a step
 //!
 //! One that is an operation of the kernel's: a `Verb` in `chainring_runtime::frame` (its facts, what counts as its success,
-//! its template; what it needs beyond descriptor and span is an `Extra`, checked in `template.rs`), and a method in
+//! its template; what it needs beyond descriptor and span is an `Extra`, checked in `frame/template/check.rs`), and a method in
 //! `build/steps` that makes an `IoStep` of it. What it reads and writes follows from the verb; if it does more, `effects`
 //! says so, and checks and hoisting follow. One that is computed: a `Compute` in `tree`, its effects, its ops in
 //! `compile/code`, its words in `explain`. One that decides what comes next: a `Kind`, and its lines in `compile/flatten.rs`.
