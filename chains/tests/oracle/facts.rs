@@ -1,6 +1,6 @@
 //! What a step reads and writes, and whether it can fail: the second opinion on `effects` of the compiler.
 
-use super::check::{Fault, Known};
+use super::check::{Known, Refusal};
 use super::program::{
     ALL_REGS, Call, End, Expr, FileStep, HELD, HELD_FROM, Kind, Len, OUT, OWNED, POOLED, Path, Polled, REGS,
     Span,
@@ -30,19 +30,19 @@ pub(super) fn can_fail(kind: &Kind) -> bool {
 /// Gathers what a step reads and must not.
 struct Reads<'k> {
     known: &'k Known,
-    faults: Vec<Fault>,
+    refusals: Vec<Refusal>,
 }
 
 impl Reads<'_> {
     fn reg(&mut self, reg: usize) {
         if !self.known.regs[reg] {
-            self.faults.push(Fault::Reg(reg));
+            self.refusals.push(Refusal::Reg(reg));
         }
     }
 
     fn buf(&mut self, buf: usize) {
         if !self.known.bufs[buf] {
-            self.faults.push(Fault::Buf(buf));
+            self.refusals.push(Refusal::Buf(buf));
         }
     }
 
@@ -76,13 +76,13 @@ impl Reads<'_> {
 
     fn file(&mut self, file: usize) {
         if self.known.vacant[file] {
-            self.faults.push(Fault::Closed(file));
+            self.refusals.push(Refusal::Closed(file));
         }
     }
 
     fn sends(&mut self, socket: usize) {
         if self.known.shut[socket] {
-            self.faults.push(Fault::ShutDown(socket));
+            self.refusals.push(Refusal::ShutDown(socket));
         }
     }
 
@@ -128,8 +128,8 @@ impl Reads<'_> {
     }
 }
 
-pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
-    let mut reads = Reads { known, faults: Vec::new() };
+pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Refusal> {
+    let mut reads = Reads { known, refusals: Vec::new() };
     match kind {
         Kind::Recv { span, .. } | Kind::RecvExact { span, .. } => reads.room(span, true),
         Kind::Send { socket, span, .. } => {
@@ -144,8 +144,8 @@ pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
         Kind::SendOutbox { socket } => reads.sends(*socket),
         Kind::Shutdown { socket } => {
             reads.sends(*socket);
-            if reads.faults.is_empty() && known.may_be_shut[*socket] {
-                reads.faults.push(Fault::MayBeShutDown);
+            if reads.refusals.is_empty() && known.may_be_shut[*socket] {
+                reads.refusals.push(Refusal::MayBeShutDown);
             }
         }
         Kind::File(FileStep::Read { file, span, position, .. }) => {
@@ -193,7 +193,7 @@ pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
         // What has no end to send into any more is hung up, sooner or later.
         Kind::Poll { what: Polled::Socket(socket), events, .. } => {
             if *events == OUT && known.may_be_shut[*socket] {
-                reads.faults.push(Fault::MayBeShutDown);
+                reads.refusals.push(Refusal::MayBeShutDown);
             }
         }
         Kind::Exchange { current, new, .. } => {
@@ -227,7 +227,7 @@ pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
         Kind::Serial { .. } | Kind::Within { .. } | Kind::Fork { .. } | Kind::Pipelined { .. } => {}
         Kind::Attempt { .. } | Kind::Repeat { .. } | Kind::Again | Kind::Leave | Kind::Finish => {}
     }
-    reads.faults
+    reads.refusals
 }
 
 pub(super) fn writes(kind: &Kind, known: &mut Known) {

@@ -94,11 +94,11 @@ use std::time::Duration;
 use blocking::{Hints, Twin};
 use case::{Case, Trouble, case, files};
 use chainring_chains::Lowering;
-use check::Fault as Refusal;
+use check::Refusal;
 use common::{scaled, watchdog};
 use disk::Disk;
 use ends::ends;
-use judge::{Known, Verdict};
+use judge::{TwinRun, Verdict};
 use lower::Built;
 use program::Kind;
 use proptest::strategy::{BoxedStrategy, Strategy};
@@ -164,27 +164,28 @@ fn twin(case: &Case, ours: &Outcome, whole: bool, shortened: bool, strike: Optio
 }
 
 impl Twins {
-    fn known<'k>(&'k self, case: &'k Case) -> Known<'k> {
+    /// What a frame is judged by.
+    fn run<'k>(&'k self, case: &'k Case) -> TwinRun<'k> {
         let Outcome { ended, left, files, .. } = &self.outcome;
-        Known { ended, report: &self.report, left, files, scripts: &case.scripts }
+        TwinRun { ended, report: &self.report, left, files, scripts: &case.scripts }
     }
 }
 
 fn run(case: &Case, tally: &Tally) -> Result<(), String> {
     let predicted = check::predict(&case.program);
-    if let Some((step, refusal)) = predicted {
-        if refusal.contains(&Refusal::MayBeShutDown) {
+    if let Some((step, refusals)) = predicted {
+        if refusals.contains(&Refusal::MayBeShutDown) {
             tally.count("discarded");
             return Ok(());
         }
         let lowering = if case.variants[0].single { Lowering::Single } else { Lowering::Chosen };
         let Err(refused) = lower::build(&case.program, lowering) else {
-            return Err(format!("it is built, but step {step} is wrong: {refusal:?}"));
+            return Err(format!("it is built, but step {step} is wrong: {refusals:?}"));
         };
         let told = refused.to_string();
-        let mut messages = refusal.iter().filter_map(|refusal| refusal.message());
+        let mut messages = refusals.iter().filter_map(|refusal| refusal.message());
         if refused.step() != Some(step) || !messages.any(|message| told.contains(&message)) {
-            return Err(format!("refused for \"{refused}\", but step {step} is wrong: {refusal:?}"));
+            return Err(format!("refused for \"{refused}\", but step {step} is wrong: {refusals:?}"));
         }
         tally.count("refused");
         return Ok(());
@@ -225,7 +226,7 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
         let strikes = if run.spent && !case.resets() { variant.fault.strikes(more) } else { Vec::new() };
         let struck = strikes.into_iter().any(|strike| {
             let struck = twin(Some(strike));
-            struck.known(case).equal(ours, Fault::None, true).is_ok()
+            struck.run(case).equal(ours, Fault::None, true).is_ok()
         });
         if struck {
             tally.count("struck");
@@ -255,10 +256,10 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
             }
         }
         let verdict = if case.resets() || case.is_loose() {
-            twin.known(case).judge(ours, variant.fault, run.spent)
+            twin.run(case).judge(ours, variant.fault, run.spent)
         } else {
             let spent = run.spent && !case.overlaps();
-            twin.known(case).equal(ours, variant.fault, spent).map(|()| Verdict::Equal)
+            twin.run(case).equal(ours, variant.fault, spent).map(|()| Verdict::Equal)
         };
         let verdict = verdict.map_err(|difference| {
             let calls = &report.trace;
@@ -271,7 +272,7 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
         if case.resets() {
             let struck = self::twin(case, ours, false, shortened, None).outcome;
             let known = self::twin(case, &struck, true, shortened, None);
-            known.known(case).judge(&struck, Fault::None, true).map_err(|difference| {
+            known.run(case).judge(&struck, Fault::None, true).map_err(|difference| {
                 format!(
                     "the rules are wrong, a blocking run breaks them: {difference}\n{}",
                     say("it", &struck)
