@@ -29,8 +29,8 @@ type Done<T> = Result<T, Failure>;
 
 impl Twin<'_> {
     /// A step on a file.
-    pub(super) fn file(&mut self, number: u32, step: &FileStep) -> Way {
-        let done = match step {
+    pub(super) fn file(&mut self, number: u32, step: &FileStep) -> Done<Way> {
+        match step {
             FileStep::Read { file, span, position, into, exact, or_finish } => {
                 self.read_file(number, *file, span, position, *exact).and_then(|(got, want)| {
                     if got < want && *exact || got == 0 && want > 0 && *or_finish {
@@ -76,8 +76,7 @@ impl Twin<'_> {
                 }
                 done
             }
-        };
-        done.unwrap_or_else(|failure| Way::Fail(number, failure))
+        }
     }
 
     fn on_file(&mut self, file: usize, body: impl FnOnce(&File) -> io::Result<()>) -> Done<Way> {

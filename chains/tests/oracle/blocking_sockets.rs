@@ -1,10 +1,11 @@
 //! The twin's steps on sockets.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::ops::Range;
 
 use super::blocking::{Twin, Way, errno};
-use super::program::{BUFS, Count, HELD, HELD_FROM, STREAM, Span};
+use super::program::{BUFS, Count, Expr, HELD, HELD_FROM, STREAM, Span};
 use super::report::Failure;
 
 impl Twin<'_> {
@@ -90,6 +91,17 @@ impl Twin<'_> {
         }
     }
 
+    /// Some of what the stream buffer holds is not needed any more.
+    pub(super) fn consume(&mut self, len: &Expr) -> Result<Way, Failure> {
+        let len = self.value(len)?;
+        if len > self.regs[HELD] {
+            return Err(Failure::Ensure(libc::EMSGSIZE));
+        }
+        self.regs[HELD_FROM] += len;
+        self.regs[HELD] -= len;
+        Ok(Way::On)
+    }
+
     pub(super) fn send(&mut self, step: u32, socket: usize, span: &Span, into: usize) -> Way {
         let bytes = match self.gather(&[*span]) {
             Ok(bytes) => bytes,
@@ -172,6 +184,11 @@ impl Twin<'_> {
         }
         into.iter().for_each(|reg| self.regs[*reg] = all);
         Way::On
+    }
+
+    pub(super) fn shutdown(&mut self, socket: usize) -> Result<Way, Failure> {
+        self.strike()?;
+        self.wire(socket).shutdown(Shutdown::Write).map(|()| Way::On).map_err(|error| errno(&error))
     }
 
     /// Everything in the outbox, which is empty when it has been sent.

@@ -16,9 +16,8 @@
 //!
 //! # Adding a step
 //!
-//! One variant, and then what the compiler asks for: each row of the first table has a match without a wildcard. Those of
-//! `lower.rs` and `blocking.rs` hand steps on by name, to files whose matches are of what they are handed only. For what is
-//! in the second table nobody asks.
+//! One variant, and then what the compiler asks for: each row of the first table has a match without a wildcard. For what
+//! is in the second table nobody asks.
 //!
 //! | where | what |
 //! |---|---|
