@@ -6,7 +6,7 @@ use proptest::sample::select;
 
 use super::coordinated::is_shared;
 use super::peer::{Ending, Reader, Script};
-use super::program::{ACCEPTED, Count, End, Kind, Polled, Program, SHORT, SOCKETS, Step};
+use super::program::{ACCEPTED, Count, End, Kind, OUT, Polled, Program, SHORT, SOCKETS, Step};
 use super::runner::{Fault, Masked, Variant};
 use super::strategy;
 use super::verbs::{FILE_VERBS, SOCKET_VERBS, WAIT_VERBS};
@@ -99,6 +99,14 @@ impl Case {
                 if script.reader == Reader::Never {
                     script.reader = Reader::Eager;
                 }
+            }
+        }
+        // The ring tells whoever waits for room, unasked, that the peer sends no more; poll(2) goes on waiting. There is room
+        // at all times.
+        let for_room = |kind: &Kind| matches!(kind, Kind::Poll { what: Polled::Socket(_), events: OUT, .. });
+        if self.program.any(&mut |step| for_room(&step.kind)) {
+            for script in &mut self.scripts {
+                (script.narrow, script.reader) = (false, Reader::Eager);
             }
         }
         let slow = |kind: &Kind| {
