@@ -105,10 +105,31 @@
 //!
 //! What each of them costs for a counter and for a log that connections share is in `docs/coordination.md`.
 //!
+//! # Words
+//!
+//! | word | here | and elsewhere |
+//! |---|---|---|
+//! | chain, program | what is being written with a builder ([`Chain`]); what `build()` makes of it, the same for all cores | the oracle's program is a chain as data |
+//! | step, block | one call of the builder, numbered through the chain (`tree::Step`); steps in a row, which may be those of another step | in the key of a completion, the member of the segment or list that it is of |
+//! | line | what steps become: one instruction, with its edges (`flow::Line`). Several may be of one step, or of none | |
+//! | segment, member | lines that are submitted at once; one of the operations in it (`compile::member::Io`, in the runtime a `Transfer` of a `Plan`) | |
+//! | list | submission queue entries in a row that are published together and may be linked: a segment as the kernel sees it | `driver::list`: those that one future waits for |
+//! | operation, op | what the kernel is asked to do; what code is made of (`frame::Op`): it computes, and asks nobody | `runtime::op` are the operations, `op::Op` a future of one; the oracle's `Op` is an operator |
+//! | verb | which operation a member is (`frame::Verb`) | in the oracle's report, what a step did on a socket; in `verbs.rs` there, what the injector calls an operation |
+//! | template | a segment, checked, as entries of which little has to be filled in | |
+//! | frame, strand, region | one connection's registers, descriptors and buffers; one of the ways that it goes at once; the memory of all frames of a program on one core | |
+//! | outbox | what a frame is to send, in parts: a handle ([`Outbox`]), and its bytes ([`OutboxView`]) | |
+//! | gate | in a template, a number that is compared without running code | `run::control`: whether a server is open, stopped or closed |
+//! | handler | the block that an error leads to (`on_error`) | |
+//! | `Kind` | what a step is (`tree`) | the same of the oracle's steps; in the driver, of completions |
+//! | `Then` | what follows a segment that has succeeded (`frame::Then`) | in `op::list`, what follows an entry |
+//! | `Flow` | where a call lets the chain go on ([`Flow`]) | in `compile`, all lines of a program |
+//! | `Event` | what frames, tasks and cores wait for ([`Event`]) | the oracle's: what a call has written down |
+//!
 //! # To add a step
 //!
 //! One that is an operation of the kernel's: a `Verb` in `chainring_runtime::frame` (its facts, what counts as its success,
-//! its template; what it needs beyond descriptor and span is an `Extra`, checked in `template.rs`), and a method in
+//! its template; what it needs beyond descriptor and span is an `Extra`, checked in `frame/template/check.rs`), and a method in
 //! `build/steps` that makes an `IoStep` of it. What it reads and writes follows from the verb; if it does more, `effects`
 //! says so, and checks and hoisting follow. One that is computed: a `Compute` in `tree`, its effects, its ops in
 //! `compile/code`, its words in `explain`. One that decides what comes next: a `Kind`, and its lines in `compile/flatten.rs`.

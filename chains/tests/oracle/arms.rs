@@ -1,6 +1,6 @@
 //! Steps that are seldom met, so that it is counted how often they were.
 
-use super::program::{End, Kind, POOLED, Polled, SHORT, SIGNAL, Span};
+use super::program::{End, FileStep, Kind, POOLED, Polled, SHORT, SIGNAL, Span};
 
 /// Those that the kernel may have none of.
 pub(crate) const FUTEXES: [&str; 3] = ["futex_wait, until woken", "futex_wait", "futex_wake"];
@@ -29,12 +29,25 @@ impl Kind {
             Kind::Fork { .. } => "quorum",
             Kind::Pipelined { .. } => "pipelined",
             Kind::Fetch { .. } => "call_async",
-            Kind::Recv { span, .. } | Kind::RecvExact { span, .. } | Kind::Read { span, .. }
+            Kind::Recv { span, .. }
+            | Kind::RecvExact { span, .. }
+            | Kind::File(FileStep::Read { span, .. })
                 if held(span) =>
             {
                 "pooled or owned"
             }
-            _ => return None,
+            Kind::Recv { .. } | Kind::RecvExact { .. } | Kind::Fill { .. } | Kind::Consume { .. } => {
+                return None;
+            }
+            Kind::Send { .. } | Kind::SendAll { .. } | Kind::SendOutbox { .. } => return None,
+            Kind::File(_) | Kind::Shutdown { .. } | Kind::Nop | Kind::Sleep { .. } => return None,
+            Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } => return None,
+            Kind::Append { .. } | Kind::AppendNumber { .. } | Kind::Call(_) => return None,
+            // Each stands in front of a wait.
+            Kind::Notify => return None,
+            Kind::Ensure { .. } | Kind::Fail { .. } | Kind::When { .. } => return None,
+            Kind::Repeat { .. } | Kind::Attempt { .. } => return None,
+            Kind::Again | Kind::Leave | Kind::Finish => return None,
         })
     }
 

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::fragments::masked;
 use super::program::{
-    ACCEPTED, ANSWERED, Block, Call, Count, End, Expr, FUTEX, GIVEN, IN, Kind, Len, OUT, Op, Path, Polled,
-    SIGNAL, STILL, Step, WOKEN,
+    ACCEPTED, ANSWERED, Block, Call, Count, End, Expr, FUTEX, FileStep, GIVEN, IN, Kind, Len, OUT, Op, Path,
+    Polled, SIGNAL, STILL, Step, WOKEN,
 };
 use super::strategy::{any_buf, call, fixed, general, leaf, socket, source, step};
 
@@ -137,7 +137,7 @@ fn sent_from_file() -> Fragment {
     });
     vec(part, 1..4)
         .prop_map(move |parts| {
-            let open = Kind::Open { file, path: Path::Name(STILL), flags: libc::O_RDONLY };
+            let open = Kind::File(FileStep::Open { file, path: Path::Name(STILL), flags: libc::O_RDONLY });
             [step(open), parts.concat()].concat()
         })
         .boxed()

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, PipeReader, PipeWriter};
-use std::net::{Shutdown, TcpListener};
+use std::net::TcpListener;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -16,8 +16,8 @@ use super::blocking_files::Open;
 use super::disk::Disk;
 use super::ends::Ends;
 use super::program::{
-    ALL_REGS, BUFS, Block, CONSTANT, Count, FILES, HELD, HELD_FROM, Kind, Len, POOLED, Program, REGS,
-    SOCKETS, Span, Step, WORDS, constant,
+    ALL_REGS, BUFS, Block, CONSTANT, Count, FILES, Kind, Len, POOLED, Program, REGS, SOCKETS, Span, Step,
+    WORDS, constant,
 };
 use super::report::{ANY, Ended, Failure, Report, Strike, Verb, Visit};
 
@@ -43,6 +43,8 @@ pub(crate) struct Twin<'p> {
     pub(super) counts: VecDeque<(u32, u64)>,
     /// The call whose note was last made use of, before it is called here.
     pub(super) known: Option<u32>,
+    /// What the injector calls the step at hand.
+    verb: Option<&'static str>,
     strike: Option<Strike>,
     /// Whether reads may have come short there, although there was more.
     pub(super) shortened: bool,
@@ -111,6 +113,7 @@ impl<'p> Twin<'p> {
             deadlines: Vec::new(),
             counts: hints.counts,
             known: None,
+            verb: None,
             strike: hints.strike,
             shortened: hints.shortened,
             snapshots: hints.snapshots,
@@ -152,15 +155,16 @@ impl<'p> Twin<'p> {
         if let Some(arm) = kind.arm() {
             *self.report.arms.entry(arm).or_default() += 1;
         }
-        let way = self.kind(*number, kind);
+        self.verb = kind.verb();
+        let way = self.kind(*number, kind).unwrap_or_else(|failure| Way::Fail(*number, failure));
         // The end of a stream or file keeps what is behind it from being done, too.
         let ends = matches!(way, Way::Finish) && kind.blocks().is_empty();
         self.report.failed |= ends || matches!(way, Way::Fail(step, _) if step == *number);
         way
     }
 
-    fn kind(&mut self, number: u32, kind: &Kind) -> Way {
-        match kind {
+    fn kind(&mut self, number: u32, kind: &Kind) -> Result<Way, Failure> {
+        Ok(match kind {
             Kind::Recv { socket, span, into, or_finish, count } => {
                 self.visit(number, Verb::Recv, *socket, |twin| {
                     twin.loose |= *count == Count::Free;
@@ -181,120 +185,85 @@ impl<'p> Twin<'p> {
             Kind::Fill { socket, or_finish } => self.visit(number, Verb::Recv, *socket, |twin| {
                 twin.fill(number, *socket, *or_finish).unwrap_or_else(|failure| Way::Fail(number, failure))
             }),
-            Kind::Consume { len } => match self.value(len) {
-                Ok(len) if len <= self.regs[HELD] => {
-                    self.regs[HELD_FROM] += len;
-                    self.regs[HELD] -= len;
-                    Way::On
-                }
-                Ok(_) => Way::Fail(number, Failure::Ensure(libc::EMSGSIZE)),
-                Err(failure) => Way::Fail(number, failure),
-            },
+            Kind::Consume { len } => self.consume(len)?,
             Kind::Shutdown { socket } => self.visit(number, Verb::Shutdown, *socket, |twin| {
-                if let Err(failure) = twin.strike("shutdown") {
-                    return Way::Fail(number, failure);
-                }
-                match twin.wire(*socket).shutdown(Shutdown::Write) {
-                    Ok(()) => Way::On,
-                    Err(error) => Way::Fail(number, errno(&error)),
-                }
+                twin.shutdown(*socket).unwrap_or_else(|failure| Way::Fail(number, failure))
             }),
             Kind::SendOutbox { socket } => {
                 self.visit(number, Verb::Send, *socket, |twin| twin.send_outbox(number, *socket))
             }
-            Kind::Set { .. }
-            | Kind::Store { .. }
-            | Kind::Copy { .. }
-            | Kind::Append { .. }
-            | Kind::AppendNumber { .. } => match self.compute(kind) {
-                Ok(()) => Way::On,
-                Err(failure) => Way::Fail(number, failure),
-            },
-            Kind::Sleep { time } => match self.value(time) {
-                Ok(time) => self.sleep(number, time),
-                Err(failure) => Way::Fail(number, failure),
-            },
-            Kind::SetWord { .. }
-            | Kind::FetchAdd { .. }
-            | Kind::Exchange { .. }
-            | Kind::FutexWake { .. }
-            | Kind::Notify
-            | Kind::Wait
-            | Kind::Commit { .. }
-            | Kind::Fetch { .. } => match self.shared(kind) {
-                Ok(()) => Way::On,
-                Err(failure) => Way::Fail(number, failure),
-            },
+            Kind::Set { reg, value } => self.set(*reg, value)?,
+            Kind::Store { buf, at, width, big, value } => self.store(*buf, at, *width, *big, value)?,
+            Kind::Copy { to, from } => self.copy(to, from)?,
+            Kind::Append { span } => self.append(span)?,
+            Kind::AppendNumber { width, big, value } => self.append_number(*width, *big, value)?,
+            Kind::Sleep { time } => {
+                let time = self.value(time)?;
+                self.sleep(number, time)
+            }
+            Kind::SetWord { word, value } => self.set_word_to(*word, value)?,
+            Kind::FetchAdd { word, value, into } => self.fetch_add(*word, value, *into)?,
+            Kind::Exchange { word, current, new, into } => self.exchange(*word, current, new, *into)?,
+            Kind::FutexWait { word, expected } => {
+                let expected = self.value(expected)?;
+                self.wait_for(number, *word, expected)
+            }
+            Kind::FutexWake { count, into, .. } => self.futex_wake(count, *into)?,
+            Kind::Notify => self.notify(),
+            Kind::Wait => self.wait(),
+            Kind::Commit { spans, into } => self.commit(spans, *into)?,
+            Kind::Fetch { from, to, reg, .. } => self.fetch(from, to, *reg)?,
             Kind::Nop => Way::On,
-            Kind::FutexWait { word, expected } => match self.value(expected) {
-                Ok(expected) => self.wait_for(number, *word, expected),
-                Err(failure) => Way::Fail(number, failure),
-            },
-            Kind::Accept => self.accept().unwrap_or_else(|failure| Way::Fail(number, failure)),
-            Kind::Poll { what, events, into } => {
-                self.poll(number, *what, *events, *into).unwrap_or_else(|failure| Way::Fail(number, failure))
-            }
-            Kind::Rename { .. } | Kind::Remove { .. } => {
-                self.name(kind).unwrap_or_else(|failure| Way::Fail(number, failure))
-            }
-            Kind::Splice { .. } => {
-                self.splice(number, kind).unwrap_or_else(|failure| Way::Fail(number, failure))
+            Kind::Accept => self.accept()?,
+            Kind::Poll { what, events, into } => self.poll(number, *what, *events, *into)?,
+            Kind::Rename { from, to } => self.rename(from, to)?,
+            Kind::Remove { path, directory } => self.remove(path, *directory)?,
+            Kind::Splice { from, to, len, into, or_finish } => {
+                self.splice(number, from, to, *len, *into, *or_finish)?
             }
             Kind::Serial { body } => self.block(body),
             Kind::Within { time, body } => self.within(*time, body),
             Kind::Fork { need, branches } => self.fork(*need, branches),
             Kind::Pipelined { ahead, in_order, .. } => self.pipelined(ahead, in_order),
-            Kind::Ensure { cond, code } => match self.value(cond) {
-                Ok(0) => Way::Fail(number, Failure::Ensure(*code)),
-                Ok(_) => Way::On,
-                Err(failure) => Way::Fail(number, failure),
+            Kind::Ensure { cond, code } => match self.value(cond)? {
+                0 => Way::Fail(number, Failure::Ensure(*code)),
+                _ => Way::On,
             },
-            Kind::Fail { errno } => Way::Fail(
-                number,
-                self.value(errno).map_or_else(
-                    |failure| failure,
-                    |errno| {
-                        Failure::Errno(if (1..4096).contains(&errno) { errno as i32 } else { libc::EINVAL })
-                    },
-                ),
-            ),
-            Kind::When { cond, then, otherwise } => match self.value(cond) {
-                Ok(holds) => self.block(if holds != 0 { then } else { otherwise }),
-                Err(failure) => Way::Fail(number, failure),
-            },
+            Kind::Fail { errno } => {
+                let errno = self.value(errno)?;
+                let errno = if (1..4096).contains(&errno) { errno as i32 } else { libc::EINVAL };
+                Way::Fail(number, Failure::Errno(errno))
+            }
+            Kind::When { cond, then, otherwise } => {
+                let holds = self.value(cond)? != 0;
+                self.block(if holds { then } else { otherwise })
+            }
             Kind::Attempt { body, errno: reg, handler } => match self.block(body) {
                 // A deadline around it is not its to deal with.
                 Way::Fail(step, failure @ Failure::Deadline(number)) if number < self.deadlines.len() => {
                     Way::Fail(step, failure)
                 }
                 Way::Fail(step, failure) => {
-                    let Some(errno) = failure.errno() else { return Way::Fail(step, failure) };
+                    let Some(errno) = failure.errno() else { return Ok(Way::Fail(step, failure)) };
                     self.report.handled += 1;
                     reg.iter().for_each(|reg| self.regs[*reg] = errno as u64);
                     self.block(handler)
                 }
                 way => way,
             },
-            Kind::Read { .. }
-            | Kind::Write { .. }
-            | Kind::Sync { .. }
-            | Kind::Fallocate { .. }
-            | Kind::Truncate { .. }
-            | Kind::Open { .. }
-            | Kind::CloseFile { .. }
-            | Kind::Statx { .. } => self.file(number, kind),
+            Kind::File(step) => self.file(number, step)?,
             Kind::Repeat { body } => loop {
                 match self.block(body) {
                     Way::On | Way::Again => {}
-                    Way::Leave => return Way::On,
-                    way => return way,
+                    Way::Leave => break Way::On,
+                    way => break way,
                 }
             },
             Kind::Again => Way::Again,
             Kind::Leave => Way::Leave,
             Kind::Finish => Way::Finish,
             Kind::Call(call) => self.call(number, call),
-        }
+        })
     }
 
     pub(super) fn wire(&self, socket: usize) -> Rc<Socket> {
@@ -357,10 +326,10 @@ impl<'p> Twin<'p> {
         Ok(bytes)
     }
 
-    /// An operation begins, which may be the one that is to fail.
-    pub(super) fn strike(&mut self, name: &'static str) -> Result<(), Failure> {
+    /// The operation of the step at hand begins, which may be the one that is to fail.
+    pub(super) fn strike(&mut self) -> Result<(), Failure> {
         match &mut self.strike {
-            Some(strike) if strike.name == name => match strike.at.checked_sub(1) {
+            Some(strike) if Some(strike.name) == self.verb => match strike.at.checked_sub(1) {
                 Some(left) => strike.at = left,
                 None => {
                     let errno = strike.errno;

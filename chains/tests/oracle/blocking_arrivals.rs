@@ -13,7 +13,7 @@ use super::report::Failure;
 impl Twin<'_> {
     /// What was accepted before is closed.
     pub(super) fn accept(&mut self) -> Result<Way, Failure> {
-        self.strike("accept")?;
+        self.strike()?;
         let listener = self.listener.as_ref().expect("a program that accepts has a listener");
         let (stream, _) = listener.accept().map_err(|error| errno(&error))?;
         let socket = Socket::from(stream);
@@ -30,7 +30,7 @@ impl Twin<'_> {
         events: u64,
         into: Option<usize>,
     ) -> Result<Way, Failure> {
-        self.strike("poll")?;
+        self.strike()?;
         let pipe = || self.pipe.as_ref().expect("a program that polls a pipe has one");
         let fd = match what {
             Polled::Socket(socket) => self.wire(socket).as_raw_fd(),

@@ -6,62 +6,84 @@ use std::io::Write;
 use super::blocking::{Twin, Way, errno};
 use super::native;
 use super::program::{
-    ANSWERED, Block, FUTEX, Kind, LONG, SHORT, SIGNAL, Span, TURN, TURN_BUFS, TURN_REGS, WOKEN,
+    ANSWERED, Block, Expr, FUTEX, LONG, SHORT, SIGNAL, Span, TURN, TURN_BUFS, TURN_REGS, WOKEN,
 };
 use super::report::Failure;
 
 impl Twin<'_> {
-    /// Words, events, the log, futures.
-    pub(super) fn shared(&mut self, kind: &Kind) -> Result<(), Failure> {
-        match kind {
-            Kind::SetWord { word, value } => {
-                let value = self.value(value)?;
-                self.set_word(*word, value);
-            }
-            Kind::FetchAdd { word, value, into } => {
-                let value = self.value(value)?;
-                self.put(*into, self.words[*word]);
-                self.set_word(*word, self.words[*word].wrapping_add(value));
-            }
-            Kind::Exchange { word, current, new, into } => {
-                let (current, new) = (self.value(current)?, self.value(new)?);
-                let before = self.words[*word];
-                self.put(*into, before);
-                if before == current {
-                    self.set_word(*word, new);
-                }
-            }
-            Kind::FutexWake { count, into, .. } => {
-                // Who could wait is here.
-                self.value(count)?;
-                self.put(*into, 0);
-            }
-            Kind::Notify => self.posts += 1,
-            Kind::Wait => {
-                self.posts = self.posts.checked_sub(1).expect("there is a notify before each wait");
-            }
-            Kind::Commit { spans, into } => {
-                let mut record = Vec::new();
-                for span in spans {
-                    record.extend(self.gather(&[*span])?);
-                }
-                let disk = self.disk.expect("a program with a log has files");
-                let log = self.log.get_or_insert_with(|| disk.log());
-                log.write_all(&record).map_err(|error| errno(&error))?;
-                let position = self.logged_bytes;
-                self.logged_bytes += record.len() as u64;
-                self.put(*into, position);
-            }
-            Kind::Fetch { from, to, reg, .. } => {
-                let source = self.bufs[from.buf][self.range(from)?].to_vec();
-                let mut value = self.regs[*reg];
-                let range = self.range(to)?;
-                native::mix(&source, &mut self.bufs[to.buf][range], &mut value);
-                self.regs[*reg] = value;
-            }
-            other => unreachable!("nothing is shared: {other:?}"),
+    pub(super) fn set_word_to(&mut self, word: usize, value: &Expr) -> Result<Way, Failure> {
+        let value = self.value(value)?;
+        self.set_word(word, value);
+        Ok(Way::On)
+    }
+
+    pub(super) fn fetch_add(
+        &mut self,
+        word: usize,
+        value: &Expr,
+        into: Option<usize>,
+    ) -> Result<Way, Failure> {
+        let value = self.value(value)?;
+        self.put(into, self.words[word]);
+        self.set_word(word, self.words[word].wrapping_add(value));
+        Ok(Way::On)
+    }
+
+    pub(super) fn exchange(
+        &mut self,
+        word: usize,
+        current: &Expr,
+        new: &Expr,
+        into: Option<usize>,
+    ) -> Result<Way, Failure> {
+        let (current, new) = (self.value(current)?, self.value(new)?);
+        let before = self.words[word];
+        self.put(into, before);
+        if before == current {
+            self.set_word(word, new);
         }
-        Ok(())
+        Ok(Way::On)
+    }
+
+    /// Who could wait is here.
+    pub(super) fn futex_wake(&mut self, count: &Expr, into: Option<usize>) -> Result<Way, Failure> {
+        self.value(count)?;
+        self.put(into, 0);
+        Ok(Way::On)
+    }
+
+    pub(super) fn notify(&mut self) -> Way {
+        self.posts += 1;
+        Way::On
+    }
+
+    pub(super) fn wait(&mut self) -> Way {
+        self.posts = self.posts.checked_sub(1).expect("there is a notify before each wait");
+        Way::On
+    }
+
+    pub(super) fn commit(&mut self, spans: &[Span], into: Option<usize>) -> Result<Way, Failure> {
+        let mut record = Vec::new();
+        for span in spans {
+            record.extend(self.gather(&[*span])?);
+        }
+        let disk = self.disk.expect("a program with a log has files");
+        let log = self.log.get_or_insert_with(|| disk.log());
+        log.write_all(&record).map_err(|error| errno(&error))?;
+        let position = self.logged_bytes;
+        self.logged_bytes += record.len() as u64;
+        self.put(into, position);
+        Ok(Way::On)
+    }
+
+    /// What the future computes.
+    pub(super) fn fetch(&mut self, from: &Span, to: &Span, reg: usize) -> Result<Way, Failure> {
+        let source = self.bufs[from.buf][self.range(from)?].to_vec();
+        let mut value = self.regs[reg];
+        let range = self.range(to)?;
+        native::mix(&source, &mut self.bufs[to.buf][range], &mut value);
+        self.regs[reg] = value;
+        Ok(Way::On)
     }
 
     pub(super) fn put(&mut self, into: Option<usize>, value: u64) {

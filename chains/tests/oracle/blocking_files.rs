@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 
 use super::blocking::{Twin, Way, errno};
 use super::disk;
-use super::program::{Expr, Kind, Path, Span};
+use super::program::{Expr, FileStep, Path, Span};
 use super::report::Failure;
 
 /// A file that is open, and what for.
@@ -28,11 +28,11 @@ impl Open {
 type Done<T> = Result<T, Failure>;
 
 impl Twin<'_> {
-    /// A step on a file. `Ok(true)`: the program is to finish.
-    pub(super) fn file(&mut self, step: u32, kind: &Kind) -> Way {
-        let done = match kind {
-            Kind::Read { file, span, position, into, exact, or_finish } => {
-                self.read_file(step, *file, span, position, *exact).and_then(|(got, want)| {
+    /// A step on a file.
+    pub(super) fn file(&mut self, number: u32, step: &FileStep) -> Done<Way> {
+        match step {
+            FileStep::Read { file, span, position, into, exact, or_finish } => {
+                self.read_file(number, *file, span, position, *exact).and_then(|(got, want)| {
                     if got < want && *exact || got == 0 && want > 0 && *or_finish {
                         if got == 0 && *or_finish {
                             return Ok(Way::Finish);
@@ -43,30 +43,30 @@ impl Twin<'_> {
                     Ok(Way::On)
                 })
             }
-            Kind::Write { file, spans, position, into } => {
+            FileStep::Write { file, spans, position, into } => {
                 self.write_file(*file, spans, position).map(|all| {
                     into.iter().for_each(|reg| self.regs[*reg] = all);
                     Way::On
                 })
             }
-            Kind::Sync { file, data } => {
-                self.on_file("fsync", *file, |file| if *data { file.sync_data() } else { file.sync_all() })
+            FileStep::Sync { file, data } => {
+                self.on_file(*file, |file| if *data { file.sync_data() } else { file.sync_all() })
             }
-            Kind::Fallocate { file, position, len } => self.value(position).and_then(|position| {
+            FileStep::Fallocate { file, position, len } => self.value(position).and_then(|position| {
                 let len = self.value(len)?;
-                self.on_file("fallocate", *file, |file| disk::allocate(file, position, len))
+                self.on_file(*file, |file| disk::allocate(file, position, len))
             }),
-            Kind::Truncate { file, len } => self
-                .value(len)
-                .and_then(|len| self.on_file("ftruncate", *file, |file| disk::truncate(file, len))),
-            Kind::Open { file, path, flags } => self.open(*file, path, *flags),
-            Kind::CloseFile { file } => match self.files[*file].take() {
+            FileStep::Truncate { file, len } => {
+                self.value(len).and_then(|len| self.on_file(*file, |file| disk::truncate(file, len)))
+            }
+            FileStep::Open { file, path, flags } => self.open(*file, path, *flags),
+            FileStep::CloseFile { file } => match self.files[*file].take() {
                 Some(_) => Ok(Way::On),
                 None => Err(Failure::Errno(libc::EBADF)),
             },
-            Kind::Statx { file, size, mode } => {
+            FileStep::Statx { file, size, mode } => {
                 let mut answer = None;
-                let done = self.on_file("statx", *file, |file| {
+                let done = self.on_file(*file, |file| {
                     answer = Some(file.metadata()?);
                     Ok(())
                 });
@@ -76,18 +76,11 @@ impl Twin<'_> {
                 }
                 done
             }
-            other => unreachable!("no step on a file: {other:?}"),
-        };
-        done.unwrap_or_else(|failure| Way::Fail(step, failure))
+        }
     }
 
-    fn on_file(
-        &mut self,
-        name: &'static str,
-        file: usize,
-        body: impl FnOnce(&File) -> io::Result<()>,
-    ) -> Done<Way> {
-        self.strike(name)?;
+    fn on_file(&mut self, file: usize, body: impl FnOnce(&File) -> io::Result<()>) -> Done<Way> {
+        self.strike()?;
         let open = self.files[file].as_ref().ok_or(Failure::Errno(libc::EBADF))?;
         body(&open.file).map(|()| Way::On).map_err(|error| errno(&error))
     }
@@ -116,7 +109,7 @@ impl Twin<'_> {
             }
             return Ok((0, 0));
         }
-        self.strike("read")?;
+        self.strike()?;
         let mut bytes = vec![0; want];
         let (mut got, mut struck) = (0, Ok(()));
         while got < want {
@@ -127,7 +120,7 @@ impl Twin<'_> {
                 Ok(0) => {
                     // What is short is taken up again.
                     if got > 0 && exact {
-                        struck = self.strike("read");
+                        struck = self.strike();
                     }
                     break;
                 }
@@ -151,7 +144,7 @@ impl Twin<'_> {
             if bytes.is_empty() {
                 continue;
             }
-            self.strike("write")?;
+            self.strike()?;
             let open = self.for_mode(file, libc::O_RDONLY)?;
             open.write_all_at(&bytes, position).map_err(|error| errno(&error))?;
             position = position.wrapping_add(bytes.len() as u64);
@@ -162,7 +155,7 @@ impl Twin<'_> {
 
     fn open(&mut self, file: usize, path: &Path, flags: i32) -> Done<Way> {
         let path = self.path(path)?;
-        self.strike("openat2")?;
+        self.strike()?;
         let directory = &self.disk.as_ref().expect("a program that opens files has some").directory();
         let opened = disk::open(directory, &path, flags).map_err(|error| errno(&error))?;
         self.files[file] = Some(Open::new(opened, flags));

@@ -1,10 +1,11 @@
 //! The twin's steps on the names of files, and on bytes that pass by.
 
+use std::fs::File;
 use std::io::{self, Read, Write};
 
 use super::blocking::{Twin, Way, errno};
 use super::disk;
-use super::program::{End, Kind, Len, NAMES, Path};
+use super::program::{End, Len, NAMES, Path};
 use super::report::Failure;
 
 impl Twin<'_> {
@@ -22,37 +23,40 @@ impl Twin<'_> {
         }
     }
 
-    pub(super) fn name(&mut self, kind: &Kind) -> Result<Way, Failure> {
-        let directory = self.disk.as_ref().expect("a program with names has files").directory();
-        let done = match kind {
-            Kind::Rename { from, to } => {
-                let (from, to) = (self.path(from)?, self.path(to)?);
-                self.strike("rename")?;
-                disk::rename(&directory, &from, &to)
-            }
-            Kind::Remove { path, directory: is_directory } => {
-                let path = self.path(path)?;
-                self.strike("unlink")?;
-                disk::remove(&directory, &path, *is_directory)
-            }
-            other => unreachable!("no step on a name: {other:?}"),
-        };
-        done.map(|()| Way::On).map_err(|error| errno(&error))
+    fn directory(&self) -> File {
+        self.disk.as_ref().expect("a program with names has files").directory()
+    }
+
+    pub(super) fn rename(&mut self, from: &Path, to: &Path) -> Result<Way, Failure> {
+        let (from, to) = (self.path(from)?, self.path(to)?);
+        self.strike()?;
+        done(disk::rename(&self.directory(), &from, &to))
+    }
+
+    pub(super) fn remove(&mut self, path: &Path, is_directory: bool) -> Result<Way, Failure> {
+        let path = self.path(path)?;
+        self.strike()?;
+        done(disk::remove(&self.directory(), &path, is_directory))
     }
 
     /// Takes what there is, and puts exactly that.
-    pub(super) fn splice(&mut self, step: u32, kind: &Kind) -> Result<Way, Failure> {
-        let Kind::Splice { from, to, len, into, or_finish } = kind else {
-            unreachable!("no splice: {kind:?}")
-        };
+    pub(super) fn splice(
+        &mut self,
+        step: u32,
+        from: &End,
+        to: &End,
+        len: Len,
+        into: usize,
+        or_finish: bool,
+    ) -> Result<Way, Failure> {
         let want = match len {
-            Len::Fixed(len) => u64::from(*len),
-            Len::Reg(reg) => self.regs[*reg],
+            Len::Fixed(len) => u64::from(len),
+            Len::Reg(reg) => self.regs[reg],
         };
         let mut bytes = vec![0; want as usize];
         let got = match from {
             End::Socket(socket) => {
-                self.strike("poll")?;
+                self.strike()?;
                 let known = self.logged(step, bytes.len());
                 bytes.truncate(known.map_or(bytes.len(), |known| known as usize));
                 let wire = self.wire(*socket);
@@ -80,7 +84,7 @@ impl Twin<'_> {
                 self.report.met_end = Some(*socket);
             }
             let short = Failure::Short { done: 0, want: want as u32 };
-            return if *or_finish { Ok(Way::Finish) } else { Err(short) };
+            return if or_finish { Ok(Way::Finish) } else { Err(short) };
         }
         let done: io::Result<()> = match to {
             End::Socket(socket) => {
@@ -93,7 +97,11 @@ impl Twin<'_> {
             End::File(file) => self.for_mode(*file, libc::O_RDONLY)?.write_all(&bytes[..got]),
         };
         done.map_err(|error| errno(&error))?;
-        self.regs[*into] = got as u64;
+        self.regs[into] = got as u64;
         Ok(Way::On)
     }
+}
+
+fn done(done: io::Result<()>) -> Result<Way, Failure> {
+    done.map(|()| Way::On).map_err(|error| errno(&error))
 }

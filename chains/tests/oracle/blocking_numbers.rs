@@ -1,53 +1,57 @@
 //! The twin's numbers: the value of an expression, and the steps that only compute.
 
-use super::blocking::{Twin, not_there};
-use super::program::{BUFS, Expr, Kind, Op};
+use super::blocking::{Twin, Way, not_there};
+use super::program::{BUFS, Expr, Op, Span};
 use super::report::Failure;
 
 impl Twin<'_> {
-    /// A step that computes.
-    pub(super) fn compute(&mut self, kind: &Kind) -> Result<(), Failure> {
-        match kind {
-            Kind::Set { reg, value } => self.regs[*reg] = self.value(value)?,
-            Kind::Store { buf, at, width, big, value } => {
-                let value = self.value(value)?;
-                let range = self.number(*buf, self.value(at)?, *width)?;
-                let mut bytes = value.to_le_bytes()[..*width as usize].to_vec();
-                if *big {
-                    bytes.reverse();
-                }
-                self.bufs[*buf][range].copy_from_slice(&bytes);
-            }
-            Kind::Copy { to, from } => {
-                let (room, source) = (self.range(to)?, self.range(from)?);
-                if room.len() != source.len() {
-                    return Err(Failure::Bounds {
-                        len: source.len() as u64,
-                        max: room.len() as u32,
-                        plus: 0,
-                    });
-                }
-                let bytes = self.bufs[from.buf][source].to_vec();
-                self.bufs[to.buf][room].copy_from_slice(&bytes);
-            }
-            Kind::Append { span } => {
-                let bytes = &self.bufs[span.buf][self.range(span)?];
-                self.outbox.extend_from_slice(bytes);
-            }
-            Kind::AppendNumber { width: None, value, .. } => {
-                let digits = self.value(value)?.to_string();
-                self.outbox.extend_from_slice(digits.as_bytes());
-            }
-            Kind::AppendNumber { width: Some(width), big, value } => {
-                let mut bytes = self.value(value)?.to_le_bytes()[..*width as usize].to_vec();
-                if *big {
-                    bytes.reverse();
-                }
-                self.outbox.append(&mut bytes);
-            }
-            other => unreachable!("it does not only compute: {other:?}"),
+    pub(super) fn set(&mut self, reg: usize, value: &Expr) -> Result<Way, Failure> {
+        self.regs[reg] = self.value(value)?;
+        Ok(Way::On)
+    }
+
+    pub(super) fn store(
+        &mut self,
+        buf: usize,
+        at: &Expr,
+        width: u32,
+        big: bool,
+        value: &Expr,
+    ) -> Result<Way, Failure> {
+        let value = self.value(value)?;
+        let range = self.number(buf, self.value(at)?, width)?;
+        self.bufs[buf][range].copy_from_slice(&bytes(value, width, big));
+        Ok(Way::On)
+    }
+
+    pub(super) fn copy(&mut self, to: &Span, from: &Span) -> Result<Way, Failure> {
+        let (room, source) = (self.range(to)?, self.range(from)?);
+        if room.len() != source.len() {
+            return Err(Failure::Bounds { len: source.len() as u64, max: room.len() as u32, plus: 0 });
         }
-        Ok(())
+        let bytes = self.bufs[from.buf][source].to_vec();
+        self.bufs[to.buf][room].copy_from_slice(&bytes);
+        Ok(Way::On)
+    }
+
+    pub(super) fn append(&mut self, span: &Span) -> Result<Way, Failure> {
+        let bytes = &self.bufs[span.buf][self.range(span)?];
+        self.outbox.extend_from_slice(bytes);
+        Ok(Way::On)
+    }
+
+    pub(super) fn append_number(
+        &mut self,
+        width: Option<u32>,
+        big: bool,
+        value: &Expr,
+    ) -> Result<Way, Failure> {
+        let value = self.value(value)?;
+        match width {
+            None => self.outbox.extend_from_slice(value.to_string().as_bytes()),
+            Some(width) => self.outbox.extend_from_slice(&bytes(value, width, big)),
+        }
+        Ok(Way::On)
     }
 
     /// Where a number of `width` bytes lies.
@@ -108,6 +112,15 @@ impl Twin<'_> {
             Expr::Binary(op, operands) => binary(*op, self.value(&operands[0])?, self.value(&operands[1])?)?,
         })
     }
+}
+
+/// A number of `width` bytes.
+fn bytes(value: u64, width: u32, big: bool) -> Vec<u8> {
+    let mut bytes = value.to_le_bytes()[..width as usize].to_vec();
+    if big {
+        bytes.reverse();
+    }
+    bytes
 }
 
 fn binary(op: Op, a: u64, b: u64) -> Result<u64, Failure> {

@@ -1,10 +1,11 @@
 //! The twin's steps on sockets.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::ops::Range;
 
 use super::blocking::{Twin, Way, errno};
-use super::program::{BUFS, Count, HELD, HELD_FROM, STREAM, Span};
+use super::program::{BUFS, Count, Expr, HELD, HELD_FROM, STREAM, Span};
 use super::report::Failure;
 
 impl Twin<'_> {
@@ -21,7 +22,7 @@ impl Twin<'_> {
             Ok(range) => range,
             Err(failure) => return Way::Fail(step, failure),
         };
-        if let Err(failure) = self.strike_unless(range.is_empty(), "recv") {
+        if let Err(failure) = self.strike_unless(range.is_empty()) {
             return Way::Fail(step, failure);
         }
         let known = if count == Count::Logged { self.logged(step, range.len()) } else { None };
@@ -36,8 +37,8 @@ impl Twin<'_> {
         }
     }
 
-    fn strike_unless(&mut self, empty: bool, name: &'static str) -> Result<(), Failure> {
-        if empty { Ok(()) } else { self.strike(name) }
+    fn strike_unless(&mut self, empty: bool) -> Result<(), Failure> {
+        if empty { Ok(()) } else { self.strike() }
     }
 
     /// Receives what there is, or as much as is known to have come on the other side.
@@ -79,7 +80,7 @@ impl Twin<'_> {
             self.regs[HELD_FROM] = 0;
         }
         let room = (self.regs[HELD_FROM] + held) as usize..max as usize;
-        self.strike("recv")?;
+        self.strike()?;
         let known = self.logged(step, 1).map(|after| after.saturating_sub(held));
         match self.receive(socket, STREAM, room.clone(), known)? {
             0 => Ok(self.end(step, socket, or_finish, 0, room.len() as u32)),
@@ -90,12 +91,23 @@ impl Twin<'_> {
         }
     }
 
+    /// Some of what the stream buffer holds is not needed any more.
+    pub(super) fn consume(&mut self, len: &Expr) -> Result<Way, Failure> {
+        let len = self.value(len)?;
+        if len > self.regs[HELD] {
+            return Err(Failure::Ensure(libc::EMSGSIZE));
+        }
+        self.regs[HELD_FROM] += len;
+        self.regs[HELD] -= len;
+        Ok(Way::On)
+    }
+
     pub(super) fn send(&mut self, step: u32, socket: usize, span: &Span, into: usize) -> Way {
         let bytes = match self.gather(&[*span]) {
             Ok(bytes) => bytes,
             Err(failure) => return Way::Fail(step, failure),
         };
-        if let Err(failure) = self.strike_unless(bytes.is_empty(), "send") {
+        if let Err(failure) = self.strike_unless(bytes.is_empty()) {
             return Way::Fail(step, failure);
         }
         let known = self.logged(step, bytes.len()).map_or(bytes.len(), |sent| sent as usize);
@@ -120,7 +132,7 @@ impl Twin<'_> {
             Ok(range) => range,
             Err(failure) => return Way::Fail(step, failure),
         };
-        if let Err(failure) = self.strike_unless(range.is_empty(), "recv") {
+        if let Err(failure) = self.strike_unless(range.is_empty()) {
             return Way::Fail(step, failure);
         }
         let start = range.start;
@@ -132,7 +144,7 @@ impl Twin<'_> {
                 Ok(0) => {
                     let want = place.len() as u32;
                     // What came short is taken up again.
-                    if let Err(failure) = self.strike_unless(done == 0, "recv") {
+                    if let Err(failure) = self.strike_unless(done == 0) {
                         return Way::Fail(step, failure);
                     }
                     return self.end(step, socket, or_finish, done as u32, want);
@@ -161,7 +173,7 @@ impl Twin<'_> {
                 Ok(bytes) => bytes,
                 Err(failure) => return Way::Fail(step, failure),
             };
-            if let Err(failure) = self.strike_unless(bytes.is_empty(), "send") {
+            if let Err(failure) = self.strike_unless(bytes.is_empty()) {
                 return Way::Fail(step, failure);
             }
             if let Err(error) = (&*self.wire(socket)).write_all(&bytes) {
@@ -174,9 +186,14 @@ impl Twin<'_> {
         Way::On
     }
 
+    pub(super) fn shutdown(&mut self, socket: usize) -> Result<Way, Failure> {
+        self.strike()?;
+        self.wire(socket).shutdown(Shutdown::Write).map(|()| Way::On).map_err(|error| errno(&error))
+    }
+
     /// Everything in the outbox, which is empty when it has been sent.
     pub(super) fn send_outbox(&mut self, step: u32, socket: usize) -> Way {
-        if let Err(failure) = self.strike_unless(self.outbox.is_empty(), "send") {
+        if let Err(failure) = self.strike_unless(self.outbox.is_empty()) {
             return Way::Fail(step, failure);
         }
         if let Err(error) = (&*self.wire(socket)).write_all(&self.outbox) {

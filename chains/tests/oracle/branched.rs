@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::fragments::masked;
-use super::program::{BUFS, Block, CONSTANT, Expr, GIVEN, Kind, LONG, Len, Op, Span, Step, TURN};
+use super::program::{BUFS, Block, CONSTANT, Expr, FileStep, GIVEN, Kind, LONG, Len, Op, Span, Step, TURN};
 use super::strategy::{call, fixed, general, step};
 
 type Fragment = BoxedStrategy<Vec<Step>>;
@@ -156,14 +156,14 @@ pub(super) fn pipelined() -> Fragment {
                 Kind::When { cond, then: step(kind), otherwise: Block::new() }.step()
             };
             let position = Kind::Set { reg: own, value: masked(position, 127) };
-            let read = Kind::Read {
+            let read = Kind::File(FileStep::Read {
                 file: 0,
                 span,
                 position: Expr::Reg(own),
                 into: Some(1),
                 exact,
                 or_finish: false,
-            };
+            });
             let mut ahead = vec![at(turns, Kind::Leave), position.step()];
             if again {
                 ahead.push(at(1, Kind::Again));

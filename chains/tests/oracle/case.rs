@@ -6,9 +6,10 @@ use proptest::sample::select;
 
 use super::coordinated::is_shared;
 use super::peer::{Ending, Reader, Script};
-use super::program::{ACCEPTED, Count, End, Kind, Polled, Program, SHORT, SOCKETS, Step};
+use super::program::{ACCEPTED, Count, End, Kind, OUT, Polled, Program, SHORT, SOCKETS, Step};
 use super::runner::{Fault, Masked, Variant};
 use super::strategy;
+use super::verbs::{FILE_VERBS, SOCKET_VERBS, WAIT_VERBS};
 
 /// A program with its peers, and the ways in which it is to be run.
 #[derive(Clone)]
@@ -42,34 +43,26 @@ pub(crate) fn sockets(program: &Program) -> usize {
         | Kind::SendAll { socket, .. }
         | Kind::SendOutbox { socket }
         | Kind::Fill { socket, .. }
-        | Kind::Shutdown { socket } => *socket == 1,
-        Kind::Poll { what: Polled::Socket(socket), .. } => *socket == 1,
+        | Kind::Shutdown { socket }
+        | Kind::Poll { what: Polled::Socket(socket), .. } => *socket == 1,
         Kind::Splice { from, to, .. } => [from, to].contains(&&End::Socket(1)),
-        _ => false,
+        Kind::Poll { .. } | Kind::Accept | Kind::Consume { .. } | Kind::Nop | Kind::Sleep { .. } => false,
+        Kind::File(_) | Kind::Rename { .. } | Kind::Remove { .. } | Kind::Commit { .. } => false,
+        Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } => false,
+        Kind::Append { .. } | Kind::AppendNumber { .. } => false,
+        Kind::SetWord { .. } | Kind::FetchAdd { .. } | Kind::Exchange { .. } => false,
+        Kind::FutexWait { .. } | Kind::FutexWake { .. } | Kind::Notify | Kind::Wait => false,
+        Kind::Call(_) | Kind::Fetch { .. } | Kind::Ensure { .. } | Kind::Fail { .. } => false,
+        Kind::When { .. } | Kind::Repeat { .. } | Kind::Attempt { .. } => false,
+        Kind::Serial { .. } | Kind::Within { .. } | Kind::Fork { .. } | Kind::Pipelined { .. } => false,
+        Kind::Again | Kind::Leave | Kind::Finish => false,
     };
     if program.any(&mut second) { 2 } else { 1 }
 }
 
-/// Whether a program has steps on files.
+/// Whether a program has steps that need files.
 pub(crate) fn files(program: &Program) -> bool {
-    program.any(&mut |step| {
-        matches!(
-            step.kind,
-            Kind::Read { .. }
-                | Kind::Write { .. }
-                | Kind::Sync { .. }
-                | Kind::Fallocate { .. }
-                | Kind::Truncate { .. }
-                | Kind::Open { .. }
-                | Kind::CloseFile { .. }
-                | Kind::Statx { .. }
-                | Kind::Rename { .. }
-                | Kind::Remove { .. }
-                | Kind::Commit { .. }
-                | Kind::Splice { .. }
-                | Kind::Pipelined { .. }
-        )
-    })
+    program.any(&mut |step| step.kind.needs_files())
 }
 
 impl Case {
@@ -106,6 +99,14 @@ impl Case {
                 if script.reader == Reader::Never {
                     script.reader = Reader::Eager;
                 }
+            }
+        }
+        // The ring tells whoever waits for room, unasked, that the peer sends no more; poll(2) goes on waiting. There is room
+        // at all times.
+        let for_room = |kind: &Kind| matches!(kind, Kind::Poll { what: Polled::Socket(_), events: OUT, .. });
+        if self.program.any(&mut |step| for_room(&step.kind)) {
+            for script in &mut self.scripts {
+                (script.narrow, script.reader) = (false, Reader::Eager);
             }
         }
         let slow = |kind: &Kind| {
@@ -150,9 +151,6 @@ impl Case {
     }
 }
 
-const SOCKET_VERBS: [&str; 3] = ["recv", "send", "shutdown"];
-const FILE_VERBS: [&str; 7] = ["read", "write", "fsync", "fallocate", "ftruncate", "openat2", "statx"];
-
 /// What the peers and the injector are up to.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Trouble {
@@ -187,7 +185,7 @@ fn script(trouble: Trouble) -> impl Strategy<Value = Script> {
 
 fn variant(trouble: Trouble) -> impl Strategy<Value = Variant> {
     let files = || prop_oneof![3 => select(vec!["read", "write", "fsync"]), 1 => select(FILE_VERBS.to_vec())];
-    let waits = || select(vec!["accept", "poll"]);
+    let waits = || select(WAIT_VERBS.to_vec());
     let verb = || prop_oneof![8 => Just("recv"), 8 => Just("send"), 2 => Just("shutdown"), 1 => waits(), 10 => files()];
     let errno = select(vec![libc::EIO, libc::ENOMEM, libc::ENOBUFS]);
     let fault = match trouble {

@@ -9,12 +9,13 @@
 
 use super::facts::{can_fail, reads, writes};
 use super::program::{
-    ALL_REGS, BUFS, Block, CONSTANT, Call, FILES, Kind, Len, POOLED, Program, REGS, SOCKETS, STREAM, Span,
-    Step, TURN, TURN_BUFS, TURN_REGS, file_place,
+    ALL_REGS, BUFS, Block, CONSTANT, Call, FILES, FileStep, Kind, Len, POOLED, Program, REGS, SOCKETS,
+    STREAM, Span, Step, TURN, TURN_BUFS, TURN_REGS, file_place,
 };
 
+/// Why a step is refused.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Fault {
+pub(crate) enum Refusal {
     EmptySpan,
     Overlap,
     NoLoop,
@@ -27,53 +28,58 @@ pub(crate) enum Fault {
     MayBeShutDown,
 }
 
-impl Fault {
+impl Refusal {
     /// What the message of the refusal says, if it is one.
     pub(crate) fn message(self) -> Option<String> {
         Some(match self {
-            Fault::EmptySpan => "the span is empty".to_owned(),
-            Fault::Overlap => "it borrows the same bytes or register twice".to_owned(),
-            Fault::NoLoop => "it must stand inside of a repeat".to_owned(),
-            Fault::Unreachable => "the step can never be reached".to_owned(),
-            Fault::Reg(reg) => format!("register r{reg} is read before it is written"),
-            Fault::Buf(buf) => {
+            Refusal::EmptySpan => "the span is empty".to_owned(),
+            Refusal::Overlap => "it borrows the same bytes or register twice".to_owned(),
+            Refusal::NoLoop => "it must stand inside of a repeat".to_owned(),
+            Refusal::Unreachable => "the step can never be reached".to_owned(),
+            Refusal::Reg(reg) => format!("register r{reg} is read before it is written"),
+            Refusal::Buf(buf) => {
                 // Constants are counted by themselves.
                 let number = if buf > CONSTANT { buf - 1 } else { buf };
                 format!("buffer b{number} is read before it is written")
             }
-            Fault::ShutDown(socket) => format!("socket s{socket} was shut down on every path"),
-            Fault::Closed(file) => {
+            Refusal::ShutDown(socket) => format!("socket s{socket} was shut down on every path"),
+            Refusal::Closed(file) => {
                 format!("descriptor {} is closed on every path to it", file_place(file))
             }
-            Fault::MayBeShutDown => return None,
+            Refusal::MayBeShutDown => return None,
         })
     }
 }
 
 /// The first step at fault, in the order in which the compiler looks: each step by itself, then the loops, then the
 /// paths. A step may have several, of which any may be told.
-pub(crate) fn predict(program: &Program) -> Option<(u32, Vec<Fault>)> {
-    let mut faults = Vec::new();
-    alone(&program.body, &mut faults);
-    if faults.is_empty() {
-        loops(&program.body, false, &mut faults);
+pub(crate) fn predict(program: &Program) -> Option<(u32, Vec<Refusal>)> {
+    let mut refusals = Vec::new();
+    alone(&program.body, &mut refusals);
+    if refusals.is_empty() {
+        loops(&program.body, false, &mut refusals);
     }
-    if faults.is_empty() {
+    if refusals.is_empty() {
         let start = Known::nothing(program);
-        flow(&program.body, &mut Some(start), &mut Around::default(), Some(&mut faults));
+        flow(&program.body, &mut Some(start), &mut Around::default(), Some(&mut refusals));
     }
-    let (first, _) = *faults.first()?;
-    Some((first, faults.into_iter().filter(|(step, _)| *step == first).map(|(_, fault)| fault).collect()))
+    let (first, _) = *refusals.first()?;
+    Some((
+        first,
+        refusals.into_iter().filter(|(step, _)| *step == first).map(|(_, refusal)| refusal).collect(),
+    ))
 }
 
 /// Mends what is at fault, one thing after the other.
 pub(crate) fn repair(program: &mut Program) {
     program.renumber();
-    while let Some((step, faults)) = predict(program) {
-        match faults[0] {
+    while let Some((step, refusals)) = predict(program) {
+        match refusals[0] {
             // What is a turn's own is not given at the start.
-            Fault::Reg(reg) if program.params[reg].is_none() => program.params[reg] = Some(reg as u64 * 3),
-            Fault::Buf(buf) if buf < POOLED && !program.body.iter().any(|step| step.kind == filled(buf)) => {
+            Refusal::Reg(reg) if program.params[reg].is_none() => program.params[reg] = Some(reg as u64 * 3),
+            Refusal::Buf(buf)
+                if buf < POOLED && !program.body.iter().any(|step| step.kind == filled(buf)) =>
+            {
                 program.body.insert(0, filled(buf).step());
             }
             _ => remove(&mut program.body, step),
@@ -96,23 +102,34 @@ fn remove(block: &mut Block, number: u32) {
     block.retain(|step| !matches!(&step.kind, Kind::Attempt { body, .. } if body.is_empty()));
 }
 
-fn alone(block: &Block, faults: &mut Vec<(u32, Fault)>) {
+fn alone(block: &Block, refusals: &mut Vec<(u32, Refusal)>) {
     for Step { number, kind } in block {
         let empty = |span: &Span| span.len == Len::Fixed(0);
-        let fault = match kind {
+        let refusal = match kind {
             Kind::Recv { span, .. }
             | Kind::RecvExact { span, .. }
             | Kind::Send { span, .. }
-            | Kind::Read { span, .. } => empty(span).then_some(Fault::EmptySpan),
-            Kind::Splice { len: Len::Fixed(0), .. } => Some(Fault::EmptySpan),
-            Kind::SendAll { spans, .. } | Kind::Write { spans, .. } => {
-                spans.iter().all(empty).then_some(Fault::EmptySpan)
+            | Kind::File(FileStep::Read { span, .. }) => empty(span).then_some(Refusal::EmptySpan),
+            Kind::Splice { len: Len::Fixed(0), .. } => Some(Refusal::EmptySpan),
+            Kind::SendAll { spans, .. } | Kind::File(FileStep::Write { spans, .. }) => {
+                spans.iter().all(empty).then_some(Refusal::EmptySpan)
             }
-            Kind::Call(Call::Mix { from, to, .. }) => overlap(from, to).then_some(Fault::Overlap),
-            _ => None,
+            Kind::Call(Call::Mix { from, to, .. }) => overlap(from, to).then_some(Refusal::Overlap),
+            Kind::Splice { .. } | Kind::Shutdown { .. } | Kind::Accept | Kind::Poll { .. } => None,
+            Kind::Fill { .. } | Kind::Consume { .. } => None,
+            Kind::Append { .. } | Kind::AppendNumber { .. } | Kind::SendOutbox { .. } => None,
+            Kind::File(_) | Kind::Rename { .. } | Kind::Remove { .. } | Kind::Commit { .. } => None,
+            Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } => None,
+            Kind::SetWord { .. } | Kind::FetchAdd { .. } | Kind::Exchange { .. } => None,
+            Kind::FutexWait { .. } | Kind::FutexWake { .. } | Kind::Notify | Kind::Wait => None,
+            Kind::Call(_) | Kind::Fetch { .. } | Kind::Nop | Kind::Sleep { .. } => None,
+            Kind::Ensure { .. } | Kind::Fail { .. } | Kind::When { .. } | Kind::Repeat { .. } => None,
+            Kind::Attempt { .. } | Kind::Serial { .. } | Kind::Within { .. } => None,
+            Kind::Fork { .. } | Kind::Pipelined { .. } => None,
+            Kind::Again | Kind::Leave | Kind::Finish => None,
         };
-        faults.extend(fault.map(|fault| (*number, fault)));
-        kind.blocks().into_iter().for_each(|block| alone(block, faults));
+        refusals.extend(refusal.map(|refusal| (*number, refusal)));
+        kind.blocks().into_iter().for_each(|block| alone(block, refusals));
     }
 }
 
@@ -121,13 +138,13 @@ fn overlap(a: &Span, b: &Span) -> bool {
     a.buf == b.buf && x.start < y.end && y.start < x.end
 }
 
-fn loops(block: &Block, inside: bool, faults: &mut Vec<(u32, Fault)>) {
+fn loops(block: &Block, inside: bool, refusals: &mut Vec<(u32, Refusal)>) {
     for Step { number, kind } in block {
         if matches!(kind, Kind::Again | Kind::Leave) && !inside {
-            faults.push((*number, Fault::NoLoop));
+            refusals.push((*number, Refusal::NoLoop));
         }
         let inside = inside || matches!(kind, Kind::Repeat { .. } | Kind::Pipelined { .. });
-        kind.blocks().into_iter().for_each(|block| loops(block, inside, faults));
+        kind.blocks().into_iter().for_each(|block| loops(block, inside, refusals));
     }
 }
 
@@ -224,20 +241,20 @@ impl Around {
     }
 }
 
-type Faults<'f> = Option<&'f mut Vec<(u32, Fault)>>;
+type Refusals<'f> = Option<&'f mut Vec<(u32, Refusal)>>;
 
 /// Follows `known` through a block; `None` is what cannot be reached.
-fn flow(block: &Block, known: &mut Option<Known>, around: &mut Around, mut faults: Faults<'_>) {
+fn flow(block: &Block, known: &mut Option<Known>, around: &mut Around, mut refusals: Refusals<'_>) {
     for Step { number, kind } in block {
-        if let Some(faults) = &mut faults {
+        if let Some(refusals) = &mut refusals {
             // A block by itself is no line, its steps are.
             let is_line = !matches!(kind, Kind::Repeat { .. } | Kind::Attempt { .. });
             let here = match known {
-                None if is_line => vec![Fault::Unreachable],
+                None if is_line => vec![Refusal::Unreachable],
                 None => Vec::new(),
                 Some(known) => reads(kind, known),
             };
-            faults.extend(here.into_iter().map(|fault| (*number, fault)));
+            refusals.extend(here.into_iter().map(|refusal| (*number, refusal)));
         }
         if let Some(known) = known {
             let held = *known;
@@ -247,18 +264,18 @@ fn flow(block: &Block, known: &mut Option<Known>, around: &mut Around, mut fault
         match kind {
             Kind::When { then, otherwise, .. } => {
                 let mut other = *known;
-                flow(then, known, around, faults.as_deref_mut());
-                flow(otherwise, &mut other, around, faults.as_deref_mut());
+                flow(then, known, around, refusals.as_deref_mut());
+                flow(otherwise, &mut other, around, refusals.as_deref_mut());
                 *known = meet(*known, other);
             }
             Kind::Attempt { body, errno, handler } => {
                 around.attempts.push(None);
-                flow(body, known, around, faults.as_deref_mut());
+                flow(body, known, around, refusals.as_deref_mut());
                 let mut failed = around.attempts.pop().expect("pushed above");
                 if let (Some(failed), Some(errno)) = (&mut failed, errno) {
                     failed.regs[*errno] = true;
                 }
-                flow(handler, &mut failed, around, faults.as_deref_mut());
+                flow(handler, &mut failed, around, refusals.as_deref_mut());
                 *known = meet(*known, failed);
             }
             Kind::Repeat { body } => {
@@ -274,21 +291,21 @@ fn flow(block: &Block, known: &mut Option<Known>, around: &mut Around, mut fault
                     }
                 };
                 around.loops.push(Edges::default());
-                flow(body, &mut head, around, faults.as_deref_mut());
+                flow(body, &mut head, around, refusals.as_deref_mut());
                 around.loops.pop();
                 *known = left;
             }
-            Kind::Serial { body } => flow(body, known, around, faults.as_deref_mut()),
+            Kind::Serial { body } => flow(body, known, around, refusals.as_deref_mut()),
             Kind::Within { body, .. } => {
                 around.deadlines.push(around.attempts.len());
-                flow(body, known, around, faults.as_deref_mut());
+                flow(body, known, around, refusals.as_deref_mut());
                 around.deadlines.pop();
             }
             Kind::Fork { need, branches } => {
                 let (held, mut joined) = (*known, Vec::new());
                 for branch in branches {
                     let mut end = held;
-                    flow(branch, &mut end, around, faults.as_deref_mut());
+                    flow(branch, &mut end, around, refusals.as_deref_mut());
                     joined.extend(end);
                 }
                 let need = need.unwrap_or(branches.len());
@@ -306,8 +323,8 @@ fn flow(block: &Block, known: &mut Option<Known>, around: &mut Around, mut fault
                 let mut turn = known.map(Known::in_turn);
                 let outside = std::mem::replace(&mut around.outside, held);
                 around.loops.push(Edges::default());
-                flow(ahead, &mut turn, around, faults.as_deref_mut());
-                flow(in_order, &mut turn, around, faults.as_deref_mut());
+                flow(ahead, &mut turn, around, refusals.as_deref_mut());
+                flow(in_order, &mut turn, around, refusals.as_deref_mut());
                 let left = around.loops.pop().expect("pushed above").leave;
                 around.outside = outside;
                 *known = held.filter(|_| left.is_some());
@@ -318,7 +335,15 @@ fn flow(block: &Block, known: &mut Option<Known>, around: &mut Around, mut fault
                 *edge = meet(*edge, known.take());
             }
             Kind::Finish | Kind::Fail { .. } => *known = None,
-            _ => {}
+            // Behind these it goes on.
+            Kind::Recv { .. } | Kind::RecvExact { .. } | Kind::Fill { .. } | Kind::Consume { .. } => {}
+            Kind::Send { .. } | Kind::SendAll { .. } | Kind::SendOutbox { .. } | Kind::Shutdown { .. } => {}
+            Kind::Accept | Kind::Poll { .. } | Kind::Splice { .. } | Kind::Nop | Kind::Sleep { .. } => {}
+            Kind::File(_) | Kind::Rename { .. } | Kind::Remove { .. } | Kind::Commit { .. } => {}
+            Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } | Kind::Ensure { .. } => {}
+            Kind::Append { .. } | Kind::AppendNumber { .. } | Kind::Call(_) | Kind::Fetch { .. } => {}
+            Kind::SetWord { .. } | Kind::FetchAdd { .. } | Kind::Exchange { .. } => {}
+            Kind::FutexWait { .. } | Kind::FutexWake { .. } | Kind::Notify | Kind::Wait => {}
         }
     }
 }

@@ -13,8 +13,8 @@ use super::arrivals::in_vain;
 use super::branched::{branches, pipelined};
 use super::fragments::{compute, file, in_register, masked, read_exact, write};
 use super::program::{
-    Block, CHANGED, CONSTANT, Call, Count, End, Expr, INSIDE_WORD, Kind, LONG, Len, OWNED, Op, POOLED, Path,
-    Ready, SHORT, Span, Step, WORDS,
+    Block, CHANGED, CONSTANT, Call, Count, End, Expr, FileStep, INSIDE_WORD, Kind, LONG, Len, OWNED, Op,
+    POOLED, Path, Ready, SHORT, Span, Step, WORDS,
 };
 use super::strategy::{
     Inside, any_buf, block, call, expr, fixed, general, jump, leaf, set, socket, source, span, step,
@@ -64,7 +64,7 @@ fn splice() -> Fragment {
     let left = (socket(), socket(), general(), general()).prop_map(move |(from, to, into, errno)| {
         let (from, to, one) = (End::Socket(from), End::Socket(to), Len::Fixed(1));
         let attempt = |body| Kind::Attempt { body, errno: Some(errno), handler: Block::new() }.step();
-        let close = attempt(step(Kind::CloseFile { file: 1 }));
+        let close = attempt(step(Kind::File(FileStep::CloseFile { file: 1 })));
         let lost = attempt(noted(from, End::File(1), one, into, false));
         [vec![close, lost], noted(from, to, one, into, false)].concat()
     });
@@ -99,7 +99,7 @@ fn held_for_a_while() -> Fragment {
         let read = (file(), 1..40u32, general()).prop_map(move |(file, len, reg)| {
             let span = Span { len: Len::Fixed(len), ..Span::all(buf) };
             let (position, into) = (Expr::Const(3), Some(reg));
-            step(Kind::Read { file, span, position, into, exact: true, or_finish: false })
+            step(Kind::File(FileStep::Read { file, span, position, into, exact: true, or_finish: false }))
         });
         prop_oneof![3 => exact, 2 => some, 1 => read]
     };
@@ -137,7 +137,12 @@ fn held_for_a_while() -> Fragment {
             _ => step(Kind::Copy { to: Span { len: Len::Fixed(4), ..span }, from: Span::all(0) }),
         });
         let written = (file(), part.clone()).prop_map(|(file, span)| {
-            step(Kind::Write { file, spans: vec![span], position: Expr::Const(7), into: None })
+            step(Kind::File(FileStep::Write {
+                file,
+                spans: vec![span],
+                position: Expr::Const(7),
+                into: None,
+            }))
         });
         let more = (socket(), 0..40u32, 1..9u32).prop_map(move |(socket, from, len)| {
             let span = Span { from, len: Len::Fixed(len), ..Span::all(buf) };
@@ -203,7 +208,7 @@ fn alone() -> Fragment {
             let mut steps = steps.concat();
             // The end of a file must not lead out of it.
             for step in &mut steps {
-                if let Kind::Read { or_finish, .. } = &mut step.kind {
+                if let Kind::File(FileStep::Read { or_finish, .. }) = &mut step.kind {
                     *or_finish = false;
                 }
             }
@@ -308,9 +313,9 @@ fn cleaned_up() -> Fragment {
         .prop_map(|((name, flags), span, (mut steps, position), reg, errno, exact)| {
             let (file, into) = (1, Some(reg));
             let read = vec![
-                Kind::Open { file, path: Path::Name(name), flags }.step(),
-                Kind::Read { file, span, position, into, exact, or_finish: false }.step(),
-                Kind::CloseFile { file }.step(),
+                FileStep::Open { file, path: Path::Name(name), flags }.step(),
+                FileStep::Read { file, span, position, into, exact, or_finish: false }.step(),
+                FileStep::CloseFile { file }.step(),
                 Kind::Call(if exact { Call::Observe } else { Call::Log(reg) }).step(),
             ];
             match errno {

@@ -1,8 +1,9 @@
 //! What a step reads and writes, and whether it can fail: the second opinion on `effects` of the compiler.
 
-use super::check::{Fault, Known};
+use super::check::{Known, Refusal};
 use super::program::{
-    ALL_REGS, Call, End, Expr, HELD, HELD_FROM, Kind, Len, OUT, OWNED, POOLED, Path, Polled, REGS, Span,
+    ALL_REGS, Call, End, Expr, FileStep, HELD, HELD_FROM, Kind, Len, OUT, OWNED, POOLED, Path, Polled, REGS,
+    Span,
 };
 
 /// Whether a step itself may fail, its blocks apart.
@@ -17,26 +18,31 @@ pub(super) fn can_fail(kind: &Kind) -> bool {
         Kind::Repeat { .. } | Kind::Attempt { .. } | Kind::Again | Kind::Leave | Kind::Finish => false,
         Kind::Serial { .. } | Kind::Within { .. } | Kind::Fork { .. } | Kind::Pipelined { .. } => false,
         Kind::Notify | Kind::Wait => false,
-        _ => true,
+        Kind::Recv { .. } | Kind::RecvExact { .. } | Kind::Fill { .. } | Kind::Consume { .. } => true,
+        Kind::Send { .. } | Kind::SendAll { .. } | Kind::SendOutbox { .. } | Kind::Shutdown { .. } => true,
+        Kind::File(_) | Kind::Rename { .. } | Kind::Remove { .. } | Kind::Splice { .. } => true,
+        Kind::Store { .. } | Kind::Copy { .. } | Kind::Append { .. } | Kind::AppendNumber { .. } => true,
+        Kind::Commit { .. } | Kind::Fetch { .. } | Kind::Call(_) | Kind::Nop => true,
+        Kind::Ensure { .. } | Kind::Fail { .. } => true,
     }
 }
 
 /// Gathers what a step reads and must not.
 struct Reads<'k> {
     known: &'k Known,
-    faults: Vec<Fault>,
+    refusals: Vec<Refusal>,
 }
 
 impl Reads<'_> {
     fn reg(&mut self, reg: usize) {
         if !self.known.regs[reg] {
-            self.faults.push(Fault::Reg(reg));
+            self.refusals.push(Refusal::Reg(reg));
         }
     }
 
     fn buf(&mut self, buf: usize) {
         if !self.known.bufs[buf] {
-            self.faults.push(Fault::Buf(buf));
+            self.refusals.push(Refusal::Buf(buf));
         }
     }
 
@@ -70,13 +76,13 @@ impl Reads<'_> {
 
     fn file(&mut self, file: usize) {
         if self.known.vacant[file] {
-            self.faults.push(Fault::Closed(file));
+            self.refusals.push(Refusal::Closed(file));
         }
     }
 
     fn sends(&mut self, socket: usize) {
         if self.known.shut[socket] {
-            self.faults.push(Fault::ShutDown(socket));
+            self.refusals.push(Refusal::ShutDown(socket));
         }
     }
 
@@ -122,8 +128,8 @@ impl Reads<'_> {
     }
 }
 
-pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
-    let mut reads = Reads { known, faults: Vec::new() };
+pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Refusal> {
+    let mut reads = Reads { known, refusals: Vec::new() };
     match kind {
         Kind::Recv { span, .. } | Kind::RecvExact { span, .. } => reads.room(span, true),
         Kind::Send { socket, span, .. } => {
@@ -138,31 +144,33 @@ pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
         Kind::SendOutbox { socket } => reads.sends(*socket),
         Kind::Shutdown { socket } => {
             reads.sends(*socket);
-            if reads.faults.is_empty() && known.may_be_shut[*socket] {
-                reads.faults.push(Fault::MayBeShutDown);
+            if reads.refusals.is_empty() && known.may_be_shut[*socket] {
+                reads.refusals.push(Refusal::MayBeShutDown);
             }
         }
-        Kind::Read { file, span, position, .. } => {
+        Kind::File(FileStep::Read { file, span, position, .. }) => {
             reads.expr(position);
             reads.room(span, true);
             reads.file(*file);
         }
-        Kind::Write { file, spans, position, .. } => {
+        Kind::File(FileStep::Write { file, spans, position, .. }) => {
             reads.expr(position);
             reads.file(*file);
             spans.iter().for_each(|span| reads.bytes(span));
         }
-        Kind::Sync { file, .. } | Kind::CloseFile { file } | Kind::Statx { file, .. } => reads.file(*file),
-        Kind::Fallocate { file, position, len } => {
+        Kind::File(FileStep::Sync { file, .. })
+        | Kind::File(FileStep::CloseFile { file })
+        | Kind::File(FileStep::Statx { file, .. }) => reads.file(*file),
+        Kind::File(FileStep::Fallocate { file, position, len }) => {
             reads.expr(position);
             reads.expr(len);
             reads.file(*file);
         }
-        Kind::Truncate { file, len } => {
+        Kind::File(FileStep::Truncate { file, len }) => {
             reads.expr(len);
             reads.file(*file);
         }
-        Kind::Open { path, .. } | Kind::Remove { path, .. } => reads.path(path),
+        Kind::File(FileStep::Open { path, .. }) | Kind::Remove { path, .. } => reads.path(path),
         Kind::Rename { from, to } => {
             reads.path(from);
             reads.path(to);
@@ -185,7 +193,7 @@ pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
         // What has no end to send into any more is hung up, sooner or later.
         Kind::Poll { what: Polled::Socket(socket), events, .. } => {
             if *events == OUT && known.may_be_shut[*socket] {
-                reads.faults.push(Fault::MayBeShutDown);
+                reads.refusals.push(Refusal::MayBeShutDown);
             }
         }
         Kind::Exchange { current, new, .. } => {
@@ -219,27 +227,27 @@ pub(super) fn reads(kind: &Kind, known: &Known) -> Vec<Fault> {
         Kind::Serial { .. } | Kind::Within { .. } | Kind::Fork { .. } | Kind::Pipelined { .. } => {}
         Kind::Attempt { .. } | Kind::Repeat { .. } | Kind::Again | Kind::Leave | Kind::Finish => {}
     }
-    reads.faults
+    reads.refusals
 }
 
 pub(super) fn writes(kind: &Kind, known: &mut Known) {
     match kind {
         Kind::Recv { span, into, .. }
         | Kind::RecvExact { span, into, .. }
-        | Kind::Read { span, into, .. } => {
+        | Kind::File(FileStep::Read { span, into, .. }) => {
             known.bufs[span.buf] = true;
             into.iter().for_each(|reg| known.regs[*reg] = true);
         }
         Kind::Send { into, .. } => known.regs[*into] = true,
-        Kind::SendAll { into, .. } | Kind::Write { into, .. } => {
+        Kind::SendAll { into, .. } | Kind::File(FileStep::Write { into, .. }) => {
             into.iter().for_each(|reg| known.regs[*reg] = true);
         }
         Kind::Shutdown { socket } => (known.shut[*socket], known.may_be_shut[*socket]) = (true, true),
-        Kind::Statx { size, mode, .. } => {
+        Kind::File(FileStep::Statx { size, mode, .. }) => {
             size.iter().chain(mode).for_each(|reg| known.regs[*reg] = true);
         }
-        Kind::Open { file, .. } => known.vacant[*file] = false,
-        Kind::CloseFile { file } => known.vacant[*file] = true,
+        Kind::File(FileStep::Open { file, .. }) => known.vacant[*file] = false,
+        Kind::File(FileStep::CloseFile { file }) => known.vacant[*file] = true,
         Kind::Set { reg, .. } | Kind::Splice { into: reg, .. } => known.regs[*reg] = true,
         Kind::FutexWake { into, .. } | Kind::Poll { into, .. } => {
             into.iter().for_each(|reg| known.regs[*reg] = true);
@@ -259,7 +267,15 @@ pub(super) fn writes(kind: &Kind, known: &mut Known) {
             known.bufs[to.buf] = true;
             known.regs[*reg] = true;
         }
-        _ => {}
+        Kind::Call(Call::Log(_) | Call::Look(..) | Call::Take(_) | Call::Decide(_)) => {}
+        Kind::File(FileStep::Sync { .. } | FileStep::Fallocate { .. } | FileStep::Truncate { .. }) => {}
+        Kind::Rename { .. } | Kind::Remove { .. } | Kind::Accept | Kind::Nop | Kind::Sleep { .. } => {}
+        Kind::Fill { .. } | Kind::Consume { .. } => {}
+        Kind::Append { .. } | Kind::AppendNumber { .. } | Kind::SendOutbox { .. } => {}
+        Kind::SetWord { .. } | Kind::FutexWait { .. } | Kind::Notify | Kind::Wait => {}
+        Kind::Ensure { .. } | Kind::Fail { .. } | Kind::When { .. } => {}
+        Kind::Serial { .. } | Kind::Within { .. } | Kind::Fork { .. } | Kind::Pipelined { .. } => {}
+        Kind::Attempt { .. } | Kind::Repeat { .. } | Kind::Again | Kind::Leave | Kind::Finish => {}
     }
 }
 

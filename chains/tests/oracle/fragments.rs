@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::program::{
-    BUFS, Block, CHANGED, CONSTANT, Call, Expr, FILES, HELD, Kind, Len, Op, Path, Span, Step,
+    BUFS, Block, CHANGED, CONSTANT, Call, Expr, FILES, FileStep, HELD, Kind, Len, Op, Path, Span, Step,
 };
 use super::strategy::{
     Inside, any_buf, binary, block, call, exact, expr, fixed, general, inlet, leaf, send_all, set, socket,
@@ -24,7 +24,7 @@ pub(crate) fn simple() -> Vec<(u32, Fragment)> {
         (1, sync()),
         (2, shape()),
         (2, open()),
-        (1, file().prop_map(|file| step(Kind::CloseFile { file })).boxed()),
+        (1, file().prop_map(|file| step(Kind::File(FileStep::CloseFile { file }))).boxed()),
         (1, statx()),
         (3, stream()),
         (2, compute()),
@@ -65,7 +65,7 @@ pub(crate) fn read_exact() -> Fragment {
     let span = prop_oneof![fixed(inlet()).boxed(), span(0..3usize).boxed()];
     (file(), span, in_register(), into, prop::bool::weighted(0.3))
         .prop_map(|(file, span, (mut steps, position), into, or_finish)| {
-            steps.push(Kind::Read { file, span, position, into, exact: true, or_finish }.step());
+            steps.push(FileStep::Read { file, span, position, into, exact: true, or_finish }.step());
             steps
         })
         .boxed()
@@ -75,7 +75,7 @@ fn read() -> Fragment {
     (file(), span(any_buf()), in_register(), general(), prop::bool::weighted(0.2))
         .prop_map(|(file, span, (mut steps, position), reg, or_finish)| {
             let into = Some(reg);
-            steps.push(Kind::Read { file, span, position, into, exact: false, or_finish }.step());
+            steps.push(FileStep::Read { file, span, position, into, exact: false, or_finish }.step());
             steps.push(Kind::Call(Call::Log(reg)).step());
             steps
         })
@@ -86,24 +86,24 @@ pub(crate) fn write() -> Fragment {
     let into = option::weighted(0.3, general());
     (file(), vec(source(), 1..4), in_register(), into)
         .prop_map(|(file, spans, (mut steps, position), into)| {
-            steps.push(Kind::Write { file, spans, position, into }.step());
+            steps.push(FileStep::Write { file, spans, position, into }.step());
             steps
         })
         .boxed()
 }
 
 fn sync() -> Fragment {
-    (file(), any::<bool>()).prop_map(|(file, data)| step(Kind::Sync { file, data })).boxed()
+    (file(), any::<bool>()).prop_map(|(file, data)| step(Kind::File(FileStep::Sync { file, data }))).boxed()
 }
 
 /// How long a file is.
 fn shape() -> Fragment {
     let truncate = (file(), in_register()).prop_map(|(file, (mut steps, len))| {
-        steps.push(Kind::Truncate { file, len }.step());
+        steps.push(FileStep::Truncate { file, len }.step());
         steps
     });
     let allocate = (file(), in_register(), position()).prop_map(|(file, (mut steps, position), len)| {
-        steps.push(Kind::Fallocate { file, position, len }.step());
+        steps.push(FileStep::Fallocate { file, position, len }.step());
         steps
     });
     prop_oneof![truncate, allocate].boxed()
@@ -121,13 +121,15 @@ fn open() -> Fragment {
     let open = (prop_oneof![1 => Just(0), 4 => Just(1)], path, access, more, comes).prop_map(
         |(file, mut path, access, more, comes)| {
             let mut steps = comes.unwrap_or_default();
-            if let (Path::Bytes(path), Some(Kind::RecvExact { span, .. } | Kind::Read { span, .. })) =
-                (&mut path, steps.last().map(|step| &step.kind))
+            if let (
+                Path::Bytes(path),
+                Some(Kind::RecvExact { span, .. } | Kind::File(FileStep::Read { span, .. })),
+            ) = (&mut path, steps.last().map(|step| &step.kind))
                 && span.is_fixed()
             {
                 *path = *span;
             }
-            steps.push(Kind::Open { file, path, flags: access | more }.step());
+            steps.push(FileStep::Open { file, path, flags: access | more }.step());
             steps
         },
     );
@@ -138,7 +140,7 @@ fn open() -> Fragment {
 
 fn statx() -> Fragment {
     (file(), option::of(general()), option::of(general()))
-        .prop_map(|(file, size, mode)| step(Kind::Statx { file, size, mode }))
+        .prop_map(|(file, size, mode)| step(Kind::File(FileStep::Statx { file, size, mode })))
         .boxed()
 }
 

@@ -38,7 +38,7 @@ use super::report::{ANY, Ended, Failure, Report, Verb, Visit};
 use super::runner::{Fault, Outcome};
 
 /// The twin's run.
-pub(crate) struct Known<'k> {
+pub(crate) struct TwinRun<'k> {
     pub(crate) ended: &'k Ended,
     pub(crate) report: &'k Report,
     pub(crate) left: &'k [Vec<u8>; SOCKETS],
@@ -53,7 +53,7 @@ pub(crate) enum Verdict {
     Struck,
 }
 
-impl Known<'_> {
+impl TwinRun<'_> {
     fn resets(&self, socket: usize) -> bool {
         matches!(self.scripts[socket].ending, Ending::Reset(_))
     }
@@ -73,7 +73,7 @@ impl Known<'_> {
     }
 
     pub(crate) fn equal(&self, ours: &Outcome, fault: Fault, spent: bool) -> Result<(), String> {
-        let Known { ended, report, left, files, .. } = self;
+        let TwinRun { ended, report, left, files, .. } = self;
         if !same_end(&ours.ended, ended) {
             return Err("the ends differ".to_owned());
         }

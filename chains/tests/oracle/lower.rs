@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
 
 use chainring_chains::{Buf, Span as Bytes, read, reg, stream, value, write};
 use chainring_chains::{BuildError, Chain, File, Flow, Lowering, OpenHow, Reg, Socket};
@@ -14,8 +15,8 @@ use super::disk::Disk;
 use super::lower_numbers::order;
 use super::native::{self, Next};
 use super::program::{
-    ATOMIC, BUFS, Block, CONSTANT, Call, Event, FILES, FUTEX, HELD, HELD_FROM, Kind, Len, NAMES, OWNED,
-    POOLED, Path, Program, REGS, SIGNAL, SOCKETS, STREAM, Span, WORDS, constant,
+    ACCEPTED, ATOMIC, BUFS, Block, CONSTANT, Call, Event, FILES, FUTEX, FileStep, HELD, HELD_FROM, Kind, Len,
+    NAMES, OWNED, POOLED, Path, Program, REGS, SIGNAL, SOCKETS, STREAM, Span, WORDS, constant,
 };
 
 /// The session of a frame: what its calls have written down.
@@ -171,33 +172,50 @@ impl Lowerer {
                     step.on_error(self.regs[*errno], |c| self.block(c, handler));
                 }
             }
-            Kind::Read { .. }
-            | Kind::Write { .. }
-            | Kind::Sync { .. }
-            | Kind::Fallocate { .. }
-            | Kind::Truncate { .. }
-            | Kind::Open { .. }
-            | Kind::CloseFile { .. }
-            | Kind::Statx { .. } => self.file(c, kind),
-            Kind::Splice { .. }
-            | Kind::Nop
-            | Kind::Accept
-            | Kind::Poll { .. }
-            | Kind::FutexWait { .. }
-            | Kind::FutexWake { .. }
-            | Kind::Rename { .. }
-            | Kind::Remove { .. }
-            | Kind::SetWord { .. }
-            | Kind::FetchAdd { .. }
-            | Kind::Exchange { .. }
-            | Kind::Notify
-            | Kind::Wait
-            | Kind::Commit { .. }
-            | Kind::Serial { .. }
-            | Kind::Within { .. }
-            | Kind::Fork { .. }
-            | Kind::Pipelined { .. }
-            | Kind::Fetch { .. } => self.coordinate(c, kind),
+            Kind::File(step) => self.file(c, step),
+            Kind::Splice { from, to, len, into, or_finish } => {
+                self.splice(c, from, to, *len, *into, *or_finish);
+            }
+            Kind::Nop => c.nop(),
+            Kind::Accept => c.accept(self.polled[0], self.sockets[ACCEPTED]),
+            Kind::Poll { what, events, into } => self.poll(c, *what, *events, *into),
+            Kind::Rename { from, to } => {
+                let (from, to) = (self.path(c, from), self.path(c, to));
+                c.rename(from, to).from_directory(self.directory).to_directory(self.directory);
+            }
+            Kind::Remove { path, directory } => {
+                let path = self.path(c, path);
+                let step = if *directory { c.remove_dir(path) } else { c.unlink(path) };
+                step.in_directory(self.directory);
+            }
+            Kind::SetWord { word, value } => c.set(self.words[*word], self.expr(value)),
+            Kind::FetchAdd { word, value, into } => {
+                self.taken(c.fetch_add(self.words[*word], self.expr(value)), *into);
+            }
+            Kind::Exchange { word, current, new, into } => {
+                let (current, new) = (self.expr(current), self.expr(new));
+                self.taken(c.compare_exchange(self.words[*word], current, new), *into);
+            }
+            Kind::FutexWait { word, expected } => c.futex_wait(self.words[*word], self.expr(expected)),
+            Kind::FutexWake { word, count, into } => {
+                self.taken(c.futex_wake(self.words[*word], self.expr(count)), *into);
+            }
+            Kind::Notify => c.notify(&self.things.event),
+            Kind::Wait => c.wait(&self.things.event),
+            Kind::Commit { spans, into } => {
+                let spans: Vec<_> = spans.iter().map(|span| self.span(span)).collect();
+                let step = c.commit(&self.things.log, spans);
+                if let Some(reg) = into {
+                    step.into(self.regs[*reg]);
+                }
+            }
+            Kind::Serial { body } => c.serial(&self.things.group, |c| self.block(c, body)),
+            Kind::Within { time, body } => {
+                c.within(Duration::from_nanos(*time), |c| self.block(c, body));
+            }
+            Kind::Fork { need, branches } => self.fork(c, *need, branches),
+            Kind::Pipelined { depth, ahead, in_order } => self.pipelined(c, *depth, ahead, in_order),
+            Kind::Fetch { from, to, reg, ready } => self.fetch(c, from, to, *reg, *ready),
             Kind::Ensure { cond, code } => c.ensure(self.expr(cond), *code),
             Kind::When { cond, then, otherwise } => {
                 let step = c.when(self.expr(cond), |c| self.block(c, then));
@@ -214,9 +232,9 @@ impl Lowerer {
         }
     }
 
-    fn file(&self, c: &mut Chain<Session>, kind: &Kind) {
-        match kind {
-            Kind::Read { file, span, position, into, exact, or_finish } => {
+    fn file(&self, c: &mut Chain<Session>, step: &FileStep) {
+        match step {
+            FileStep::Read { file, span, position, into, exact, or_finish } => {
                 let (file, span, position) = (self.files[*file], self.span(span), self.expr(position));
                 let step = if *exact {
                     c.read_exact_at(file, span, position)
@@ -228,34 +246,33 @@ impl Lowerer {
                     step.or_finish();
                 }
             }
-            Kind::Write { file, spans, position, into } => {
+            FileStep::Write { file, spans, position, into } => {
                 let spans = spans.iter().map(|span| self.span(span));
                 let step = c.write_all_at(self.files[*file], spans, self.expr(position));
                 if let Some(reg) = into {
                     step.into(self.regs[*reg]);
                 }
             }
-            Kind::Sync { file, data: false } => c.fsync(self.files[*file]),
-            Kind::Sync { file, data: true } => c.fdatasync(self.files[*file]),
-            Kind::Fallocate { file, position, len } => {
+            FileStep::Sync { file, data: false } => c.fsync(self.files[*file]),
+            FileStep::Sync { file, data: true } => c.fdatasync(self.files[*file]),
+            FileStep::Fallocate { file, position, len } => {
                 c.fallocate(self.files[*file], self.expr(position), self.expr(len));
             }
-            Kind::Truncate { file, len } => c.ftruncate(self.files[*file], self.expr(len)),
-            Kind::Open { file, path, flags } => {
+            FileStep::Truncate { file, len } => c.ftruncate(self.files[*file], self.expr(len)),
+            FileStep::Open { file, path, flags } => {
                 let path = self.path(c, path);
                 let mode = if flags & libc::O_CREAT != 0 { 0o600 } else { 0 };
                 let how = OpenHow { flags: *flags as u64, mode, resolve: 0 };
                 c.open(self.files[*file], path, how).beneath(self.directory);
             }
-            Kind::CloseFile { file } => c.close_file(self.files[*file]),
-            Kind::Statx { file, size, mode } => {
+            FileStep::CloseFile { file } => c.close_file(self.files[*file]),
+            FileStep::Statx { file, size, mode } => {
                 let step = c.statx(self.files[*file]);
                 let step = if let Some(reg) = size { step.size(self.regs[*reg]) } else { step };
                 if let Some(reg) = mode {
                     step.mode(self.regs[*reg]);
                 }
             }
-            other => unreachable!("no step on a file: {other:?}"),
         }
     }
 

@@ -16,17 +16,27 @@
 //!
 //! # Adding a step
 //!
-//! One variant and its arms, which the compiler asks for, but for the last:
+//! One variant, and then what the compiler asks for: each row of the first table has a match without a wildcard. For what
+//! is in the second table nobody asks.
 //!
 //! | where | what |
 //! |---|---|
-//! | `program.rs`, `print.rs` | the variant of [`Kind`](program::Kind), and how it is printed |
-//! | `facts.rs` | what it reads and writes; `check.rs`, if it has blocks |
+//! | `program.rs`, `print.rs` | the variant of [`Kind`](program::Kind), its blocks, and how it is printed |
+//! | `files.rs` | if it is one on a file, the variant is one of [`FileStep`](program::FileStep); else whether it needs files |
+//! | `verbs.rs` | what the injector calls it, in the list from which it takes what is to fail; or that it never fails so |
+//! | `case.rs` | whether it is on a socket, and which |
+//! | `arms.rs` | how it is counted if it is seldom met, in the list of which each must have been met |
+//! | `facts.rs` | whether it fails, what it reads and writes |
+//! | `check.rs` | what it is refused for by itself; where a chain goes on behind it, and in its blocks |
 //! | `lower.rs`, `lower_coordination.rs`, `lower_numbers.rs` | the call of the builder |
-//! | `blocking_sockets.rs`, `blocking_arrivals.rs`, `blocking_files.rs`, `blocking_names.rs` | the system call, and what it is called if it can be made to fail |
+//! | `blocking_sockets.rs`, `blocking_arrivals.rs`, `blocking_files.rs`, `blocking_names.rs` | the system call, behind a `strike` if it can be made to fail |
 //! | `blocking.rs`, `blocking_numbers.rs`, `blocking_coordination.rs` | what else it does, or computes |
+//!
+//! | where | what |
+//! |---|---|
 //! | `strategy.rs`, `fragments.rs`, `coordinated.rs`, `branched.rs`, `arrivals.rs` | a fragment with it |
-//! | `ends.rs` | what it needs to be given; `arms.rs`, so that it is counted how often it was done |
+//! | `ends.rs` | what it needs to be given |
+//! | `case.rs`, `coordinated.rs` | in `Case::tamed` and `is_shared`: whether something cannot be said of programs with it, or frames see each other in it |
 //!
 //! # Where time decides
 //!
@@ -57,6 +67,7 @@ mod coordinated;
 mod disk;
 mod ends;
 mod facts;
+mod files;
 mod fragments;
 mod judge;
 mod lower;
@@ -71,6 +82,7 @@ mod runner;
 mod shape;
 mod strategy;
 mod values;
+mod verbs;
 mod waker;
 
 use std::cell::RefCell;
@@ -81,11 +93,11 @@ use std::time::Duration;
 use blocking::{Hints, Twin};
 use case::{Case, Trouble, case, files};
 use chainring_chains::Lowering;
-use check::Fault as Refusal;
+use check::Refusal;
 use common::{scaled, watchdog};
 use disk::Disk;
 use ends::ends;
-use judge::{Known, Verdict};
+use judge::{TwinRun, Verdict};
 use lower::Built;
 use program::Kind;
 use proptest::strategy::{BoxedStrategy, Strategy};
@@ -151,27 +163,28 @@ fn twin(case: &Case, ours: &Outcome, whole: bool, shortened: bool, strike: Optio
 }
 
 impl Twins {
-    fn known<'k>(&'k self, case: &'k Case) -> Known<'k> {
+    /// What a frame is judged by.
+    fn run<'k>(&'k self, case: &'k Case) -> TwinRun<'k> {
         let Outcome { ended, left, files, .. } = &self.outcome;
-        Known { ended, report: &self.report, left, files, scripts: &case.scripts }
+        TwinRun { ended, report: &self.report, left, files, scripts: &case.scripts }
     }
 }
 
 fn run(case: &Case, tally: &Tally) -> Result<(), String> {
     let predicted = check::predict(&case.program);
-    if let Some((step, refusal)) = predicted {
-        if refusal.contains(&Refusal::MayBeShutDown) {
+    if let Some((step, refusals)) = predicted {
+        if refusals.contains(&Refusal::MayBeShutDown) {
             tally.count("discarded");
             return Ok(());
         }
         let lowering = if case.variants[0].single { Lowering::Single } else { Lowering::Chosen };
         let Err(refused) = lower::build(&case.program, lowering) else {
-            return Err(format!("it is built, but step {step} is wrong: {refusal:?}"));
+            return Err(format!("it is built, but step {step} is wrong: {refusals:?}"));
         };
         let told = refused.to_string();
-        let mut messages = refusal.iter().filter_map(|refusal| refusal.message());
+        let mut messages = refusals.iter().filter_map(|refusal| refusal.message());
         if refused.step() != Some(step) || !messages.any(|message| told.contains(&message)) {
-            return Err(format!("refused for \"{refused}\", but step {step} is wrong: {refusal:?}"));
+            return Err(format!("refused for \"{refused}\", but step {step} is wrong: {refusals:?}"));
         }
         tally.count("refused");
         return Ok(());
@@ -212,7 +225,7 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
         let strikes = if run.spent && !case.resets() { variant.fault.strikes(more) } else { Vec::new() };
         let struck = strikes.into_iter().any(|strike| {
             let struck = twin(Some(strike));
-            struck.known(case).equal(ours, Fault::None, true).is_ok()
+            struck.run(case).equal(ours, Fault::None, true).is_ok()
         });
         if struck {
             tally.count("struck");
@@ -224,7 +237,13 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
         tally.count("frames");
         tally.add("steps of I/O", report.visits.len());
         tally.add("handled", report.handled);
-        report.arms.iter().for_each(|(arm, times)| tally.add(arm, *times));
+        for (arm, times) in &report.arms {
+            assert!(
+                Kind::ARMS.iter().chain(&arms::FUTEXES).any(|known| known == arm),
+                "`{arm}` is not among the arms"
+            );
+            tally.add(arm, *times);
+        }
         tally.count(ending(&known.ended));
         let say = |who: &str, outcome: &Outcome| {
             format!("{who} {:?}, calls {:?}, left {:?}", outcome.ended, outcome.trace, outcome.left)
@@ -236,10 +255,10 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
             }
         }
         let verdict = if case.resets() || case.is_loose() {
-            twin.known(case).judge(ours, variant.fault, run.spent)
+            twin.run(case).judge(ours, variant.fault, run.spent)
         } else {
             let spent = run.spent && !case.overlaps();
-            twin.known(case).equal(ours, variant.fault, spent).map(|()| Verdict::Equal)
+            twin.run(case).equal(ours, variant.fault, spent).map(|()| Verdict::Equal)
         };
         let verdict = verdict.map_err(|difference| {
             let calls = &report.trace;
@@ -252,7 +271,7 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
         if case.resets() {
             let struck = self::twin(case, ours, false, shortened, None).outcome;
             let known = self::twin(case, &struck, true, shortened, None);
-            known.known(case).judge(&struck, Fault::None, true).map_err(|difference| {
+            known.run(case).judge(&struck, Fault::None, true).map_err(|difference| {
                 format!(
                     "the rules are wrong, a blocking run breaks them: {difference}\n{}",
                     say("it", &struck)

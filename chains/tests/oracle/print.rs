@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::program::{ACCEPTED, Block, Call, Expr, Kind, Len, NAMES, Op, Path, Program, Span, Step};
+use super::program::{
+    ACCEPTED, Block, Call, Expr, FileStep, Kind, Len, NAMES, Op, Path, Program, Span, Step,
+};
 
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,11 +66,6 @@ fn print(f: &mut fmt::Formatter<'_>, block: &Block, depth: usize) -> fmt::Result
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let spans = |spans: &[Span]| spans.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        let suffix = |into: &Option<usize>, or_finish: bool| {
-            let into = into.map(|reg| format!(".into(r{reg})")).unwrap_or_default();
-            into + if or_finish { ".or_finish()" } else { "" }
-        };
         match self {
             Kind::Recv { socket, span, into, or_finish, .. } => {
                 write!(f, "recv(s{socket}, {span}){}", suffix(into, *or_finish))
@@ -83,19 +80,7 @@ impl fmt::Display for Kind {
             Kind::Shutdown { socket } => write!(f, "shutdown(s{socket})"),
             Kind::Fill { socket, or_finish } => write!(f, "fill(s{socket}){}", suffix(&None, *or_finish)),
             Kind::Consume { len } => write!(f, "consume({len})"),
-            Kind::Read { file, span, position, into, exact, or_finish } => {
-                let name = if *exact { "read_exact_at" } else { "read_at" };
-                write!(f, "{name}(f{file}, {span}, {position}){}", suffix(into, *or_finish))
-            }
-            Kind::Write { file, spans: all, position, into } => {
-                write!(f, "write_all_at(f{file}, [{}], {position}){}", spans(all), suffix(into, false))
-            }
-            Kind::Sync { file, data } => write!(f, "{}(f{file})", if *data { "fdatasync" } else { "fsync" }),
-            Kind::Fallocate { file, position, len } => write!(f, "fallocate(f{file}, {position}, {len})"),
-            Kind::Truncate { file, len } => write!(f, "ftruncate(f{file}, {len})"),
-            Kind::Open { file, path, flags } => write!(f, "open(f{file}, {path}, {flags:#o})"),
-            Kind::CloseFile { file } => write!(f, "close_file(f{file})"),
-            Kind::Statx { file, size, mode } => write!(f, "statx(f{file}), size {size:?}, mode {mode:?}"),
+            Kind::File(step) => write!(f, "{step}"),
             Kind::Store { buf, at, width, big, value } => {
                 write!(f, "store(b{buf}, {at}, {}{}, {value})", if *big { "be" } else { "le" }, width * 8)
             }
@@ -161,6 +146,38 @@ impl fmt::Display for Kind {
             },
         }
     }
+}
+
+impl fmt::Display for FileStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileStep::Read { file, span, position, into, exact, or_finish } => {
+                let name = if *exact { "read_exact_at" } else { "read_at" };
+                write!(f, "{name}(f{file}, {span}, {position}){}", suffix(into, *or_finish))
+            }
+            FileStep::Write { file, spans: all, position, into } => {
+                write!(f, "write_all_at(f{file}, [{}], {position}){}", spans(all), suffix(into, false))
+            }
+            FileStep::Sync { file, data } => {
+                write!(f, "{}(f{file})", if *data { "fdatasync" } else { "fsync" })
+            }
+            FileStep::Fallocate { file, position, len } => write!(f, "fallocate(f{file}, {position}, {len})"),
+            FileStep::Truncate { file, len } => write!(f, "ftruncate(f{file}, {len})"),
+            FileStep::Open { file, path, flags } => write!(f, "open(f{file}, {path}, {flags:#o})"),
+            FileStep::CloseFile { file } => write!(f, "close_file(f{file})"),
+            FileStep::Statx { file, size, mode } => write!(f, "statx(f{file}), size {size:?}, mode {mode:?}"),
+        }
+    }
+}
+
+fn spans(spans: &[Span]) -> String {
+    spans.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What is said of a step behind its arguments.
+fn suffix(into: &Option<usize>, or_finish: bool) -> String {
+    let into = into.map(|reg| format!(".into(r{reg})")).unwrap_or_default();
+    into + if or_finish { ".or_finish()" } else { "" }
 }
 
 impl fmt::Display for Path {

@@ -3,6 +3,7 @@
 //! A [`Step`] here is a step of the builder there, one to one and in the same order, so that both number them alike.
 //! Registers and buffers are the same in every program; only what is used differs.
 
+pub(crate) use super::files::FileStep;
 pub(crate) use super::shape::*;
 pub(crate) use super::values::{End, Expr, Len, Op, Path, Polled, Span};
 
@@ -59,46 +60,7 @@ pub(crate) enum Kind {
     Consume {
         len: Expr,
     },
-    Read {
-        file: usize,
-        span: Span,
-        position: Expr,
-        into: Option<usize>,
-        exact: bool,
-        or_finish: bool,
-    },
-    Write {
-        file: usize,
-        spans: Vec<Span>,
-        position: Expr,
-        into: Option<usize>,
-    },
-    Sync {
-        file: usize,
-        data: bool,
-    },
-    Fallocate {
-        file: usize,
-        position: Expr,
-        len: Expr,
-    },
-    Truncate {
-        file: usize,
-        len: Expr,
-    },
-    Open {
-        file: usize,
-        path: Path,
-        flags: i32,
-    },
-    CloseFile {
-        file: usize,
-    },
-    Statx {
-        file: usize,
-        size: Option<usize>,
-        mode: Option<usize>,
-    },
+    File(FileStep),
     /// What comes is passed on through a pipe. The call behind it says how much.
     Splice {
         from: End,
@@ -349,31 +311,41 @@ fn any(block: &Block, is: &mut impl FnMut(&Step) -> bool) -> bool {
     block.iter().any(|step| is(step) || step.kind.blocks().into_iter().any(|block| any(block, is)))
 }
 
+/// The blocks of a step, to look at or to change.
+macro_rules! blocks {
+    ($kind:expr, $iter:ident) => {
+        match $kind {
+            Kind::When { then, otherwise, .. } => vec![then, otherwise],
+            Kind::Repeat { body } | Kind::Serial { body } | Kind::Within { body, .. } => vec![body],
+            Kind::Attempt { body, handler, .. } => vec![body, handler],
+            Kind::Pipelined { ahead, in_order, .. } => vec![ahead, in_order],
+            Kind::Fork { branches, .. } => branches.$iter().collect(),
+            Kind::Recv { .. } | Kind::RecvExact { .. } | Kind::Fill { .. } | Kind::Consume { .. } => vec![],
+            Kind::Send { .. } | Kind::SendAll { .. } | Kind::SendOutbox { .. } => vec![],
+            Kind::Shutdown { .. } | Kind::Accept | Kind::Poll { .. } | Kind::Splice { .. } => vec![],
+            Kind::File(_) | Kind::Rename { .. } | Kind::Remove { .. } | Kind::Commit { .. } => vec![],
+            Kind::Set { .. } | Kind::Store { .. } | Kind::Copy { .. } => vec![],
+            Kind::Append { .. } | Kind::AppendNumber { .. } => vec![],
+            Kind::SetWord { .. } | Kind::FetchAdd { .. } | Kind::Exchange { .. } => vec![],
+            Kind::FutexWait { .. } | Kind::FutexWake { .. } | Kind::Notify | Kind::Wait => vec![],
+            Kind::Call(_) | Kind::Fetch { .. } | Kind::Nop | Kind::Sleep { .. } => vec![],
+            Kind::Ensure { .. } | Kind::Fail { .. } => vec![],
+            Kind::Again | Kind::Leave | Kind::Finish => vec![],
+        }
+    };
+}
+
 impl Kind {
     pub(crate) fn step(self) -> Step {
         Step { number: 0, kind: self }
     }
 
     pub(crate) fn blocks(&self) -> Vec<&Block> {
-        match self {
-            Kind::When { then, otherwise, .. } => vec![then, otherwise],
-            Kind::Repeat { body } | Kind::Serial { body } | Kind::Within { body, .. } => vec![body],
-            Kind::Attempt { body, handler, .. } => vec![body, handler],
-            Kind::Pipelined { ahead, in_order, .. } => vec![ahead, in_order],
-            Kind::Fork { branches, .. } => branches.iter().collect(),
-            _ => Vec::new(),
-        }
+        blocks!(self, iter)
     }
 
     pub(crate) fn blocks_mut(&mut self) -> Vec<&mut Block> {
-        match self {
-            Kind::When { then, otherwise, .. } => vec![then, otherwise],
-            Kind::Repeat { body } | Kind::Serial { body } | Kind::Within { body, .. } => vec![body],
-            Kind::Attempt { body, handler, .. } => vec![body, handler],
-            Kind::Pipelined { ahead, in_order, .. } => vec![ahead, in_order],
-            Kind::Fork { branches, .. } => branches.iter_mut().collect(),
-            _ => Vec::new(),
-        }
+        blocks!(self, iter_mut)
     }
 
     /// Whether it takes futexes of the ring.

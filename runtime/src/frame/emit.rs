@@ -1,7 +1,7 @@
 //! From a template to the submission queue: the hot path.
 //!
 //! For every member: eight words, most of them from the template; descriptor, address, length and `user_data` are
-//! patched in on the way. Words and spans were checked against the layout when the template was made (`template.rs`),
+//! patched in on the way. Words and spans were checked against the layout when the template was made (`template/check.rs`),
 //! so registers are read without checking them again; a length from a register is the one thing that is new each time,
 //! and is compared with the bound that was checked. What needs more than that, and what has no length, goes through
 //! `wide.rs`.

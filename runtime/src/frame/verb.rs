@@ -128,7 +128,7 @@ struct Row {
 const STATX_MASK: u32 = 0xfff;
 
 impl Verb {
-    /// The table: a verb is one entry here and a template below. What is checked of its transfers is in `template.rs`.
+    /// The table: a verb is one entry here and a template below. What is checked of its transfers is in `template/check.rs`.
     #[inline]
     fn row(self) -> Row {
         use {Half::*, Moves::*, Success::*};

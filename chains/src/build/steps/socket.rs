@@ -89,6 +89,9 @@ impl<S: 'static> Chain<S> {
     }
 
     /// Waits until one of `events` (`POLL*` of poll(2)) holds. Say `.into(reg)` to learn which.
+    ///
+    /// The kernel also tells what nobody has asked for: POLLERR and POLLHUP as poll(2) does, and unlike it POLLRDHUP, when the
+    /// peer sends no more. So a wait for POLLOUT alone may end before there is room; a send waits for that by itself.
     pub fn poll(&mut self, socket: Socket, events: u32) -> TransferStep<'_> {
         self.io("poll", IoStep::new(Verb::Poll(events), socket.0, None))
     }
