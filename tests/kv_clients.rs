@@ -185,6 +185,22 @@ fn a_subscriber_of_the_old_protocol_may_only_subscribe() {
 }
 
 #[test]
+fn a_subscriber_that_reads_nothing_is_dropped() {
+    for server in modes() {
+        let mut deaf = Client::new(server.address);
+        deaf.say("SUBSCRIBE channel");
+        let mut publisher = Client::new(server.address);
+        let text = "x".repeat(1 << 20);
+        let begin = Instant::now();
+        // What the kernel takes for it, and 32 MiB.
+        while publisher.say(&format!("PUBLISH channel {text}")) == Reply::Int(1) {
+            assert!(begin.elapsed() < Duration::from_secs(30), "it is still there");
+        }
+        assert_eq!(publisher.say("PUBLISH channel x"), Reply::Int(0));
+    }
+}
+
+#[test]
 fn subscribers_count_as_clients() {
     for mode in ["chain", "await"] {
         let server = Server::start("kv", &["--maxclients", "3", "--mode", mode]);

@@ -111,7 +111,7 @@ async fn consume(
         if let Turn::Wait(wait) = turn {
             ended |= !wait.done().await.write(replies);
         }
-        send(stream, replies).await?;
+        send(stream, replies, session).await?;
         if ended {
             return Ok(false);
         }
@@ -121,8 +121,17 @@ async fn consume(
     }
 }
 
-/// Sends all replies.
-async fn send(stream: &TcpStream, replies: &mut Replies) -> io::Result<()> {
+/// Sends all replies, unless the client is dropped meanwhile.
+async fn send(stream: &TcpStream, replies: &mut Replies, session: &Session) -> io::Result<()> {
+    let sending = send_all(stream, replies);
+    let Some(subscriptions) = &session.client.subscriptions else { return sending.await };
+    match select(pin!(sending), pin!(subscriptions.dropped().cancelled())).await {
+        Either::Left((sent, _)) => sent,
+        Either::Right(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
+}
+
+async fn send_all(stream: &TcpStream, replies: &mut Replies) -> io::Result<()> {
     if let Some(plain) = replies.take_plain() {
         let (sent, plain) = if plain.is_empty() { (Ok(()), plain) } else { stream.write_all(plain).await };
         replies.put_plain(plain);
@@ -161,7 +170,7 @@ async fn next(
                     subscriptions.read(&message);
                     message.write(proto, replies);
                 }
-                send(stream, replies).await?;
+                send(stream, replies, session).await?;
             }
         }
     }

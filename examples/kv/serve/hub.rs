@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use chainring::CancellationToken;
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 
 use crate::protocol::{Proto, Reply, Shared, Sink};
@@ -52,6 +53,8 @@ impl Message {
 struct Mailbox {
     sender: UnboundedSender<Message>,
     unread: Rc<Cell<usize>>,
+    /// Cancelled when it has left too much unread.
+    dropped: CancellationToken,
 }
 
 /// What a client has subscribed to, and the messages of that. Dropping it ends all of it once the hub is told.
@@ -65,8 +68,13 @@ pub(crate) struct Subscriptions {
 impl Subscriptions {
     pub(crate) fn new() -> Self {
         let (sender, messages) = unbounded();
-        let mailbox = Mailbox { sender, unread: Rc::default() };
+        let mailbox = Mailbox { sender, unread: Rc::default(), dropped: CancellationToken::new() };
         Subscriptions { channels: HashSet::new(), messages, mailbox }
+    }
+
+    /// Cancelled when the client is dropped, who may be stuck in being sent something.
+    pub(crate) fn dropped(&self) -> &CancellationToken {
+        &self.mailbox.dropped
     }
 
     /// A message was taken.
@@ -132,8 +140,8 @@ impl Hub {
         for mailbox in subscribers.values() {
             let unread = mailbox.unread.get() + message.len();
             if unread > UNREAD {
-                // Its connection learns of it when it has read the rest.
                 mailbox.sender.close_channel();
+                mailbox.dropped.cancel();
             } else if mailbox.sender.unbounded_send(message.clone()).is_ok() {
                 mailbox.unread.set(unread);
             }
