@@ -46,7 +46,7 @@ struct Options {
     /// How connections are served
     #[arg(long, value_enum, default_value = "chain")]
     mode: Mode,
-    /// Memory that keys, values and requests may take, in MiB
+    /// Memory that keys, values and requests may take, in MiB; what is being sent to clients is beside it
     #[arg(long, value_name = "MIB", default_value = "4096")]
     maxmemory: usize,
     /// Folder of an append-only log: every change is on the disk before it is acknowledged

@@ -5,6 +5,7 @@ mod common;
 use std::io;
 use std::net::{Shutdown, SocketAddr, SocketAddrV6};
 use std::os::fd::AsFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use chainring_net::{TcpListener, TcpSocket, TcpStream, lookup_host};
@@ -231,6 +232,25 @@ fn a_full_socket_makes_the_writer_wait_and_nothing_is_lost() {
         result.unwrap();
         writer.await.unwrap().unwrap();
         assert!(received == sent);
+    });
+}
+
+#[test]
+fn a_peer_that_sends_no_more_makes_no_room() {
+    run(async || {
+        let (here, there) = tcp_pair().await;
+        let there = Rc::new(there);
+        let copy = there.clone();
+        let writer = spawn(async move { copy.write_all(vec![7; 16 << 20]).await.0 });
+        sleep(Duration::from_millis(30)).await;
+        here.shutdown(Shutdown::Write).await.unwrap();
+        let waiting = there.clone();
+        let waiter = spawn(async move { waiting.writable().await });
+        sleep(Duration::from_millis(10)).await;
+        assert!(!waiter.is_finished(), "there is no room");
+        here.read_exact(Vec::with_capacity(16 << 20)).await.0.unwrap();
+        timeout(Duration::from_secs(5), waiter).await.expect("there is room").unwrap().unwrap();
+        writer.await.unwrap().unwrap();
     });
 }
 

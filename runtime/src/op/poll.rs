@@ -19,6 +19,9 @@ pub struct Poll<D = Descriptor> {
 
 /// Waits for one of `events` (`POLLIN`, `POLLOUT`, ... of poll(2)) and gives those that occurred.
 ///
+/// The kernel also tells what nobody has asked for: POLLERR and POLLHUP as poll(2) does, and unlike it POLLRDHUP, when the peer
+/// sends no more (`IO_POLL_UNMASK` in io_uring/poll.c). So a wait for POLLOUT alone may end before there is room.
+///
 /// Dropping the future cancels the wait.
 pub fn poll<D: AnyDescriptor>(descriptor: &D, events: u32) -> Op<Poll<D>> {
     Op::new(Poll { descriptor: descriptor.clone(), events })
@@ -29,14 +32,14 @@ const MULTI: u32 = 1 << 0;
 
 /// See [`poll_multi`].
 #[derive(Debug)]
-pub struct PollMulti(Poll);
+pub struct PollMulti<D = Descriptor>(Poll<D>);
 
 /// Tells again and again which of `events` occurred, with one submission. It is told when something changes, as
 /// with an edge-triggered epoll: read until there is nothing more. The stream ends after an error, or when the
 /// kernel ends the multishot; start another to go on.
 ///
 /// Dropping the stream cancels the wait.
-pub fn poll_multi(descriptor: &Descriptor, events: u32) -> Multishot<PollMulti> {
+pub fn poll_multi<D: AnyDescriptor>(descriptor: &D, events: u32) -> Multishot<PollMulti<D>> {
     Multishot::new(PollMulti(Poll { descriptor: descriptor.clone(), events }))
 }
 
@@ -70,7 +73,7 @@ impl<D: AnyDescriptor> Operation for Poll<D> {
     }
 }
 
-impl Operation for PollMulti {
+impl<D: AnyDescriptor> Operation for PollMulti<D> {
     /// The events of one time, of which there are many.
     type Output = io::Result<u32>;
     const FACTS: Facts = Facts { since: (5, 13), multishot: true, ..FACTS };
@@ -84,7 +87,7 @@ impl Operation for PollMulti {
     }
 }
 
-impl Repeats for PollMulti {
+impl<D: AnyDescriptor> Repeats for PollMulti<D> {
     type Item = io::Result<u32>;
     type Reader = ();
 
