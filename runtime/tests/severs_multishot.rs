@@ -61,7 +61,7 @@ fn multishots() -> [Multishot; 5] {
             failing: Some(|_| items(accept_multi(&own(udp())))),
         },
         Multishot {
-            facts: PollMulti::FACTS,
+            facts: <PollMulti>::FACTS,
             working: |_| {
                 let (read, mut write) = io::pipe().unwrap();
                 let events = poll_multi(&own(read), libc::POLLIN as u32);

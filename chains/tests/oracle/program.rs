@@ -285,7 +285,7 @@ impl Program {
     pub(crate) fn truncations(&self) -> Vec<u32> {
         let mut steps = Vec::new();
         self.any(&mut |step| {
-            if let Kind::Truncate { .. } = step.kind {
+            if let Kind::File(FileStep::Truncate { .. }) = step.kind {
                 steps.push(step.number);
             }
             false
