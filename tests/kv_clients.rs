@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::resp::{Client, Reply};
-use common::{Server, have, output};
+use common::{Server, have, output, program};
 
 fn modes() -> [Server; 4] {
     [
@@ -197,6 +197,17 @@ fn a_subscriber_that_reads_nothing_is_dropped() {
             assert!(begin.elapsed() < Duration::from_secs(30), "it is still there");
         }
         assert_eq!(publisher.say("PUBLISH channel x"), Reply::Int(0));
+    }
+}
+
+#[test]
+fn a_port_that_another_server_has_is_refused() {
+    for server in modes() {
+        let taken = server.address.to_string();
+        let second = Command::new(program("kv")).args(["--listen", &taken]).output().unwrap();
+        let words = String::from_utf8_lossy(&second.stderr);
+        assert!(!second.status.success(), "two servers would share the clients");
+        assert!(words.contains(&format!("cannot listen on {taken}")) && words.contains("in use"), "{words}");
     }
 }
 

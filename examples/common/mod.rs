@@ -99,6 +99,8 @@ fn run(
 
 /// One listener a core. The first one decides what port 0 means for all.
 fn bind(args: &Args) -> io::Result<Vec<std::net::TcpListener>> {
+    // Listeners that share a port would share it with another server, too: so it must be free.
+    drop(std::net::TcpListener::bind(args.listen)?);
     let first = TcpListener::bind(args.listen)?.into_std()?;
     let address = first.local_addr()?;
     let others = (1..args.cores.get()).map(|_| TcpListener::bind(address)?.into_std());

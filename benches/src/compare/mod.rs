@@ -184,7 +184,7 @@ fn run(
     if let Some(file) = &options.json {
         findings.write_json(file).map_err(|error| cannot(file, error))?;
     }
-    println!("\n{}", out.join("index.html").display());
+    println!("\nwith plots: {}", out.join("index.html").display());
     Ok(())
 }
 

@@ -63,6 +63,18 @@ pub(crate) struct Summary {
     pub(crate) against: Vec<Against>,
 }
 
+impl Summary {
+    /// What stands behind its name: the marks that the notes explain.
+    pub(super) fn marks(&self) -> &'static str {
+        match (self.load_was_the_limit, self.disturbed.is_some()) {
+            (false, false) => "",
+            (true, false) => " *",
+            (false, true) => " ~",
+            (true, true) => " * ~",
+        }
+    }
+}
+
 /// A competitor in relation to another, round by round.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Against {

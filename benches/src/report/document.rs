@@ -86,9 +86,8 @@ fn section(case: &Case) -> String {
             continue;
         };
         let or_none = |text: Option<String>| text.unwrap_or_else(|| NONE.to_owned());
-        let limit = if summary.load_was_the_limit { " *" } else { "" };
         let figures = [
-            format!("{}{limit}", row.name),
+            format!("{}{}", row.name, summary.marks()),
             grouped(summary.requests_per_second.median),
             micros(summary.p50_nanos.median),
             micros(summary.p99_nanos.median),

@@ -90,7 +90,7 @@ fn section(page: &mut String, case: &Case) -> Result<()> {
         let Some(summary) = &row.summary else { return vec![failed(row.failure.as_deref())] };
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "n/a".to_owned());
         vec![
-            spread(summary.requests_per_second) + if summary.load_was_the_limit { " *" } else { "" },
+            spread(summary.requests_per_second) + summary.marks(),
             micros(summary.p50_nanos.median),
             micros(summary.p99_nanos.median),
             micros(summary.p999_nanos.median),

@@ -20,7 +20,7 @@ fn figures(case: &Case) -> comfy_table::Table {
             rendered.add_row([&row.name, "failed"]);
             continue;
         };
-        let name = if summary.load_was_the_limit { format!("{} *", row.name) } else { row.name.to_owned() };
+        let name = format!("{}{}", row.name, summary.marks());
         let cpu = summary.cpu_nanos_per_request;
         let calls = row.system_calls_per_request;
         let or_none = |text: Option<String>| text.unwrap_or_else(|| "n/a".to_owned());
@@ -54,7 +54,8 @@ fn ratios(case: &Case) -> comfy_table::Table {
     let mut rendered = table::new(header);
     for row in &case.competitors {
         let Some(summary) = &row.summary else { continue };
-        rendered.add_row(std::iter::once(row.name.to_owned()).chain(cells(case, &row.name, summary)));
+        let name = format!("{}{}", row.name, summary.marks());
+        rendered.add_row(std::iter::once(name).chain(cells(case, &row.name, summary)));
     }
     rendered
 }
@@ -103,7 +104,7 @@ pub(super) fn notes(case: &Case) -> Vec<String> {
         }
         if let Some(share) = summary.disturbed {
             notes.push(format!(
-                "{} was disturbed: for {:.0} % of the time something else had the core",
+                "~ {} was disturbed, and its times say little: for {:.0} % of the time something else had the core",
                 row.name,
                 share * 100.0
             ));
