@@ -8,6 +8,7 @@
 //! say how they are woken: when one of them leaves, be it with a connection, what is kept may have nobody to wake, and
 //! all others look again.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
@@ -65,10 +66,17 @@ impl Kept {
         if !self.is_empty() {
             let waiting = std::mem::take(&mut *self.waiting.borrow_mut());
             for (_, waker) in waiting {
-                // One that panics must not keep the others waiting. What it has panicked with is foreign, too, and leaked.
-                catch_unwind(AssertUnwindSafe(|| waker.wake())).unwrap_or_else(std::mem::forget);
+                // One that panics must not keep the others waiting.
+                catch_unwind(AssertUnwindSafe(|| waker.wake())).unwrap_or_else(discard);
             }
         }
+    }
+}
+
+/// Drops what a waker has panicked with. What `panic!` makes is harmless; anything else may panic in turn, and is leaked.
+fn discard(panic: Box<dyn Any + Send>) {
+    if !panic.is::<&'static str>() && !panic.is::<String>() {
+        std::mem::forget(panic);
     }
 }
 
