@@ -151,7 +151,8 @@ fn idle_rings_do_not_count_as_waiting_for_io() {
         })
     };
     let masked = with(Builder::new().mask(Capability::NoIowait));
-    let idle = with(Builder::new());
+    // The kernel counts for all processes: others may wait meanwhile, but not each time.
+    let idle = (0..10).map(|_| with(Builder::new())).find(|idle| *idle < RINGS).unwrap_or(RINGS);
     if Runtime::new().unwrap().handle().capabilities().no_iowait() {
         assert!(idle < RINGS, "{idle} threads wait for I/O, of {RINGS} idle rings");
         assert!(masked >= RINGS, "{masked} threads wait for I/O, although the capability was masked");
