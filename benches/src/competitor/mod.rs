@@ -34,6 +34,7 @@ pub(crate) static ALL: &[&Competitor] = &[
     &chainring::CHAIN,
     &chainring::POOLED,
     &chains::SINGLE,
+    &chains::BUFFERED,
     &chainring::AWAIT,
     &raw_linked::COMPETITOR,
     &raw_mapped::COMPETITOR,

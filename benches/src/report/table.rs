@@ -104,7 +104,7 @@ pub(super) fn notes(case: &Case) -> Vec<String> {
         }
         if let Some(share) = summary.disturbed {
             notes.push(format!(
-                "~ {} was disturbed, and its times say little: for {:.0} % of the time something else had the core",
+                "~ {} or its load was ready and had no core for {:.0} % of the time: unless its own threads took turns, times say little",
                 row.name,
                 share * 100.0
             ));

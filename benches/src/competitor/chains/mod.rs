@@ -1,5 +1,6 @@
 //! The chains of the workloads with a lowering to be chosen, to compare what the compiler chooses with single operations.
 
+mod framed;
 mod http;
 
 use std::io;
@@ -20,6 +21,13 @@ pub(super) static SINGLE: Competitor = Competitor {
         (&FRAMED, Part::Serve(|listener| serve(listener, framed(Lowering::Single)))),
         (&HTTP, Part::Serve(|listener| serve(listener, http::program(Lowering::Single)))),
     ],
+};
+
+/// What `raw-buffered` is by hand.
+pub(super) static BUFFERED: Competitor = Competitor {
+    name: "chainring-buffered",
+    about: "chainring: a chain that receives frames as they come",
+    parts: &[(&FRAMED, Part::Serve(|listener| serve(listener, framed::program(Lowering::default()))))],
 };
 
 /// The HTTP-shaped server, as the compiler lowers it.
