@@ -58,6 +58,10 @@ fn registers_that_are_not_there() {
                 Op::Unless { condition: wrong, to: 0 },
                 Op::UnlessWithin { a: wrong, low: 0, span: 0, to: 0 },
                 Op::IfWithin { a: wrong, low: 0, span: 0, to: 0 },
+                Op::Rewind { room: 1, from: wrong, len: 0, end: 0, left: 0 },
+                Op::Rewind { room: 1, from: 0, len: wrong, end: 0, left: 0 },
+                Op::Rewind { room: 1, from: 0, len: 0, end: wrong, left: 0 },
+                Op::Rewind { room: 1, from: 0, len: 0, end: 0, left: wrong },
             ] {
                 assert_eq!(op(refused), NO_SUCH, "{refused:?}");
             }
@@ -127,6 +131,18 @@ fn targets_segments_and_bulk_ops_that_are_not_there() {
             let load = Op::LoadAtMost { order: Order::U8, to: 0, at: 0, most: 1, or };
             assert_eq!(ops(vec![load, Op::Leave(0), Op::Leave(1)], vec![]), expected, "or {or}");
         }
+        for (number, a, b, or, expected) in [
+            (0, 0, 1, 2, Ok(())),
+            (1, 0, 1, 2, NO_SUCH),
+            (0, LAYOUT.registers, 1, 2, NO_SUCH),
+            (0, 0, LAYOUT.registers, 2, NO_SUCH),
+            (0, 0, 1, 3, NO_SUCH),
+            (0, 0, 1, u32::MAX, NO_SUCH),
+        ] {
+            let compact = Bulk::Compact { offset: 0, room: 8, from: 0, len: 1, end: 0, left: 1 };
+            let all = vec![Op::BulkUnless { number, a, b, or }, Op::Leave(0), Op::Leave(1)];
+            assert_eq!(ops(all, vec![compact]), expected, "{number} {a} {b} {or}");
+        }
         assert_eq!(op(Op::Submit(0)), NO_SUCH);
         assert_eq!(op(Op::Bulk(0)), NO_SUCH);
         let code = |ops| Code { ops, bulk: vec![] };
@@ -176,6 +192,13 @@ fn code_that_runs_off_its_end() {
         let take = Op::TakeSum { to: 0, a: 1, plus: 2, len: 1, from: 0, or: 0 };
         let behind = [0, 1, 2].map(Op::Leave);
         assert_eq!(ops([&[take][..], &behind].concat(), vec![]), Err(PlanError::Endless));
+        for skips in [
+            Op::BulkUnless { number: 0, a: 0, b: 1, or: 0 },
+            Op::Rewind { room: 8, from: 0, len: 1, end: 0, left: 1 },
+        ] {
+            assert_eq!(ops(vec![skips, Op::Leave(0)], compact.clone()), Err(PlanError::Endless), "{skips:?}");
+            assert_eq!(ops(vec![skips, Op::Leave(0), Op::Leave(1)], compact.clone()), Ok(()), "{skips:?}");
+        }
         assert_eq!(PlanError::Endless.to_string(), "the code runs off its end");
         for last in [Op::Leave(0), Op::Jump { to: 0 }] {
             assert_eq!(ops(vec![Op::Set { to: 0, value: 1 }, last], vec![]), Ok(()));
@@ -279,12 +302,41 @@ fn words_that_are_not_there() {
     });
 }
 
+/// What is said of lending constants, with two ops behind it.
+fn lend(outbox: u16, from: u32, len: u32) -> Result<(), PlanError> {
+    ops(vec![Op::Lend { outbox, from, len }, Op::Leave(0), Op::Leave(1)], vec![])
+}
+
+#[test]
+fn constants_and_room_that_are_not_there() {
+    in_runtime(|| {
+        for (from, len, expected) in [
+            (0, CONSTANTS, Ok(())),
+            (CONSTANTS - 1, 1, Ok(())),
+            (CONSTANTS, 1, OUTSIDE),
+            (0, CONSTANTS + 1, OUTSIDE),
+            (u32::MAX, 1, OUTSIDE),
+            (1, u32::MAX, OUTSIDE),
+            (0, 0, OUTSIDE),
+        ] {
+            assert_eq!(lend(0, from, len), expected, "{len} from {from}");
+        }
+        assert_eq!(
+            ops(vec![Op::Lend { outbox: 0, from: 0, len: 1 }, Op::Leave(0)], vec![]),
+            Err(PlanError::Endless)
+        );
+        let rewind = Op::Rewind { room: 0, from: 0, len: 1, end: 0, left: 1 };
+        assert_eq!(ops(vec![rewind, Op::Leave(0), Op::Leave(1)], vec![]), OUTSIDE);
+    });
+}
+
 #[test]
 fn outboxes_that_are_not_there_and_numbers_that_overlap() {
     let area = Area { offset: 0, start: None, room: 8, len: Len::Fixed(8), constant: false, pooled: None };
     in_runtime(|| {
         for (outbox, expected) in [(0, Ok(())), (1, Ok(())), (2, NO_SUCH), (u16::MAX, NO_SUCH)] {
             assert_eq!(bulk(Bulk::Append { outbox, area }), expected, "outbox {outbox}");
+            assert_eq!(lend(outbox, 0, 8), expected, "outbox {outbox}");
             for order in [None, Some(Order::Be64)] {
                 assert_eq!(bulk(Bulk::AppendNumber { outbox, from: 0, order }), expected, "outbox {outbox}");
             }

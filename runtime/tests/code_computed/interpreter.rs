@@ -107,6 +107,18 @@ impl Machine {
                     next = pc + 4;
                 }
             }
+            Op::BulkUnless { number, a, b, or } => {
+                self.bulk(&code.bulk[usize::from(number)])?;
+                let is_same = self.registers[usize::from(a)] == self.registers[usize::from(b)];
+                next = if is_same { or as usize } else { pc + 2 };
+            }
+            Op::Lend { len, .. } if self.appended == 0 => (self.appended, next) = (len as usize, pc + 2),
+            Op::Rewind { room, from, len, end, left } if value(len) == 0 && value(from) <= room.into() => {
+                (self.registers[usize::from(from)], self.registers[usize::from(end)]) = (0, 0);
+                self.registers[usize::from(left)] = room.into();
+                next = pc + 2;
+            }
+            Op::Lend { .. } | Op::Rewind { .. } => {}
             Op::Unless { .. } | Op::UnlessWithin { .. } | Op::IfWithin { .. } => {}
             Op::Jump { to } => next = to as usize,
             Op::Leave(number) => return Ok(Err(number)),

@@ -126,7 +126,7 @@ impl Maker {
     fn op(&mut self, ops: u32, bulk: u16) -> Op {
         let (to, a, b) = (self.register(), self.register(), self.register());
         let (order, target) = (self.order(), self.0.u32(..ops));
-        match self.0.u8(..15) {
+        match self.0.u8(..17) {
             0 | 1 => Op::Set { to, value: self.value() },
             2 => Op::Move { to, from: a },
             3 => Op::Binary { operator: self.operator(), to, a, b },
@@ -160,6 +160,20 @@ impl Maker {
                 let (at, most) = (self.0.u32(..=BYTES - order.width()), self.value() as u32);
                 Op::LoadAtMost { order, to, at, most, or: target }
             }
+            14 => Op::BulkUnless { number: self.0.u16(..bulk), a, b, or: target },
+            15 => match self.0.bool() {
+                true => {
+                    let from = self.0.u32(..CONSTANTS);
+                    Op::Lend { outbox: 0, from, len: self.0.u32(1..=CONSTANTS - from) }
+                }
+                false => Op::Rewind {
+                    room: self.0.u32(1..=BYTES),
+                    from: to,
+                    len: a,
+                    end: b,
+                    left: self.register(),
+                },
+            },
             _ => match self.0.bool() {
                 true => Op::Jump { to: target },
                 false => Op::Leave(self.0.u32(..)),

@@ -12,13 +12,13 @@ use chainring_runtime::frame::{
 use super::{Forks, LAYOUT, Start, plans};
 use crate::common::{alone, until};
 
-/// Two branches of one segment each, and of an op, if there is one, in front of the one that leaves.
+/// Two branches of one segment each, and of an op, if there is one, in front of two that leave.
 fn beside(members: [Transfer; 2], ops: [Option<Op>; 2], bulk: Vec<Bulk>) -> Result<(), ForkError> {
     let (mut code, mut branches, mut segments) = (Code { bulk, ..Code::default() }, Vec::new(), Vec::new());
     for (i, (member, op)) in (0..).zip(members.into_iter().zip(ops)) {
         let start = code.ops.len() as u32;
         code.ops.extend(op);
-        code.ops.push(Op::Leave(0));
+        code.ops.extend([Op::Leave(0); 2]);
         segments.push(Plan { members: vec![member], into: None, then: Then::Code(start) });
         branches.push(Branch { ops: vec![start..code.ops.len() as u32], segments: vec![i] });
     }
@@ -134,6 +134,9 @@ fn branches_that_share_what_one_of_them_changes_are_refused() {
         assert_eq!(bulk(Bulk::Hash { to: 0, area: held }), pooled);
         assert_eq!(bulk(Bulk::GiveBack(1)), pooled);
         assert_eq!(bulk(Bulk::Store { order, from: 0, area: area(4, 4) }), shared);
+        let lend = |outbox| Op::Lend { outbox, from: 0, len: 1 };
+        assert_eq!(beside([nop, nop], [Some(lend(0)), Some(lend(1))], Vec::new()), Ok(()));
+        assert_eq!(beside([nop, nop], [Some(lend(1)), Some(lend(1))], Vec::new()), shared);
         // Registers are nobody's but this core's.
         let add = Op::BinaryBy { operator: Operator::Add, to: 0, a: 0, value: 1 };
         assert_eq!(beside([nop, nop], [Some(add), Some(add)], Vec::new()), Ok(()));
@@ -154,7 +157,7 @@ fn branches_that_lead_elsewhere_are_refused() {
                 Branch { ops: vec![0..1, 1..3], segments: vec![0] },
                 Branch { ops: vec![3..4], segments: vec![1] },
             ];
-            let code = Code { ops, bulk: Vec::new() };
+            let code = Code { ops, bulk: vec![Bulk::GiveBack(0)] };
             made(Plans {
                 segments: segments.into(),
                 code,
@@ -178,6 +181,9 @@ fn branches_that_lead_elsewhere_are_refused() {
         let load = |or| Op::LoadAtMost { order: Order::Be32, to: 0, at: 0, most: 1, or };
         assert_eq!(with(load(1), stays), Ok(()));
         assert_eq!(with(load(3), stays), leaves);
+        let bulk = |or| Op::BulkUnless { number: 0, a: 0, b: 0, or };
+        assert_eq!(with(bulk(1), stays), Ok(()));
+        assert_eq!(with(bulk(3), stays), leaves);
         assert_eq!(with(Op::Submit(0), stays), Ok(()));
         assert_eq!(with(Op::Leave(7), stays), Ok(()));
 
@@ -193,6 +199,19 @@ fn branches_that_lead_elsewhere_are_refused() {
         assert_eq!(fork(vec![whole(), whole()]), Err(ForkError::NoSuchHandle));
         assert_eq!(fork(vec![Branch { segments: vec![1], ..whole() }]), Err(ForkError::NoSuchHandle));
         assert_eq!(fork(vec![Branch { ops: vec![0..u32::MAX], ..whole() }]), Err(ForkError::NoSuchHandle));
+        // Nor is one that an op goes on with behind the next.
+        for skips in [
+            Op::Rewind { room: 8, from: 0, len: 0, end: 0, left: 0 },
+            Op::Lend { outbox: 0, from: 0, len: 1 },
+        ] {
+            for (own, expected) in [(3, Ok(())), (2, leaves.clone())] {
+                let code = Code { ops: vec![skips, Op::Leave(0), Op::Leave(1)], bulk: Vec::new() };
+                let branches = vec![Branch { ops: vec![0..own], segments: Vec::new() }];
+                let (forks, constants) = (vec![Fork { branches }], vec![0].into());
+                let plans = Plans { code, constants, outboxes: 1, forks, ..Plans::default() };
+                assert_eq!(made(plans), expected, "{skips:?}");
+            }
+        }
         // The op behind the last one of a branch is not its own.
         let runs_on = Code { ops: vec![set, Op::Leave(0)], bulk: Vec::new() };
         let branches = vec![Branch { ops: vec![0..1], segments: Vec::new() }];

@@ -41,20 +41,27 @@ impl Generator<'_> {
             }
             Compute::Copy { to, from } => self.bulk(Bulk::Copy { to: area(to), from: area(from) }),
             Compute::Append(outbox, span) => {
-                self.bulk(Bulk::Append { outbox: outbox.index, area: area(span) })
+                let (outbox, area) = (outbox.index, area(span));
+                if let Area { constant: true, start: None, offset: from, len: Len::Fixed(len), .. } = area
+                    && len > 0
+                {
+                    self.op(Op::Lend { outbox, from, len });
+                }
+                self.bulk(Bulk::Append { outbox, area });
             }
             Compute::AppendNumber(outbox, order, value) => {
                 let from = self.operand(&value.0, 0);
                 self.bulk(Bulk::AppendNumber { outbox: outbox.index, from, order: *order });
             }
-            Compute::Compact(stream) => self.bulk(Bulk::Compact {
-                offset: stream.buf.start,
-                room: stream.buf.len,
-                from: stream.from.index,
-                len: stream.len.index,
-                end: stream.end.index,
-                left: stream.room.index,
-            }),
+            Compute::Compact(stream) => {
+                let (offset, room) = (stream.buf.start, stream.buf.len);
+                let (from, len) = (stream.from.index, stream.len.index);
+                let (end, left) = (stream.end.index, stream.room.index);
+                if room > 0 {
+                    self.op(Op::Rewind { room, from, len, end, left });
+                }
+                self.bulk(Bulk::Compact { offset, room, from, len, end, left });
+            }
         }
     }
 
@@ -68,26 +75,28 @@ impl Generator<'_> {
         Area { offset, start, room: buf.len - offset, len, constant: false, pooled }
     }
 
-    /// A branch that is taken if the condition does not hold. Its target is to be patched.
-    pub(super) fn unless(&mut self, cond: &Cond) -> usize {
+    /// A branch that is taken unless the condition holds, or unless it does not. Its target is to be patched.
+    pub(super) fn unless(&mut self, cond: &Cond, holds: bool) -> usize {
         if let Node::Binary(operator, operands) = &cond.0
-            && let [left, Node::Const(value)] = &**operands
-            && let Some(range) = within(*operator, *value)
+            && let Some(negated) = operator.negated()
         {
+            let ([left, right], operator) = (&**operands, if holds { *operator } else { negated });
+            let range = if let Node::Const(value) = right { within(operator, *value) } else { None };
             let a = self.operand(left, 0);
-            return self.op(match range {
-                Within::Inside { low, span } => Op::UnlessWithin { a, low, span, to: 0 },
-                Within::Outside { low, span } => Op::IfWithin { a, low, span, to: 0 },
-            });
-        }
-        if let Node::Binary(operator, operands) = &cond.0
-            && operator.compares()
-        {
-            let (a, b) = (self.operand(&operands[0], 0), self.operand(&operands[1], 1));
-            return self.op(Op::UnlessCompared { operator: *operator, a, b, to: 0 });
+            return match range {
+                Some(Within::Inside { low, span }) => self.op(Op::UnlessWithin { a, low, span, to: 0 }),
+                Some(Within::Outside { low, span }) => self.op(Op::IfWithin { a, low, span, to: 0 }),
+                None => {
+                    let b = self.operand(right, 1);
+                    self.op(Op::UnlessCompared { operator, a, b, to: 0 })
+                }
+            };
         }
         let condition = self.operand(&cond.0, 0);
-        self.op(Op::Unless { condition, to: 0 })
+        self.op(match holds {
+            true => Op::Unless { condition, to: 0 },
+            false => Op::UnlessWithin { a: condition, low: 0, span: 0, to: 0 },
+        })
     }
 
     /// The register with the value of a node: the one that it is, or number `depth` of those behind the chain's.

@@ -2,8 +2,8 @@
 
 use chainring_runtime::frame::{Op, Operator};
 
-/// A number that is loaded, and then compared, is both in one op; and so is what `consume` says, with the sum that is to be
-/// taken, if it is one. What is superfluous then stays where it is, for whoever comes to it from elsewhere.
+/// A number that is loaded, and then compared, is both in one op; so is a search, and the comparison of what it has found with
+/// the end; and so is what `consume` says, with the sum that is to be taken, if it is one. What is superfluous then stays where it is, for whoever comes to it from elsewhere.
 pub(super) fn join(ops: &mut [Op]) {
     for i in 2..ops.len() {
         let [compared, added, subtracted] = [ops[i - 2], ops[i - 1], ops[i]];
@@ -20,6 +20,13 @@ pub(super) fn join(ops: &mut [Op]) {
             && let (true, Ok(plus)) = (by == to, u16::try_from(value))
         {
             ops[i - 1] = Op::TakeSum { to, a, plus, len, from, or };
+        }
+    }
+    for i in 1..ops.len() {
+        if let Op::Bulk(number) = ops[i - 1]
+            && let Op::UnlessCompared { operator: Operator::Ne, a, b, to: or } = ops[i]
+        {
+            ops[i - 1] = Op::BulkUnless { number, a, b, or };
         }
     }
     for i in 1..ops.len() {
@@ -86,6 +93,18 @@ mod tests {
             let mut ops = [first, compared, added, subtracted, Op::Leave(0), Op::Leave(1)];
             join(&mut ops);
             assert_eq!(ops[..4], [expected, take, added, subtracted]);
+        }
+    }
+
+    #[test]
+    fn what_looks_at_bytes_is_joined_with_whether_two_registers_differ() {
+        let bulk = Op::Bulk(3);
+        let compared = |operator| Op::UnlessCompared { operator, a: 4, b: 1, to: 2 };
+        let joined = Op::BulkUnless { number: 3, a: 4, b: 1, or: 2 };
+        for (operator, expected) in [(Operator::Ne, joined), (Operator::Eq, bulk), (Operator::Lt, bulk)] {
+            let mut ops = [bulk, compared(operator), Op::Leave(0)];
+            join(&mut ops);
+            assert_eq!(ops, [expected, compared(operator), Op::Leave(0)]);
         }
     }
 

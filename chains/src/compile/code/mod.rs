@@ -13,16 +13,24 @@
 //!
 //! What the region cannot do by itself leaves for the runner with the number of an [`Exit`]: native calls, futures,
 //! sleeps, deadlines, the end, and failed conditions, whose exits lie behind all other code.
+//!
+//! Jumps lead to where other jumps would lead on to. A condition that jumps over a line which never goes on with the next
+//! one, as `when(c, leave)` does, is turned round: it leads to where that line leads, and the line stands behind all other
+//! code, for whoever comes to it from elsewhere. So what most often happens falls through.
 
 mod compute;
 mod join;
+mod merge;
+mod thread;
 
 use chainring_runtime::frame::{Bulk, Code, Op, Then};
 
-use super::flow::{Flow, Inst, Pc};
+use super::flow::{Flow, Inst, Pc, follow};
 use super::segment::Segments;
 use crate::handle::Pipe;
 use join::join;
+use merge::merge;
+use thread::thread;
 
 /// Why code leaves for the runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +98,8 @@ struct Generator<'f> {
     fixups: Vec<Fixup>,
     /// Branches to exits that are not placed yet.
     failures: Vec<(usize, Exit)>,
+    /// Lines that conditions no longer jump over, and that are not placed yet.
+    aside: Vec<Pc>,
     line: Pc,
     /// The first register that no line keeps anything in.
     first: u16,
@@ -97,12 +107,16 @@ struct Generator<'f> {
 
 /// Generates the code of a flow whose lines use the registers below `registers`.
 pub(crate) fn generate(flow: &Flow, segments: &Segments, registers: u16) -> Generated {
-    let made = Generated { registers, ..Generated::default() };
-    let (fixups, failures) = (Vec::new(), Vec::new());
-    let mut generator = Generator { flow, segments, made, fixups, failures, line: 0, first: registers };
+    let entries = vec![None; flow.lines.len()];
+    let made = Generated { registers, entries, ..Generated::default() };
+    let (fixups, failures, aside) = (Vec::new(), Vec::new(), Vec::new());
+    let mut generator =
+        Generator { flow, segments, made, fixups, failures, aside, line: 0, first: registers };
     for line in 0..flow.lines.len() {
-        generator.line = line;
-        generator.inst(line);
+        // What only segments lead to needs no code.
+        if segments.reached[line] && generator.aside.last() != Some(&line) {
+            generator.inst(line);
+        }
     }
     generator.finish()
 }
@@ -141,10 +155,8 @@ impl Generator<'_> {
     fn inst(&mut self, line: Pc) {
         let flow = self.flow;
         let entry = self.here();
-        // What only segments lead to needs no code.
-        if !self.segments.reached[line] {
-            return self.made.entries.push(None);
-        }
+        self.line = line;
+        self.made.entries[line] = Some(entry);
         match &flow.lines[line].inst {
             Inst::Io(_) => {
                 let segment = self.segments.starts[line].expect("a segment starts wherever code arrives");
@@ -153,7 +165,7 @@ impl Generator<'_> {
             }
             Inst::Compute(compute) => self.compute(compute),
             Inst::Ensure(cond, code) => {
-                let op = self.unless(cond);
+                let op = self.unless(cond, true);
                 self.failures.push((op, Exit::Ensure(line, *code)));
             }
             Inst::Fail(errno) => {
@@ -161,12 +173,14 @@ impl Generator<'_> {
                 self.exit(Exit::Fail { line, errno });
             }
             Inst::Unless(cond, to) => {
-                let op = self.unless(cond);
-                self.fixups.push(Fixup { op, line: *to });
+                let is_turned = *to == line + 2 && never_goes_on(&flow.lines[line + 1].inst);
+                let op = self.unless(cond, !is_turned);
+                self.leads(op, if is_turned { line + 1 } else { *to });
+                self.aside.extend(is_turned.then_some(line + 1));
             }
             Inst::Jump(to) => {
                 let op = self.op(Op::Jump { to: 0 });
-                self.fixups.push(Fixup { op, line: *to });
+                self.leads(op, *to);
             }
             Inst::Call(native, _) => {
                 let next = self.here() + 1;
@@ -216,10 +230,17 @@ impl Generator<'_> {
             Inst::InOrder => self.exit(Exit::InOrder { here: entry }),
             Inst::Pass => self.exit(Exit::Pass { line, next: entry + 1 }),
         }
-        self.made.entries.push(Some(entry));
+    }
+
+    /// The op leads to a line, or to where the jumps lead that are there.
+    fn leads(&mut self, op: usize, line: Pc) {
+        self.fixups.push(Fixup { op, line: follow(self.flow, line) });
     }
 
     fn finish(mut self) -> Generated {
+        for line in std::mem::take(&mut self.aside) {
+            self.inst(line);
+        }
         for (op, exit) in std::mem::take(&mut self.failures) {
             self.line = self.made.lines[op];
             self.patch(op, self.here());
@@ -230,6 +251,8 @@ impl Generator<'_> {
             let to = self.made.entries[line].expect("code is generated for where code leads");
             self.patch(op, to);
         }
+        merge(&mut self.made, &self.flow.lines);
+        thread(&mut self.made.code.ops);
         join(&mut self.made.code.ops);
         self.made
     }
@@ -258,12 +281,8 @@ impl Generator<'_> {
     }
 
     fn patch(&mut self, op: usize, target: u32) {
-        match &mut self.made.code.ops[op] {
-            Op::Jump { to } | Op::Unless { to, .. } => *to = target,
-            Op::UnlessWithin { to, .. } | Op::IfWithin { to, .. } => *to = target,
-            Op::UnlessCompared { to, .. } => *to = target,
-            other => unreachable!("only branches and jumps are patched, and not {other:?}"),
-        }
+        let op = &mut self.made.code.ops[op];
+        *merge::target(op).expect("only branches and jumps are patched") = target;
     }
 
     /// Gives back, where code is about to wait, what nobody looks at any more.
@@ -272,4 +291,9 @@ impl Generator<'_> {
             self.bulk(Bulk::GiveBack(which));
         }
     }
+}
+
+/// Whether a line never goes on with the next one.
+fn never_goes_on(inst: &Inst) -> bool {
+    matches!(inst, Inst::Jump(_) | Inst::Finish | Inst::Fail(_))
 }

@@ -2,6 +2,7 @@
 
 use super::{Area, Bulk, Code, Op};
 use crate::frame::layout::Layout;
+use crate::frame::outbox::Outbox;
 use crate::frame::plan::{Len, PlanError};
 use crate::frame::pooled::Pooled;
 
@@ -53,8 +54,7 @@ impl Check<'_> {
                 self.bytes(*at, order.width())?;
                 self.register(register)?;
                 self.target(*or)?;
-                // What it goes on with.
-                if pc + 2 < self.ops { Ok(()) } else { Err(PlanError::Endless) }
+                self.behind(pc, 2)
             }
             Op::LoadAt { to: register, index, start, room, .. }
             | Op::StoreAt { from: register, index, start, room, .. } => {
@@ -77,12 +77,30 @@ impl Check<'_> {
             Op::Take { by, len, from, or } => {
                 self.registers([by, len, from])?;
                 self.target(*or)?;
-                if pc + 3 < self.ops { Ok(()) } else { Err(PlanError::Endless) }
+                self.behind(pc, 3)
             }
             Op::TakeSum { to, a, len, from, or, .. } => {
                 self.registers([to, a, len, from])?;
                 self.target(*or)?;
-                if pc + 4 < self.ops { Ok(()) } else { Err(PlanError::Endless) }
+                self.behind(pc, 4)
+            }
+            Op::BulkUnless { number, a, b, or } => {
+                there(usize::from(*number) < self.bulk)?;
+                self.registers([a, b])?;
+                self.target(*or)?;
+                self.behind(pc, 2)
+            }
+            Op::Lend { outbox, from, len } => {
+                there(*outbox < self.outboxes)?;
+                let end = from.checked_add(*len).filter(|end| *end <= self.constants);
+                in_bounds(end.is_some() && (1..=Outbox::MOST).contains(&(*len as usize)))?;
+                self.behind(pc, 2)
+            }
+            Op::Rewind { room, from, len, end, left } => {
+                // There is always room for something.
+                in_bounds(*room > 0)?;
+                self.registers([from, len, end, left])?;
+                self.behind(pc, 2)
             }
             Op::Jump { to } => self.target(*to),
             Op::Submit(segment) => there(usize::from(*segment) < self.segments),
@@ -181,6 +199,11 @@ impl Check<'_> {
         there(*register < self.layout.registers)?;
         *register = self.layout.register_word(*register) as u16;
         Ok(())
+    }
+
+    /// There must be as many ops behind the one at `pc`: it goes on with the last of them.
+    fn behind(&self, pc: usize, ops: usize) -> Result<(), PlanError> {
+        if pc + ops < self.ops { Ok(()) } else { Err(PlanError::Endless) }
     }
 
     fn target(&self, to: u32) -> Result<(), PlanError> {

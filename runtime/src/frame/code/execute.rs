@@ -30,6 +30,35 @@ impl Region {
         let mut fuel = FUEL;
         // SAFETY: an op's registers were checked, and made words of this region's layout.
         let register = |word: u16| unsafe { record.word(usize::from(word)) };
+        /// Goes on at the op with this number.
+        macro_rules! go_on_at {
+            ($to:expr) => {{
+                let to = target($to);
+                if is_spent(op, to, &mut fuel) {
+                    return Outcome::Spent($to);
+                }
+                op = to;
+                continue;
+            }};
+        }
+        /// Goes on behind the next so many ops.
+        macro_rules! skip {
+            ($ops:expr) => {{
+                // SAFETY: an op that skips others was checked to have so many behind it, and one more.
+                op = unsafe { op.add($ops + 1) };
+                continue;
+            }};
+        }
+        /// The same; if that submits, without another turn of this loop.
+        macro_rules! skip_to_submit {
+            ($ops:expr) => {{
+                // SAFETY: as above.
+                if let Op::Submit(segment) = unsafe { *op.add($ops + 1) } {
+                    return Outcome::Submit(segment);
+                }
+                skip!($ops);
+            }};
+        }
         loop {
             // By reference: each of them loads what it has, and no more.
             // SAFETY: an op: the caller's, a checked target, or the successor of an op that has one.
@@ -57,21 +86,10 @@ impl Region {
                     let value = unsafe { order.load_usual(bytes.add(at as usize)) };
                     register(to).set(value);
                     if value > most.into() {
-                        if is_spent(op, target(or), &mut fuel) {
-                            return Outcome::Spent(or);
-                        }
-                        op = target(or);
-                        continue;
+                        go_on_at!(or);
                     }
-                    // SAFETY: such an op was checked to have two behind it.
-                    op = unsafe { op.add(2) };
-                    // What is loaded and compared is most often a length, and then as much is received: without another
-                    // turn of this loop.
-                    // SAFETY: the second of the two.
-                    if let Op::Submit(segment) = unsafe { *op } {
-                        return Outcome::Submit(segment);
-                    }
-                    continue;
+                    // What is loaded and compared is most often a length, and then as much is received.
+                    skip_to_submit!(1);
                 }
                 Op::LoadAt { order, to, index, start, room } => {
                     match within(register(index).get(), order.width(), room) {
@@ -98,87 +116,83 @@ impl Region {
                 }
                 Op::Bulk(number) => {
                     // SAFETY: the caller's promise about the frame; the number was checked.
-                    let is_done = unsafe { self.bulk_as_known(number, record, bytes) };
-                    // SAFETY: the same.
-                    if !is_done && !unsafe { self.bulk(number, record, bytes) } {
+                    if !unsafe { self.bulk(number, record, bytes) } {
                         return Outcome::Trapped(place(op));
                     }
                 }
                 Op::Unless { condition, to } => {
                     if register(condition).get() == 0 {
-                        if is_spent(op, target(to), &mut fuel) {
-                            return Outcome::Spent(to);
-                        }
-                        op = target(to);
-                        continue;
+                        go_on_at!(to);
                     }
                 }
                 Op::UnlessWithin { a, low, span, to } => {
                     if register(a).get().wrapping_sub(low.into()) > span.into() {
-                        if is_spent(op, target(to), &mut fuel) {
-                            return Outcome::Spent(to);
-                        }
-                        op = target(to);
-                        continue;
+                        go_on_at!(to);
                     }
                 }
                 Op::IfWithin { a, low, span, to } => {
                     if register(a).get().wrapping_sub(low.into()) <= span.into() {
-                        if is_spent(op, target(to), &mut fuel) {
-                            return Outcome::Spent(to);
-                        }
-                        op = target(to);
-                        continue;
+                        go_on_at!(to);
                     }
                 }
                 Op::UnlessCompared { operator, a, b, to } => {
                     if !operator.holds(register(a).get(), register(b).get()) {
-                        if is_spent(op, target(to), &mut fuel) {
-                            return Outcome::Spent(to);
-                        }
-                        op = target(to);
-                        continue;
+                        go_on_at!(to);
                     }
                 }
                 Op::Take { by, len, from, or } => {
                     let (taken, held) = (register(by).get(), register(len).get());
                     if taken > held {
-                        if is_spent(op, target(or), &mut fuel) {
-                            return Outcome::Spent(or);
-                        }
-                        op = target(or);
-                        continue;
+                        go_on_at!(or);
                     }
                     register(from).set(register(from).get().wrapping_add(taken));
                     register(len).set(held - taken);
-                    // SAFETY: such an op was checked to have three behind it.
-                    op = unsafe { op.add(3) };
-                    continue;
+                    skip!(2);
                 }
                 Op::TakeSum { to, a, plus, len, from, or } => {
                     let taken = register(a).get().wrapping_add(plus.into());
                     register(to).set(taken);
                     let held = register(len).get();
                     if taken > held {
-                        if is_spent(op, target(or), &mut fuel) {
-                            return Outcome::Spent(or);
-                        }
-                        op = target(or);
-                        continue;
+                        go_on_at!(or);
                     }
                     register(from).set(register(from).get().wrapping_add(taken));
                     register(len).set(held - taken);
-                    // SAFETY: such an op was checked to have four behind it.
-                    op = unsafe { op.add(4) };
-                    continue;
+                    skip!(3);
                 }
-                Op::Jump { to } => {
-                    if is_spent(op, target(to), &mut fuel) {
-                        return Outcome::Spent(to);
+                Op::BulkUnless { number, ref a, ref b, ref or } => {
+                    // SAFETY: as for the others on many bytes.
+                    let is_done = unsafe { self.bulk_as_known(number, record, bytes) };
+                    // SAFETY: the same.
+                    if !is_done && !unsafe { self.bulk(number, record, bytes) } {
+                        return Outcome::Trapped(place(op));
                     }
-                    op = target(to);
-                    continue;
+                    if register(*a).get() == register(*b).get() {
+                        go_on_at!(*or);
+                    }
+                    skip!(1);
                 }
+                Op::Lend { outbox, from, len } => {
+                    // SAFETY: the outbox and the constants were checked with the code, nobody else has the outbox, by the
+                    // caller's promise, and the constants stay where they are as long as the region's outboxes.
+                    let is_lent = unsafe {
+                        let constants = self.constants.as_ptr().add(from as usize);
+                        (*record.outbox(outbox)).put_constants(constants, len as usize)
+                    };
+                    if is_lent {
+                        skip!(1);
+                    }
+                }
+                Op::Rewind { room, from, len, end, left } => {
+                    if register(len).get() == 0 && register(from).get() <= room.into() {
+                        register(from).set(0);
+                        register(end).set(0);
+                        register(left).set(room.into());
+                        // There is room to receive into.
+                        skip_to_submit!(1);
+                    }
+                }
+                Op::Jump { to } => go_on_at!(to),
                 Op::Submit(segment) => return Outcome::Submit(segment),
                 Op::Leave(number) => return Outcome::Left(number),
             }

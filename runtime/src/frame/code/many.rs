@@ -24,40 +24,19 @@ impl Region {
         // SAFETY: a bulk op's registers were checked, and made words of this region's layout.
         let register = |word: u16| unsafe { record.word(usize::from(word)) };
         // SAFETY: there are as many as ops on many bytes, by the caller's promise more than this number.
-        match unsafe { self.prepared.known().get_unchecked(usize::from(number)) } {
-            Known::Append { outbox, from, len } => {
-                // SAFETY: the outbox and the constants were checked with the code, nobody else has the outbox, by the caller's
-                // promise, and the constants stay where they are as long as the region's outboxes.
-                unsafe {
-                    let constants = self.constants.as_ptr().add(*from as usize);
-                    (*record.outbox(*outbox)).put_constants(constants, *len as usize)
-                }
-            }
-            Known::Find { to, spot, search } => {
-                let (start, len) =
-                    (register(spot.start).get(), register(spot.len).get() + u64::from(spot.fixed));
-                if start.checked_add(len).is_none_or(|end| end > spot.room.into()) {
-                    return false;
-                }
-                // SAFETY: inside the area's room, which was checked to lie inside the frame's bytes; they are initialised, and
-                // only this code touches them now.
-                let view = unsafe {
-                    std::slice::from_raw_parts(bytes.add(spot.offset as usize + start as usize), len as usize)
-                };
-                register(*to).set(search.find(view).unwrap_or(view.len()) as u64);
-                true
-            }
-            Known::Compact { room, from, len, end, left } => {
-                if register(*len).get() > 0 || register(*from).get() > (*room).into() {
-                    return false;
-                }
-                register(*from).set(0);
-                register(*end).set(0);
-                register(*left).set(u64::from((*room).max(1)));
-                true
-            }
-            Known::FindElsewhere(_) | Known::Nothing => false,
+        let known = unsafe { self.prepared.known().get_unchecked(usize::from(number)) };
+        let Known::Find { to, spot, search } = known else { return false };
+        let (start, len) = (register(spot.start).get(), register(spot.len).get() + u64::from(spot.fixed));
+        if start.checked_add(len).is_none_or(|end| end > spot.room.into()) {
+            return false;
         }
+        // SAFETY: inside the area's room, which was checked to lie inside the frame's bytes; they are initialised, and
+        // only this code touches them now.
+        let view = unsafe {
+            std::slice::from_raw_parts(bytes.add(spot.offset as usize + start as usize), len as usize)
+        };
+        register(*to).set(search.find(view).unwrap_or(view.len()) as u64);
+        true
     }
 
     /// Does the bulk op with this number, or notes why it could not, and says false.

@@ -70,6 +70,15 @@ pub enum Op {
     Take { by: u16, len: u16, from: u16, or: u32 },
     /// `to = a + plus`, and then as `Take` by that; goes on behind the next three ops.
     TakeSum { to: u16, a: u16, plus: u16, len: u16, from: u16, or: u32 },
+    /// Does what moves or looks at many bytes, and goes on at `or` if then `a == b`, else behind the next op. So it can stand
+    /// in front of the comparison of what was found with where it would end, which it makes superfluous.
+    BulkUnless { number: u16, a: u16, b: u16, or: u32 },
+    /// If the outbox is empty, lends it these constants to be sent from where they lie, and goes on behind the next op: an
+    /// append that it makes superfluous.
+    Lend { outbox: u16, from: u32, len: u32 },
+    /// If `len` is zero, and `from` not more than `room`: `from = 0; end = 0; left = room`, and goes on behind the next op, a
+    /// [`Bulk::Compact`] that it makes superfluous.
+    Rewind { room: u32, from: u16, len: u16, end: u16, left: u16 },
     /// Goes on at `to`.
     Jump { to: u32 },
     /// Submits a segment. Its completion goes on where its plan says.

@@ -56,10 +56,14 @@ impl Operator {
         if self == Operator::Add { Some(a.wrapping_add(b)) } else { self.apply_unusual(a, b) }
     }
 
-    /// Whether it compares, and holds; sooner if it is the usual comparison of two registers.
+    /// Whether it compares, and holds; sooner if it is one of the usual comparisons of two registers.
     #[inline(always)]
     pub(super) fn holds(self, a: u64, b: u64) -> bool {
-        if self == Operator::Eq { a == b } else { self.apply_unusual(a, b) == Some(1) }
+        match self {
+            Operator::Ne => a != b,
+            Operator::Eq => a == b,
+            _ => self.apply_unusual(a, b) == Some(1),
+        }
     }
 
     /// A function of its own, or its jump through a table would be everybody's.
@@ -73,10 +77,18 @@ impl Operator {
         matches!(self, Operator::Div | Operator::Rem)
     }
 
-    /// Whether its result is 1 or 0.
-    pub fn compares(self) -> bool {
+    /// The comparison that holds where this one does not; none if it is no comparison.
+    pub fn negated(self) -> Option<Operator> {
         use Operator::{Eq, Ge, Gt, Le, Lt, Ne};
-        matches!(self, Eq | Ne | Lt | Le | Gt | Ge)
+        Some(match self {
+            Eq => Ne,
+            Ne => Eq,
+            Lt => Ge,
+            Ge => Lt,
+            Le => Gt,
+            Gt => Le,
+            _ => return None,
+        })
     }
 }
 
@@ -209,6 +221,19 @@ mod tests {
     fn division_by_zero_has_no_result() {
         assert_eq!(Operator::Div.apply(1, 0), None);
         assert_eq!(Operator::Rem.apply(1, 0), None);
+    }
+
+    #[test]
+    fn a_negated_comparison_holds_where_the_other_does_not() {
+        use Operator::{Add, And, Eq, Ge, Gt, Le, Lt, Ne, Shl};
+        for operator in [Eq, Ne, Lt, Ge, Le, Gt] {
+            let negated = operator.negated().expect("it compares");
+            for (a, b) in [(0, 0), (0, 1), (1, 0), (u64::MAX, 1), (7, u64::MAX)] {
+                assert_ne!(operator.apply(a, b), negated.apply(a, b), "{a} {operator:?} {b}");
+                assert_eq!(operator.holds(a, b), operator.apply(a, b) == Some(1));
+            }
+        }
+        assert!([Add, And, Shl].iter().all(|operator| operator.negated().is_none()));
     }
 
     #[test]

@@ -1,10 +1,9 @@
-//! What of an op on many bytes is known before it runs: the shortest way of what most protocols do.
+//! What of a search is known before it runs: the shortest way of what most protocols do.
 
 use memchr::memmem::Finder;
 
 use super::{Area, Bulk, Code};
 use crate::frame::layout::Layout;
-use crate::frame::outbox::Outbox;
 use crate::frame::plan::Len;
 
 /// For each [`Bulk`] of checked code what was found out beforehand.
@@ -12,12 +11,6 @@ pub(in crate::frame) struct Prepared(Box<[Known]>);
 
 /// What is known of one of them.
 pub(super) enum Known {
-    /// It appends the `len` constants from `from` on, some, to this outbox.
-    Append {
-        outbox: u16,
-        from: u32,
-        len: u32,
-    },
     /// It looks for the same bytes each time, in bytes of the frame.
     Find {
         to: u16,
@@ -26,14 +19,6 @@ pub(super) enum Known {
     },
     /// It looks for the same bytes each time.
     FindElsewhere(Finder<'static>),
-    /// It makes room in a stream buffer of `room` bytes. The numbers are words of the control record.
-    Compact {
-        room: u32,
-        from: u16,
-        len: u16,
-        end: u16,
-        left: u16,
-    },
     Nothing,
 }
 
@@ -80,18 +65,11 @@ impl Prepared {
             Some(Finder::new(&bytes[from as usize..][..len as usize]).into_owned())
         };
         let known = |bulk: &Bulk| match *bulk {
-            Bulk::Append { outbox, area } => match constants(&area) {
-                Some((from, len)) if len > 0 && len as usize <= Outbox::MOST => {
-                    Known::Append { outbox, from, len }
-                }
-                _ => Known::Nothing,
-            },
             Bulk::FindBytes { to, area, bytes } => match (search(&bytes), Spot::of(&area, layout)) {
                 (Some(search), Some(spot)) => Known::Find { to, spot, search },
                 (Some(search), None) => Known::FindElsewhere(search),
                 (None, _) => Known::Nothing,
             },
-            Bulk::Compact { room, from, len, end, left, .. } => Known::Compact { room, from, len, end, left },
             _ => Known::Nothing,
         };
         Prepared(code.bulk.iter().map(known).collect())

@@ -91,7 +91,8 @@ fn stays(branch: u16, ops: &[u16], segments: &[u16], templates: &[Template], cod
             Op::UnlessCompared { to, .. } => op(to) && behind,
             Op::Take { or, .. } => op(or) && op(i as u32 + 3),
             Op::TakeSum { or, .. } => op(or) && op(i as u32 + 4),
-            Op::LoadAtMost { or, .. } => op(or) && op(i as u32 + 2),
+            Op::LoadAtMost { or, .. } | Op::BulkUnless { or, .. } => op(or) && op(i as u32 + 2),
+            Op::Lend { .. } | Op::Rewind { .. } => behind && op(i as u32 + 2),
             Op::Submit(to) => segment(to),
             Op::Leave(_) => true,
             Op::Set { .. } | Op::Move { .. } | Op::Binary { .. } | Op::BinaryBy { .. } | Op::Bulk(_) => {
@@ -131,11 +132,12 @@ impl Uses {
             Op::LoadAt { start, room, .. } => self.read.push(start..start + room),
             Op::Store { order, at, .. } => self.written.push(at..at + order.width()),
             Op::StoreAt { start, room, .. } => self.written.push(start..start + room),
-            Op::Bulk(number) => self.bulk(&code.bulk[usize::from(number)]),
+            Op::Bulk(number) | Op::BulkUnless { number, .. } => self.bulk(&code.bulk[usize::from(number)]),
             Op::Set { .. } | Op::Move { .. } | Op::Binary { .. } | Op::BinaryBy { .. } => {}
             Op::Unless { .. } | Op::UnlessWithin { .. } | Op::IfWithin { .. } => {}
             Op::UnlessCompared { .. } | Op::Take { .. } | Op::TakeSum { .. } => {}
-            Op::Jump { .. } | Op::Submit(_) | Op::Leave(_) => {}
+            Op::Lend { outbox, .. } => self.outboxes.push(outbox),
+            Op::Rewind { .. } | Op::Jump { .. } | Op::Submit(_) | Op::Leave(_) => {}
         }
     }
 
