@@ -194,6 +194,16 @@ impl Buf {
 
 macro_rules! loads {
     ($($name:ident, $width:literal, $order:ident, $text:literal;)+) => {
+        impl StreamBuf {
+            $(#[doc = concat!("The ", $text, "-endian number of ", $width, " bytes at `offset` among those that there are, a")]
+            #[doc = "number or an expression. Make sure that there are as many: what stands behind the last is whatever was"]
+            #[doc = "there before, and behind the end of the buffer the frame fails with"]
+            #[doc = "[`ErrorKind::Bounds`](crate::ErrorKind::Bounds)."]
+            pub fn $name(self, offset: impl Into<Expr>) -> Expr {
+                self.load(offset.into(), Order::$order)
+            })+
+        }
+
         impl Buf {
             $(#[doc = concat!("The ", $text, "-endian number of ", $width, " bytes at `offset`, a number or an ")]
             #[doc = "expression. If it does not lie inside the buffer, `build()` refuses the number, and the"]
@@ -275,9 +285,19 @@ impl StreamBuf {
         self.buf.part(self.from, self.len)
     }
 
-    /// The first of them, `len`, a number or a register.
+    /// The first of them, `len`, a number or a register. Make sure that there are as many.
     pub fn first(self, len: impl Into<SpanLen>) -> Span {
         self.buf.part(self.from, len)
+    }
+
+    /// The byte at `offset` among those that there are, a number or an expression, as [`be16`](StreamBuf::be16).
+    pub fn u8(self, offset: impl Into<Expr>) -> Expr {
+        self.load(offset.into(), Order::U8)
+    }
+
+    fn load(self, offset: Expr, order: Order) -> Expr {
+        let from = Expr::from(self.from);
+        self.buf.load(if let Node::Const(0) = offset.0 { from } else { from + offset }, order)
     }
 }
 

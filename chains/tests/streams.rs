@@ -39,13 +39,11 @@ fn sent_in(
 /// Messages of a byte that says how many follow, sent back without it, in portable steps.
 fn portable(c: &mut Chain<Notes>, capacity: u32) -> Socket {
     let (sock, data, len) = (c.accepted(), c.stream(capacity), c.reg());
-    let first = c.buffer(1);
     c.repeat(|c| {
         c.when(data.is_empty(), |c| {
             c.fill(sock, data).or_finish();
         });
-        c.copy(first.all(), data.first(1));
-        c.set(len, first.u8(0) + 1);
+        c.set(len, data.u8(0) + 1);
         c.repeat(|c| {
             c.when(data.len().ge(len), |c| c.leave());
             c.fill(sock, data);
@@ -133,6 +131,62 @@ fn lines_are_found_and_consumed_without_a_call() {
         assert_eq!(ended.session, [3, 3, 0, 5, 15, 1, 0, 0, 3], "in pieces of {pieces:?}");
         assert_eq!(received, b"onetwothreefifteen lettersxend", "in pieces of {pieces:?}");
     }
+}
+
+#[test]
+fn numbers_are_read_where_the_stream_stands() {
+    // Of thirty-two bytes three are taken at a time: what is read lies elsewhere each time.
+    let (program, sock) = chain::<Notes, _>(|c| {
+        let (sock, data, at) = (c.accepted(), c.stream(32), c.reg());
+        c.repeat(|c| {
+            c.repeat(|c| {
+                c.when(data.len().ge(10), |c| c.leave());
+                c.fill(sock, data).or_finish();
+            });
+            c.set(at, 1);
+            for number in [
+                data.u8(0),
+                data.be16(at + 1),
+                data.le16(0),
+                data.be32(2),
+                data.le32(at),
+                data.be64(0),
+                data.le64(at + 1),
+            ] {
+                c.set(at, number);
+                note(c, at);
+                c.set(at, 1);
+            }
+            c.consume(data, 3);
+        });
+        sock
+    });
+    let bytes: Vec<u8> = (0..100u8).map(|i| i.wrapping_mul(37).wrapping_add(5)).collect();
+    let expected = (0..=90).step_by(3).flat_map(|at| {
+        let part = |from: usize, len: usize| bytes[at + from..][..len].iter().map(|byte| u64::from(*byte));
+        let big = |from, len| part(from, len).fold(0, |number, byte| number << 8 | byte);
+        let little = |from, len| part(from, len).rev().fold(0, |number, byte| number << 8 | byte);
+        [part(0, 1).sum(), big(2, 2), little(0, 2), big(2, 4), little(1, 4), big(0, 8), little(2, 8)]
+    });
+    let expected: Vec<u64> = expected.collect();
+    for pieces in [&[1][..], &[100], &[9, 14]] {
+        let (ended, _) = sent_in(&program, sock, &bytes, pieces);
+        assert_eq!((ended.text(), &ended.session), (String::new(), &expected), "in pieces of {pieces:?}");
+    }
+}
+
+#[test]
+fn numbers_behind_the_end_of_a_stream_buffer_fail_the_frame() {
+    let (program, sock) = chain::<Notes, _>(|c| {
+        let (sock, data, number) = (c.accepted(), c.stream(8), c.reg());
+        c.fill(sock, data);
+        c.consume(data, 1);
+        c.set(number, data.be64(0));
+        sock
+    });
+    let (ended, _) = sent_in(&program, sock, &[1; 8], &[8]);
+    let error = ended.result.expect_err("it would end behind the buffer");
+    assert!(matches!(error.kind(), ErrorKind::Bounds { len: 9, max: 8 }), "{error:?}");
 }
 
 #[test]

@@ -9,14 +9,13 @@ pub(super) fn program(lowering: Lowering) -> Program<()> {
     let mut c = Chain::new("framed");
     c.lowering(lowering);
     let (sock, input, reply) = (c.accepted(), c.stream(2 * (HEAD + LARGEST_BODY) as u32), c.outbox());
-    let (head, len) = (c.buffer(HEAD as u32), c.reg());
+    let len = c.reg();
     // The buffer is filled at the end of the loop, so that the reply and the next receive are submitted together.
     c.fill(sock, input).or_finish();
     c.repeat(|c| {
         c.repeat(|c| {
             c.when(input.len().lt(HEAD as u64), |c| c.leave());
-            c.copy(head.all(), input.first(HEAD as u32));
-            c.set(len, head.be32(0));
+            c.set(len, input.be32(0));
             c.ensure(len.le(LARGEST_BODY as u64), libc::EMSGSIZE);
             c.set(len, len + HEAD as u64);
             c.when(input.len().lt(len), |c| c.leave());

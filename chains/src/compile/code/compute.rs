@@ -1,6 +1,6 @@
 //! What a line computes, as ops: expressions from their leaves up, into registers behind those of the chain.
 
-use chainring_runtime::frame::{Area, Bulk, Len, OnWord, Op, Order};
+use chainring_runtime::frame::{Area, Bulk, Len, OnWord, Op, Operator, Order};
 
 use super::Generator;
 use super::join::{Within, within};
@@ -88,6 +88,12 @@ impl Generator<'_> {
                 Some(Within::Outside { low, span }) => self.op(Op::IfWithin { a, low, span, to: 0 }),
                 None => {
                     let b = self.operand(right, 1);
+                    // Two of the four that order numbers are enough.
+                    let (operator, a, b) = match operator {
+                        Operator::Le => (Operator::Ge, b, a),
+                        Operator::Gt => (Operator::Lt, b, a),
+                        _ => (operator, a, b),
+                    };
                     self.op(Op::UnlessCompared { operator, a, b, to: 0 })
                 }
             };

@@ -7,7 +7,7 @@ use chainring_runtime::frame::{Op, Operator};
 pub(super) fn join(ops: &mut [Op]) {
     for i in 2..ops.len() {
         let [compared, added, subtracted] = [ops[i - 2], ops[i - 1], ops[i]];
-        let Op::UnlessCompared { operator: Operator::Le, a: by, b: len, to: or } = compared else { continue };
+        let Op::UnlessCompared { operator: Operator::Ge, a: len, b: by, to: or } = compared else { continue };
         let Op::Binary { operator: Operator::Add, to: from, a, b } = added else { continue };
         let less = Op::Binary { operator: Operator::Sub, to: len, a: len, b: by };
         if (a, b) == (from, by) && subtracted == less && from != by && from != len {
@@ -82,7 +82,7 @@ mod tests {
     #[test]
     fn what_consume_says_is_one_op_and_so_is_the_sum_before_it() {
         let sum = |to, value| Op::BinaryBy { operator: Operator::Add, to, a: 3, value };
-        let compared = Op::UnlessCompared { operator: Operator::Le, a: 0, b: 1, to: 5 };
+        let compared = Op::UnlessCompared { operator: Operator::Ge, a: 1, b: 0, to: 5 };
         let added = Op::Binary { operator: Operator::Add, to: 2, a: 2, b: 0 };
         let subtracted = Op::Binary { operator: Operator::Sub, to: 1, a: 1, b: 0 };
         let (take, most) = (Op::Take { by: 0, len: 1, from: 2, or: 5 }, u64::from(u16::MAX));

@@ -62,6 +62,7 @@ impl Operator {
         match self {
             Operator::Ne => a != b,
             Operator::Eq => a == b,
+            Operator::Ge => a >= b,
             _ => self.apply_unusual(a, b) == Some(1),
         }
     }
