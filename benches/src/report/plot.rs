@@ -21,7 +21,8 @@ const MARGIN_RIGHT: u32 = 70;
 const INK: RGBColor = RGBColor(0x22, 0x26, 0x2b);
 const FAINT: RGBColor = RGBColor(0xd9, 0xdd, 0xe2);
 const RED: RGBColor = RGBColor(0xb4, 0x23, 0x18);
-const CHAINRING: RGBColor = RGBColor(0x1a, 0x5f, 0xb4);
+const CHAINS: RGBColor = RGBColor(0x0f, 0x3d, 0x91);
+const AWAITED: RGBColor = RGBColor(0x2d, 0x82, 0xd8);
 const TOKIO: RGBColor = RGBColor(0xd9, 0x6c, 0x06);
 const BY_HAND: RGBColor = RGBColor(0x6b, 0x72, 0x7c);
 const OTHERS: RGBColor = RGBColor(0x2b, 0x8a, 0x5f);
@@ -52,7 +53,7 @@ pub(super) fn throughput(case: &Case) -> Result<Option<String>> {
     let (least, most) =
         estimates.iter().fold((1.0_f64, 1.0_f64), |(least, most), &at| (least.min(at), most.max(at)));
     let range = logarithmic(low.max(least / 2.0) * 0.93, high.min(most * 2.0) * 1.07);
-    let title = format!("Throughput, {reference} = 1, with 95 % intervals");
+    let title = format!("Throughput, {reference} = 1, with 95 % intervals (logarithmic axis)");
     let picture = picture(
         case,
         Words { title: &title, ..Words::default() },
@@ -113,7 +114,7 @@ pub(super) fn latency(case: &Case) -> Result<Option<String>> {
     let failed = |row: &Row| row.summary.is_none().then_some("failed");
     let picture = picture(
         case,
-        Words { title: "Latency, us", legend: &PERCENTILES, behind: "p99" },
+        Words { title: "Latency, us (logarithmic axis)", legend: &PERCENTILES, behind: "p99" },
         range,
         failed,
         |chart| {
@@ -292,7 +293,8 @@ fn axis_label(value: &f64) -> String {
 
 fn colour(row: &Row) -> RGBColor {
     match &row.name[..] {
-        name if name.starts_with("chainring") => CHAINRING,
+        "chainring-await" | "chainring-pooled" => AWAITED,
+        name if name.starts_with("chainring") => CHAINS,
         "tokio" | "tokio-multi" => TOKIO,
         name if name.starts_with("raw") || name == "epoll" || name == "blocking" => BY_HAND,
         _ => OTHERS,
