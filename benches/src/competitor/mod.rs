@@ -76,8 +76,13 @@ pub(crate) static REFERENCES: &[&Competitor] = &[
 pub(crate) static BEHIND: &Competitor = &epoll::COMPETITOR;
 
 /// Those that compete where nobody is named and not everything is asked for.
-pub(crate) static DEFAULT: &[&Competitor] =
-    &[&peers::tokio::COMPETITOR, &raw_linked::COMPETITOR, &chainring::CHAIN, &chainring::AWAIT];
+pub(crate) static DEFAULT: &[&Competitor] = &[
+    &peers::tokio::COMPETITOR,
+    &raw_linked::COMPETITOR,
+    &chainring::CHAIN,
+    &chains::BUFFERED,
+    &chainring::AWAIT,
+];
 
 /// One way of writing the servers and of doing the jobs.
 #[derive(Debug)]
@@ -218,7 +223,8 @@ mod list_tests {
     #[test]
     fn a_selection_keeps_the_order_asked_for() {
         assert_eq!(names(&["tokio", "epoll"], &ECHO), ["tokio", "epoll"]);
-        assert_eq!(names(&[], &FRAMED), ["tokio", "raw-linked", "chainring-chain", "chainring-await"]);
+        let framed = ["tokio", "raw-linked", "chainring-chain", "chainring-buffered", "chainring-await"];
+        assert_eq!(names(&[], &FRAMED), framed);
     }
 
     #[test]
