@@ -297,7 +297,18 @@ impl StreamBuf {
 
     fn load(self, offset: Expr, order: Order) -> Expr {
         let from = Expr::from(self.from);
-        self.buf.load(if let Node::Const(0) = offset.0 { from } else { from + offset }, order)
+        let index = match offset.0 {
+            Node::Const(0) => from,
+            // That is behind the end of any buffer.
+            Node::Const(at) => from + at.min(u32::MAX.into()),
+            _ => {
+                let sum = from + offset.clone();
+                // It goes over the greatest number: then it must not come out at what lies in front.
+                let wraps = sum.clone().lt(offset);
+                sum | (wraps * u64::MAX)
+            }
+        };
+        self.buf.load(index, order)
     }
 }
 

@@ -153,3 +153,34 @@ fn a_loop_with_an_end_counts_to_a_million() {
     assert_eq!(ended.session, [500_000_500_000]);
     assert!((100..10_000).contains(&ended.counters.parked), "{:?}", ended.counters);
 }
+
+/// A loop whose end is also what stands in front of it.
+fn ends_as_it_begins(c: &mut Chain<Notes>) {
+    let (x, y, z) = (c.param(), c.param(), c.param());
+    c.set(x, 1);
+    c.repeat(|c| {
+        c.set(y, y + 1);
+        c.when(y.eq(0), |c| c.set(z, 1));
+        c.set(x, 1);
+    });
+}
+
+#[test]
+fn who_runs_out_of_fuel_stands_in_the_loop_also_where_its_code_is_there_twice() {
+    let (program, ()) = chain(|c| c.within(2_000_000u64, ends_as_it_begins));
+    let error = run(&program, Notes::new(), |_| ()).result.expect_err("its time is up");
+    assert!(matches!(error.kind(), ErrorKind::Deadline), "{error}");
+    assert!(error.step() >= 4, "step 2 was done long ago: {error}");
+
+    let _watchdog = watchdog(Duration::from_secs(60));
+    let (program, ()) = chain(ends_as_it_begins);
+    Runtime::new().expect("a ring").block_on(async {
+        let spawner = program.start(1).expect("it starts");
+        let handle = spawner.spawn(Notes::new(), |_| ()).expect("there is room");
+        time::sleep(Duration::from_millis(5)).await;
+        handle.cancel();
+        let error = soon("a cancelled loop to end", handle).await.result.expect_err("cancelled");
+        assert!(matches!(error.kind(), ErrorKind::Cancelled { .. }), "{error}");
+        assert!(error.step() >= 3, "step 1 was done long ago: {error}");
+    });
+}

@@ -187,6 +187,23 @@ fn numbers_behind_the_end_of_a_stream_buffer_fail_the_frame() {
     let (ended, _) = sent_in(&program, sock, &[1; 8], &[8]);
     let error = ended.result.expect_err("it would end behind the buffer");
     assert!(matches!(error.kind(), ErrorKind::Bounds { len: 9, max: 8 }), "{error:?}");
+    // Offsets with which the sum goes over the greatest number, and would lead to what was consumed.
+    for offset in [8, u64::from(u32::MAX) + 1, u64::MAX - 2, u64::MAX - 1, u64::MAX] {
+        for computed in [false, true] {
+            let (program, sock) = chain::<Notes, _>(|c| {
+                let (sock, data, number) = (c.accepted(), c.stream(8), c.reg());
+                c.fill(sock, data);
+                c.consume(data, 3);
+                c.set(number, offset);
+                c.set(number, if computed { data.u8(number) } else { data.u8(offset) });
+                note(c, number);
+                sock
+            });
+            let (ended, _) = sent_in(&program, sock, b"abcdefgh", &[8]);
+            let error = ended.result.expect_err("nothing is there");
+            assert!(matches!(error.kind(), ErrorKind::Bounds { max: 8, .. }), "{offset}: {error:?}");
+        }
+    }
 }
 
 #[test]

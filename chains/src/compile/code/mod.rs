@@ -81,6 +81,8 @@ pub(crate) struct Generated {
     /// Where a step that stands under a deadline computes something behind its last operation: that line, and an op that
     /// computes it and leaves.
     pub(crate) late: Vec<(Pc, u32)>,
+    /// For each op the one at which a segment that leads to it goes on: see `merge`.
+    instead: Vec<u32>,
     /// Registers in use, those for what expressions compute included.
     pub(crate) registers: u16,
 }
@@ -126,7 +128,10 @@ impl Generated {
     pub(crate) fn then(&self, next: Pc, segments: &Segments) -> Then {
         match segments.starts[next] {
             Some(segment) => Then::Segment(segment),
-            None => Then::Code(self.entries[next].expect("code is generated for what segments lead to")),
+            None => {
+                let entry = self.entries[next].expect("code is generated for what segments lead to");
+                Then::Code(self.instead[entry as usize])
+            }
         }
     }
 }
@@ -251,7 +256,7 @@ impl Generator<'_> {
             let to = self.made.entries[line].expect("code is generated for where code leads");
             self.patch(op, to);
         }
-        merge(&mut self.made, &self.flow.lines);
+        self.made.instead = merge(&self.made, &self.flow.lines);
         thread(&mut self.made.code.ops);
         join(&mut self.made.code.ops);
         self.made
@@ -282,7 +287,7 @@ impl Generator<'_> {
 
     fn patch(&mut self, op: usize, target: u32) {
         let op = &mut self.made.code.ops[op];
-        *merge::target(op).expect("only branches and jumps are patched") = target;
+        *leads_to(op).expect("only branches and jumps are patched") = target;
     }
 
     /// Gives back, where code is about to wait, what nobody looks at any more.
@@ -296,4 +301,13 @@ impl Generator<'_> {
 /// Whether a line never goes on with the next one.
 fn never_goes_on(inst: &Inst) -> bool {
     matches!(inst, Inst::Jump(_) | Inst::Finish | Inst::Fail(_))
+}
+
+/// Where an op leads, if not only to the next one.
+fn leads_to(op: &mut Op) -> Option<&mut u32> {
+    match op {
+        Op::Jump { to } | Op::Unless { to, .. } | Op::UnlessCompared { to, .. } => Some(to),
+        Op::UnlessWithin { to, .. } | Op::IfWithin { to, .. } => Some(to),
+        _ => None,
+    }
 }
