@@ -36,8 +36,16 @@ pub(crate) struct Peers {
     callers: Option<JoinHandle<Vec<Peer>>>,
 }
 
-/// What each peer has got, and what was left unread of what it has sent.
-pub(crate) type Settled = ([Vec<u8>; SOCKETS], [Vec<u8>; SOCKETS]);
+/// What has become of the connections.
+#[derive(Debug, Default)]
+pub(crate) struct Settled {
+    /// What each peer has got.
+    pub(crate) received: [Vec<u8>; SOCKETS],
+    /// What was left unread of what it has sent.
+    pub(crate) left: [Vec<u8>; SOCKETS],
+    /// One that was accepted gave way to another with bytes unread: its peer may lack some.
+    pub(crate) is_cut: bool,
+}
 
 /// What a program is given, and what is given to its peers.
 pub(crate) fn ends(program: &Program, scripts: &[Script; SOCKETS]) -> (Ends, Others) {
@@ -102,13 +110,17 @@ impl Peers {
     /// Lets the peers come to their ends. The program has ended: these are the sockets that it has left, and its listener is
     /// closed.
     pub(crate) fn settle(self, ours: &[Option<Rc<Socket>>]) -> Settled {
-        let (mut received, mut left) = Settled::default();
-        for (socket, left) in ours.iter().zip(&mut left) {
+        let mut settled = Settled::default();
+        for (socket, left) in ours.iter().zip(&mut settled.left) {
             socket.iter().for_each(|socket| *left = drain(socket));
         }
-        self.given.into_iter().zip(&mut received).for_each(|(peer, received)| *received = peer.join());
+        let given = self.given.into_iter().zip(&mut settled.received);
+        given.for_each(|(peer, received)| *received = peer.join().bytes);
         let callers = self.callers.map(|callers| callers.join().expect("nobody who calls panics"));
-        received[ACCEPTED] = callers.into_iter().flatten().flat_map(Peer::join).collect();
-        (received, left)
+        for called in callers.into_iter().flatten().map(Peer::join) {
+            settled.received[ACCEPTED].extend(called.bytes);
+            settled.is_cut |= called.is_cut;
+        }
+        settled
     }
 }

@@ -96,7 +96,7 @@ use chainring_chains::Lowering;
 use check::Refusal;
 use common::{scaled, watchdog};
 use disk::Disk;
-use ends::ends;
+use ends::{Settled, ends};
 use judge::{TwinRun, Verdict};
 use lower::Built;
 use program::Kind;
@@ -156,16 +156,16 @@ fn twin(case: &Case, ours: &Outcome, whole: bool, shortened: bool, strike: Optio
     let disk = files(&case.program).then(Disk::new);
     let hints = Hints { counts, strike, shortened, snapshots: case.resets() || case.is_loose() };
     let (ended, mut report, sockets) = Twin::run(&case.program, ends, disk.as_ref(), hints);
-    let (received, left) = peers.settle(&sockets);
+    let settled = peers.settle(&sockets);
     let trace = if whole { Vec::new() } else { std::mem::take(&mut report.trace) };
     let files = disk.map(|disk| disk.contents()).unwrap_or_default();
-    Twins { outcome: Outcome { ended, trace, received, left, files }, report }
+    Twins { outcome: Outcome { ended, trace, settled, files }, report }
 }
 
 impl Twins {
     /// What a frame is judged by.
     fn run<'k>(&'k self, case: &'k Case) -> TwinRun<'k> {
-        let Outcome { ended, left, files, .. } = &self.outcome;
+        let Outcome { ended, settled: Settled { left, .. }, files, .. } = &self.outcome;
         TwinRun { ended, report: &self.report, left, files, scripts: &case.scripts }
     }
 }
@@ -246,11 +246,11 @@ fn run_variant(case: &Case, built: &Built, variant: &Variant, tally: &Tally) -> 
         }
         tally.count(ending(&known.ended));
         let say = |who: &str, outcome: &Outcome| {
-            format!("{who} {:?}, calls {:?}, left {:?}", outcome.ended, outcome.trace, outcome.left)
+            format!("{who} {:?}, calls {:?}, left {:?}", outcome.ended, outcome.trace, outcome.settled.left)
         };
         // What the twin has sent is what its peers got: else the twin itself is wrong.
         for (socket, sent) in report.sent.iter().enumerate() {
-            if known.received[socket] != *sent {
+            if known.settled.received[socket] != *sent {
                 return Err(format!("the twin has not sent on s{socket} what it says"));
             }
         }

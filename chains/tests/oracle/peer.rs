@@ -86,10 +86,18 @@ pub(crate) fn connect(script: &Script) -> (Socket, Socket) {
     (program, peer)
 }
 
+/// What a peer has read.
+#[derive(Default)]
+pub(crate) struct Received {
+    pub(crate) bytes: Vec<u8>,
+    /// The program's end was dropped with bytes unread: the kernel then drops what it has not sent yet, too.
+    pub(crate) is_cut: bool,
+}
+
 /// A script at work.
 pub(crate) struct Peer {
     writer: JoinHandle<()>,
-    reader: JoinHandle<Vec<u8>>,
+    reader: JoinHandle<Received>,
     /// Kept open to the end, unless it is to be reset when both threads have ended.
     socket: Option<Arc<Socket>>,
 }
@@ -132,7 +140,7 @@ impl Peer {
 
     /// Waits for the script's end, and closes with a reset in any case: that leaves no state behind in the kernel.
     /// Gives what was read.
-    pub(crate) fn join(self) -> Vec<u8> {
+    pub(crate) fn join(self) -> Received {
         self.writer.join().expect("the writer does not panic");
         let received = self.reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         if let Some(socket) = self.socket {
@@ -162,7 +170,7 @@ fn write(script: &Script, mut socket: &Socket, pauses: bool) {
     }
 }
 
-fn read(mut socket: &Socket, how: Reader, written: &AtomicBool, resets: bool) -> Vec<u8> {
+fn read(mut socket: &Socket, how: Reader, written: &AtomicBool, resets: bool) -> Received {
     let wait = |limit: Duration| {
         let start = Instant::now();
         while !written.load(Ordering::Acquire) && start.elapsed() < limit {
@@ -173,11 +181,11 @@ fn read(mut socket: &Socket, how: Reader, written: &AtomicBool, resets: bool) ->
         Reader::Late => wait(Duration::from_millis(3)),
         Reader::Never => {
             wait(PATIENCE);
-            return Vec::new();
+            return Received::default();
         }
         Reader::Eager | Reader::Slow => {}
     }
-    let (mut received, mut place, mut reads) = (Vec::new(), vec![0; 16 << 10], 0);
+    let (mut received, mut place, mut reads) = (Received::default(), vec![0; 16 << 10], 0);
     while !(resets && written.load(Ordering::Acquire)) {
         reads += 1;
         let slow = how == Reader::Slow && reads <= 20;
@@ -186,10 +194,13 @@ fn read(mut socket: &Socket, how: Reader, written: &AtomicBool, resets: bool) ->
         }
         match socket.read(if slow { &mut place[..200] } else { &mut place }) {
             Ok(0) => break,
-            Ok(got) => received.extend_from_slice(&place[..got]),
+            Ok(got) => received.bytes.extend_from_slice(&place[..got]),
             Err(error) if resets && error.kind() == ErrorKind::WouldBlock => {}
             // The program's end of it was dropped with bytes unread.
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+                received.is_cut = true;
+                break;
+            }
             Err(error) => panic!("the peer waits in vain for the end of the stream: {error}"),
         }
     }

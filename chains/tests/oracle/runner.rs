@@ -12,7 +12,7 @@ use socket2::Socket;
 
 use super::common::soon;
 use super::disk::{Contents, Disk};
-use super::ends::{Ends, Peers, ends};
+use super::ends::{Ends, Peers, Settled, ends};
 use super::lower::{Built, Session};
 use super::peer::Script;
 use super::program::{Event, FUTEX, Program, SIGNAL, SOCKETS};
@@ -171,9 +171,7 @@ impl Variant {
 pub(crate) struct Outcome {
     pub(crate) ended: Ended,
     pub(crate) trace: Vec<Event>,
-    pub(crate) received: [Vec<u8>; SOCKETS],
-    /// What it left unread.
-    pub(crate) left: [Vec<u8>; SOCKETS],
+    pub(crate) settled: Settled,
     pub(crate) files: Contents,
 }
 
@@ -287,10 +285,10 @@ fn finish(built: &Built, mut exit: Exit<Session>, peers: Peers, disk: Option<Dis
     };
     let ours = built.sockets.map(&mut take);
     drop(take(built.listener));
-    let (received, left) = peers.settle(&ours);
+    let settled = peers.settle(&ours);
     let ended = exit.result.map_err(|error| (error.step(), failure(error.kind())));
     let files = disk.map(|disk| disk.contents()).unwrap_or_default();
-    Outcome { ended, trace: exit.session, received, left, files }
+    Outcome { ended, trace: exit.session, settled, files }
 }
 
 fn failure(kind: &ErrorKind) -> Failure {
