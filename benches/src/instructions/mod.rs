@@ -171,7 +171,7 @@ fn alone(
     if job.starts_programs() {
         return Err("the work is done by other programs, which are not counted".into());
     }
-    if crate::job::shared::spans_cores(shape.workload) {
+    if crate::job::spans_cores(shape.workload) {
         // It would hang: valgrind runs one thread at a time, and does not know that io_uring_enter waits for the others.
         return Err("callgrind cannot count cores that wait for each other".into());
     }

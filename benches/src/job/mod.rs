@@ -24,6 +24,7 @@ pub(crate) use run::{Options, run};
 pub(crate) use worker::{Work, Worker, joined};
 
 use crate::Result;
+use crate::workload::Workload;
 
 /// A workload that needs no load.
 #[derive(Debug)]
@@ -37,6 +38,11 @@ pub(crate) struct Job {
     pub(crate) pinned: bool,
     /// Pieces that are enough for the passes that count; some take as long as a disk does.
     pub(crate) counted: u64,
+}
+
+/// Whether threads of a job wait for each other, each in its own ring.
+pub(crate) fn spans_cores(workload: &Workload) -> bool {
+    [&shared::COUNTER_OF_TWO, &shared::LOG_OF_TWO, &core_to_core::CORE_TO_CORE].contains(&workload)
 }
 
 /// How a competitor does a job: it returns the workers when they have all ended.

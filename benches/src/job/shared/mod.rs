@@ -31,11 +31,6 @@ pub(crate) static LOG: Workload = log("shared-log", "one log on disk, shared by 
 pub(crate) static LOG_OF_TWO: Workload =
     log("shared-log-two", "one log on disk, shared by the connections of two cores");
 
-/// Whether threads of a job wait for each other, each in its own ring.
-pub(crate) fn spans_cores(workload: &Workload) -> bool {
-    [&COUNTER_OF_TWO, &LOG_OF_TWO].contains(&workload)
-}
-
 const fn counter(name: &'static str, about: &'static str, pinned: bool) -> Workload {
     let kind = Kind::Alone(Job { pinned, ..Job::PLAIN });
     Workload { name, about, connections: 64, size: 0, kind }
