@@ -52,7 +52,10 @@ impl fmt::Display for Passes<'_> {
         writeln!(f, "\n  code: what runs between segments")?;
         let generated = &self.0.generated;
         for (number, op) in generated.code.ops.iter().enumerate() {
-            writeln!(f, "    {number:>4}  line {:<4} {op:?}", generated.lines[number])?;
+            let instead = generated.instead[number] as usize;
+            let merged =
+                if instead == number { String::new() } else { format!("; segments go on at {instead}") };
+            writeln!(f, "    {number:>4}  line {:<4} {op:?}{merged}", generated.lines[number])?;
         }
         for (number, bulk) in generated.code.bulk.iter().enumerate() {
             writeln!(f, "    bulk {number}: {bulk:?}")?;

@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use socket2::{SockRef, Socket};
 
 use super::case;
-use super::peer::{Peer, Script, connect, drain, listen, nap};
+use super::peer::{Peer, Received, Script, connect, drain, listen, nap};
 use super::program::{ACCEPTED, Program, SOCKETS};
 
 /// A program's own.
@@ -43,8 +43,8 @@ pub(crate) struct Settled {
     pub(crate) received: [Vec<u8>; SOCKETS],
     /// What was left unread of what it has sent.
     pub(crate) left: [Vec<u8>; SOCKETS],
-    /// One that was accepted gave way to another with bytes unread: its peer may lack some.
-    pub(crate) is_cut: bool,
+    /// What those have got that connected to be accepted, one by one in their order.
+    pub(crate) callers: Vec<Received>,
 }
 
 /// What a program is given, and what is given to its peers.
@@ -117,10 +117,9 @@ impl Peers {
         let given = self.given.into_iter().zip(&mut settled.received);
         given.for_each(|(peer, received)| *received = peer.join().bytes);
         let callers = self.callers.map(|callers| callers.join().expect("nobody who calls panics"));
-        for called in callers.into_iter().flatten().map(Peer::join) {
-            settled.received[ACCEPTED].extend(called.bytes);
-            settled.is_cut |= called.is_cut;
-        }
+        settled.callers = callers.into_iter().flatten().map(Peer::join).collect();
+        let got = settled.callers.iter().flat_map(|caller| &caller.bytes);
+        settled.received[ACCEPTED] = got.copied().collect();
         settled
     }
 }

@@ -165,8 +165,8 @@ fn twin(case: &Case, ours: &Outcome, whole: bool, shortened: bool, strike: Optio
 impl Twins {
     /// What a frame is judged by.
     fn run<'k>(&'k self, case: &'k Case) -> TwinRun<'k> {
-        let Outcome { ended, settled: Settled { left, .. }, files, .. } = &self.outcome;
-        TwinRun { ended, report: &self.report, left, files, scripts: &case.scripts }
+        let Outcome { ended, settled: Settled { left, callers, .. }, files, .. } = &self.outcome;
+        TwinRun { ended, report: &self.report, left, callers, files, scripts: &case.scripts }
     }
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn connect(script: &Script) -> (Socket, Socket) {
 }
 
 /// What a peer has read.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Received {
     pub(crate) bytes: Vec<u8>,
     /// The program's end was dropped with bytes unread: the kernel then drops what it has not sent yet, too.

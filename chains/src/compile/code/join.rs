@@ -1,9 +1,10 @@
-//! Two ops that one can do: comparisons with constants as ranges, and loads joined with what compares them.
+//! Two ops that one can do: comparisons with constants as ranges, and loads and searches joined with what compares them.
 
 use chainring_runtime::frame::{Op, Operator};
 
 /// A number that is loaded, and then compared, is both in one op; so is a search, and the comparison of what it has found with
-/// the end; and so is what `consume` says, with the sum that is to be taken, if it is one. What is superfluous then stays where it is, for whoever comes to it from elsewhere.
+/// the end; and so is what `consume` says, with the sum that is to be taken, if it is one. What is superfluous then stays where
+/// it is, for whoever comes to it from elsewhere.
 pub(super) fn join(ops: &mut [Op]) {
     for i in 2..ops.len() {
         let [compared, added, subtracted] = [ops[i - 2], ops[i - 1], ops[i]];

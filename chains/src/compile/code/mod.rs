@@ -82,7 +82,7 @@ pub(crate) struct Generated {
     /// computes it and leaves.
     pub(crate) late: Vec<(Pc, u32)>,
     /// For each op the one at which a segment that leads to it goes on: see `merge`.
-    instead: Vec<u32>,
+    pub(crate) instead: Vec<u32>,
     /// Registers in use, those for what expressions compute included.
     pub(crate) registers: u16,
 }
@@ -286,8 +286,12 @@ impl Generator<'_> {
     }
 
     fn patch(&mut self, op: usize, target: u32) {
-        let op = &mut self.made.code.ops[op];
-        *leads_to(op).expect("only branches and jumps are patched") = target;
+        match &mut self.made.code.ops[op] {
+            Op::Jump { to } | Op::Unless { to, .. } => *to = target,
+            Op::UnlessWithin { to, .. } | Op::IfWithin { to, .. } => *to = target,
+            Op::UnlessCompared { to, .. } => *to = target,
+            other => unreachable!("only branches and jumps are patched, and not {other:?}"),
+        }
     }
 
     /// Gives back, where code is about to wait, what nobody looks at any more.
@@ -301,13 +305,4 @@ impl Generator<'_> {
 /// Whether a line never goes on with the next one.
 fn never_goes_on(inst: &Inst) -> bool {
     matches!(inst, Inst::Jump(_) | Inst::Finish | Inst::Fail(_))
-}
-
-/// Where an op leads, if not only to the next one.
-fn leads_to(op: &mut Op) -> Option<&mut u32> {
-    match op {
-        Op::Jump { to } | Op::Unless { to, .. } | Op::UnlessCompared { to, .. } => Some(to),
-        Op::UnlessWithin { to, .. } | Op::IfWithin { to, .. } => Some(to),
-        _ => None,
-    }
 }
